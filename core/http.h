@@ -1,0 +1,71 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * http.h - outgoing HTTP calls: libcurl's multi_socket interface driven by libev.
+ *
+ * One client per thread and loop.  A call is the caller's struct; it must live until on_done, which
+ * never runs inside http_start().  No redirects, no proxies, no netrc, no cookies; only http and
+ * https; replies are bounded in size and time; the address dialled is shown to `may_connect` first.
+ */
+#pragma once
+
+#include <sys/socket.h>
+#include <ev.h>
+
+#include "core/buf.h"
+#include "core/err.h"
+#include "core/list.h"
+#include "core/slice.h"
+
+struct http_client;
+
+struct http_header {
+    struct slice name;
+    struct slice value;
+};
+
+struct http_client_options {
+    struct ev_loop *loop;
+    struct slice ca_path;          /* PEM of trusted CAs; empty: the system's */
+    unsigned connections_max;      /* open at once */
+    unsigned host_connections_max; /* open at once to one host */
+    /* May this address be dialled? NULL: every address may. */
+    bool (*may_connect)(void *context, const struct sockaddr *address);
+    void *context;
+};
+
+struct http_call {
+    /* in */
+    const char *method; /* a constant such as "POST" */
+    const char *url;    /* NUL-terminated, valid until on_done */
+    const struct http_header *headers;
+    size_t header_count;
+    struct slice body;
+    unsigned timeout_ms; /* for the whole call */
+    size_t response_max; /* bytes of body kept; a longer reply is ERR_TOO_LARGE */
+    bool fresh_connection;
+    void (*on_done)(struct http_call *call);
+
+    /* out, valid inside on_done and until http_call_clean_up() */
+    enum err
+        err; /* ERR_OK: a complete reply of any status. REMOTE_FAILED, REMOTE_TIMEOUT, TOO_LARGE */
+    unsigned status;
+    struct buf response;
+    struct buf response_headers; /* "name: value\n" lines, names in lower case */
+    uint64_t elapsed_us;
+
+    /* private */
+    void *handle;
+    void *header_list;
+    struct http_client *client;
+    struct list node;
+    char error_text[256];
+};
+
+struct http_client *http_client_new(const struct http_client_options *options);
+/* Cancels what runs (their on_done is called with ERR_STOPPING) and frees. NULL is fine. */
+void http_client_destroy(struct http_client *client);
+void http_start(struct http_client *client, struct http_call *call);
+/* Frees what a finished call holds. Safe on a zeroed call and safe twice. */
+void http_call_clean_up(struct http_call *call);
+/* The value of the first reply header of that lower-case name, trimmed; empty if absent. */
+struct slice http_response_header(const struct http_call *call, struct slice name);

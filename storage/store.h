@@ -1,0 +1,337 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * store.h - the contract of weir's memory: what was promised, to whom it is owed, what is
+ * configured.
+ *
+ * Every call is an operation: a struct of the caller's with its inputs, handed over by
+ * store_submit() and given back, outputs filled, by `on_done` on the submitting thread's mailbox,
+ * always later, never inside the call.  Nothing blocks a loop.  Engines: store_memory (tests, and
+ * the oracle of the others) and store_sqlite (one node, own disk); both pass one contract suite.
+ *
+ *   S1  commit answers per entry; when on_done runs, what it says is durable.
+ *   S2  mark, body, deliveries and counters of an entry appear together or not at all.
+ *   S3  a body lives until its last delivery has ended, and no longer.
+ *   S4  settle, retry and bury are idempotent; retry and bury act only while the claim is ours.
+ *   S5  nothing is trimmed: capacity is enforced at admission (ERR_STORE_FULL), never by deletion.
+ *   S6  every operation is answered.
+ *   S7  settle, retry and bury work when the store is full.
+ *   S8  an unknown outcome is an error, never success.
+ *   S9  every key and record carries its account.
+ *
+ * A *lane* is one account's deliveries to one configured target, named "ACCOUNT/TARGET-UID".
+ */
+#pragma once
+
+#include "core/digest.h"
+#include "core/err.h"
+#include "core/list.h"
+#include "core/mailbox.h"
+#include "core/slice.h"
+
+struct store;
+
+enum {
+    STORE_LANE_CHARS_MAX = 64,
+    STORE_EVENT_ID_CHARS_MAX = 64,
+    STORE_REASON_CHARS_MAX = 48,
+    STORE_MESSAGE_BYTES_MAX = 512,
+    STORE_CLAIM_MAX = 64, /* records of one lane that one owner may hold */
+};
+
+enum store_op_kind {
+    STORE_COMMIT,
+    STORE_CLAIM,
+    STORE_LANES,
+    STORE_SETTLE,
+    STORE_RETRY,
+    STORE_BURY,
+    STORE_PARK,
+    STORE_DEAD_LIST,
+    STORE_DEAD_EDIT,
+    STORE_CATALOG_PUT,
+    STORE_CATALOG_READ,
+    STORE_TALLY,
+};
+
+/* Common head of every operation; first member of each struct below. */
+struct store_op {
+    struct mail mail; /* private to the engine while submitted */
+    enum store_op_kind kind;
+    struct mailbox *home;                 /* in: where on_done runs */
+    void (*on_done)(struct store_op *op); /* in */
+    enum err err;                         /* out */
+};
+
+/* ---- commit ------------------------------------------------------------------------------- */
+
+/* One target's share of an event. */
+struct store_delivery {
+    struct slice lane;
+    struct slice bus;       /* "central" or "ACCOUNT/NAME", for dead letters */
+    struct slice rule;      /* rule name */
+    struct slice target_id; /* the target's Id in its rule */
+    bool claim;             /* in: claim it for me.  out: is it claimed? */
+};
+
+enum store_verdict {
+    STORE_COMMITTED,
+    STORE_DUPLICATE,
+};
+
+struct store_entry {
+    /* in; the bytes stay valid until on_done */
+    struct slice account;  /* the account of the event, 12 digits */
+    struct slice event_id; /* unique unless content differs under one key */
+    struct slice body;     /* the envelope as it will be delivered */
+    bool has_mark;
+    struct digest key;     /* dedup key: digest of account + layer + identity */
+    struct digest content; /* digest of what must be equal for a duplicate */
+    uint64_t mark_ttl_ms;
+    struct store_delivery *deliveries; /* none: only the mark is kept */
+    size_t delivery_count;
+
+    /* out */
+    enum store_verdict verdict;
+    bool conflict; /* the key was known with other content: committed all the same, counted */
+    char duplicate_of[STORE_EVENT_ID_CHARS_MAX + 1]; /* EventId of the first, when DUPLICATE */
+    uint64_t seq;                                    /* the engine's handle of the event */
+};
+
+/* All entries of one request.  Each entry is atomic; the call is one durable step, shared with
+ * whatever else waits for the same flush.  err (STORE_FULL, STORE_FAILED, STORE_BUSY) is of the
+ * whole batch: then nothing of it is committed, as far as the engine can know. */
+struct store_commit {
+    struct store_op op;
+    uint64_t now_ms;
+    uint64_t claim_until_ms; /* for deliveries with `claim` */
+    struct store_entry *entries;
+    size_t entry_count;
+};
+
+/* ---- deliveries --------------------------------------------------------------------------- */
+
+/* Names one delivery. */
+struct store_ref {
+    uint64_t seq;
+    uint32_t ordinal; /* index among the event's deliveries */
+    char lane[STORE_LANE_CHARS_MAX + 1];
+};
+
+/* A delivery read back.  Allocated by the engine; the receiver frees it with store_record_free().
+ */
+struct store_record {
+    struct list node;
+    struct store_ref ref;
+    uint64_t accepted_ms;
+    uint32_t attempt_count;
+    uint32_t last_err; /* enum err of the last failure, 0 if none */
+    uint64_t due_ms;
+    struct slice account;
+    struct slice event_id;
+    struct slice bus;
+    struct slice rule;
+    struct slice target_id;
+    struct slice body;
+};
+
+void store_record_free(struct store_record *record);
+
+/* Claim up to `count_max` deliveries of one lane that are due and unclaimed, oldest due first. */
+struct store_claim {
+    struct store_op op;
+    uint64_t now_ms;
+    uint64_t claim_until_ms;
+    size_t count_max;
+    char lane[STORE_LANE_CHARS_MAX + 1];
+    /* out */
+    struct list records; /* struct store_record */
+    bool has_more;       /* due and unclaimed deliveries remain */
+    uint64_t
+        next_due_ms; /* of the earliest unclaimed one that is not due yet; UINT64_MAX if none */
+};
+
+/* Name lanes that hold unclaimed deliveries due by `now_ms` and are not parked, in name order after
+ * `after` (empty: from the start). For start-up, and for taking over what others left. */
+struct store_lanes {
+    struct store_op op;
+    uint64_t now_ms;
+    char after[STORE_LANE_CHARS_MAX + 1];
+    size_t count_max; /* <= 1024 */
+    /* out */
+    char (*lanes)[STORE_LANE_CHARS_MAX + 1]; /* in: room for count_max; out: filled */
+    size_t count;
+    bool has_more;
+};
+
+/* Delivered.  May be lost in a crash, which means a redelivery; never anything else. */
+struct store_settle {
+    struct store_op op;
+    const struct store_ref *refs;
+    size_t ref_count;
+};
+
+/* Due again at `due_ms`, no longer claimed.  ERR_CLAIM_LOST if it was not ours any more. */
+struct store_retry {
+    struct store_op op;
+    struct store_ref ref;
+    uint64_t due_ms;
+    uint32_t attempt_count;
+    enum err last_err;
+};
+
+/* Given up: a dead letter with payload and reason.  ERR_CLAIM_LOST as above. */
+struct store_bury {
+    struct store_op op;
+    struct store_ref ref;
+    uint64_t now_ms;
+    uint32_t attempt_count;
+    char reason[STORE_REASON_CHARS_MAX + 1];   /* a constant such as "target-removed" */
+    char message[STORE_MESSAGE_BYTES_MAX + 1]; /* bounded, for a person */
+};
+
+/* Nothing of this lane is due before `until_ms`; its claims end. */
+struct store_park {
+    struct store_op op;
+    char lane[STORE_LANE_CHARS_MAX + 1];
+    uint64_t until_ms;
+};
+
+/* ---- dead letters ------------------------------------------------------------------------- */
+
+struct store_dead_filter {
+    struct slice account; /* each empty: any */
+    struct slice bus;
+    struct slice rule;
+    struct slice target_id;
+    struct slice reason;
+    uint64_t since_ms;
+    uint64_t id; /* one dead letter, or 0 */
+};
+
+struct store_dead {
+    struct list node;
+    uint64_t id;
+    uint64_t buried_ms;
+    uint32_t attempt_count;
+    struct store_record *record; /* owned */
+    struct slice reason;
+    struct slice message;
+};
+
+void store_dead_free(struct store_dead *dead);
+
+struct store_dead_list {
+    struct store_op op;
+    struct store_dead_filter filter;
+    uint64_t after_id; /* 0: from the start */
+    size_t count_max;
+    /* out */
+    struct list dead; /* struct store_dead, by id */
+    bool has_more;
+};
+
+enum store_dead_edit_kind { STORE_DEAD_REDRIVE, STORE_DEAD_DROP };
+
+/* Redrive: due now again, with id, event and history.  Drop: ended, body freed. */
+struct store_dead_edit {
+    struct store_op op;
+    enum store_dead_edit_kind edit;
+    struct store_dead_filter filter;
+    uint64_t now_ms;
+    bool dry_run;
+    /* out */
+    uint64_t count;
+};
+
+/* ---- catalog ------------------------------------------------------------------------------ */
+
+/* One versioned document: its name is "kind/key", its value JSON text. */
+struct store_document {
+    struct slice name;
+    struct slice value; /* empty: deleted (a put deletes, a read reports) */
+    uint64_t rev;       /* put: the revision it must replace, 0 = must not exist. read: its own */
+};
+
+/* All documents in one atomic step, or ERR_CONFLICT and none. */
+struct store_catalog_put {
+    struct store_op op;
+    const struct store_document *documents;
+    size_t document_count;
+    /* out */
+    uint64_t rev;          /* of the whole catalog; the documents now carry it */
+    size_t conflict_index; /* the document that did not fit, after ERR_CONFLICT */
+};
+
+/* Every document with a revision above `since` (0: all), tombstones included when since > 0. */
+struct store_catalog_read {
+    struct store_op op;
+    uint64_t since;
+    /* out; free with store_catalog_read_clean_up() */
+    struct store_document *documents;
+    size_t document_count;
+    uint64_t rev;
+    void *memory;
+};
+
+void store_catalog_read_clean_up(struct store_catalog_read *read);
+
+/* ---- counters ----------------------------------------------------------------------------- */
+
+/* Deliveries of one account, changed in the same atomic step as the delivery itself:
+ * created = delivered + dropped + expired + live + dead. */
+struct store_tally_row {
+    char account[13];
+    uint64_t created;
+    uint64_t delivered;
+    uint64_t dropped;
+    uint64_t expired;
+    uint64_t redriven;
+    uint64_t live;
+    uint64_t dead;
+    uint64_t oldest_due_ms; /* earliest accepted_ms among the live, 0 if none */
+};
+
+struct store_tally {
+    struct store_op op;
+    /* out; free with store_tally_clean_up() */
+    struct store_tally_row *rows;
+    size_t row_count;
+    uint64_t bytes_used;
+    uint64_t commits; /* flushes that carried commits, since start */
+    uint64_t commit_entries;
+};
+
+void store_tally_clean_up(struct store_tally *tally);
+
+/* ---- the engines -------------------------------------------------------------------------- */
+
+struct store_ops {
+    void (*submit)(struct store *store, struct store_op *op);
+    void (*destroy)(struct store *store);
+};
+
+struct store {
+    const struct store_ops *ops;
+    const char *kind;      /* "memory", "embedded" */
+    const char *guarantee; /* as published: "flushed", or "relaxed: …" */
+};
+
+struct store_options {
+    struct slice folder;    /* embedded: where the files lie; created 0700 */
+    uint64_t bytes_max;     /* commits beyond give ERR_STORE_FULL */
+    uint64_t reserve_bytes; /* disk space always left free */
+};
+
+/* Any thread. The op is the engine's until on_done. */
+static inline void store_submit(struct store *store, struct store_op *op)
+{
+    store->ops->submit(store, op);
+}
+/* Finishes what was submitted, then frees. NULL is fine. */
+void store_destroy(struct store *store);
+
+struct store *store_memory_new(const struct store_options *options);
+/* Open or create; recovers before it returns.  ERR_STORE_CORRUPT, ERR_STORE_BUSY (another process
+ * holds it) or ERR_SYSTEM, each with a reason. */
+MUST_USE enum err store_sqlite_open(const struct store_options *options, struct store **store,
+                                    struct err_why *why);
