@@ -1,0 +1,444 @@
+#!/usr/bin/python3
+# SPDX-License-Identifier: Apache-2.0
+"""A stand-in for AWS on a loopback port: STS and SQS that check every signature.
+
+It shares no code with weir, so it can judge weir: each request's SigV4 is recomputed with
+botocore, a role is assumed only with its external id, and what was accepted is written to an
+NDJSON log, flushed before the answer leaves.  The log is therefore what really arrived, whatever
+happens to either process afterwards.
+
+Log lines (`time` in epoch seconds, `seq` from 0; secrets never appear):
+  {"kind": "assume_role", "allowed", "role", "session", "external_id", "tags", "caller", ...}
+  {"kind": "message", "queue", "message_id", "body", "group", "dedup", "duplicate",
+                      "role", "session", "session_tags", "access_key", "account", ...}
+  {"kind": "refused", "service", "action", "code", "message", "fault"}
+
+While it runs:
+  GET  /_log?since=N      the log from seq N on, as NDJSON
+  GET  /_health           {"ok": true}
+  POST /_control          JSON, any of:
+    {"fault": {"target": TARGET, "mode": MODE, "count": N | null, ...}}
+    {"clear": TARGET}       end its faults; "*" ends all.  TARGET: QUEUE_ARN, ROLE_ARN, sqs, sts, *
+    {"roles": [{"arn", "external_id"}], "remove_roles": [ARN], "queues": [ARN],
+     "remove_queues": [ARN], "callers": [{"access_key", "secret", "account"}],
+     "lifetime_max_s": SECONDS | null}      sessions end early although more was asked
+  Fault modes, each for `count` requests (null: until cleared) and with `probability` (1):
+    fail      error `code`, `status`, `message`, `headers`; default InternalFailure, 500
+    throttle  SQS RequestThrottled, STS Throttling, 400
+    deny      AccessDenied, 403
+    partial   SendMessageBatch fails the entries whose position % `every` (2) is 0, the others pass;
+              `code` (InternalError), `sender_fault` (false)
+    delay     answer after `seconds`
+    hang      take the request, do nothing for `seconds` (60), close
+    drip      accept, then send the answer one byte each `seconds` (0.5)
+    reset     reset the connection without doing anything
+    swallow   accept and write down, then close without an answer
+"""
+
+import argparse
+import asyncio
+import json
+import os
+import random
+import signal
+import socket
+import struct
+import sys
+import threading
+import time
+import urllib.parse
+
+import aws_wire
+from aws_services import QUEUE_ARN, Sqs, Sts
+from aws_signature import Refusal, verify
+
+HEAD_MAX_BYTES = 64 * 1024
+REQUEST_MAX_BYTES = 16 * 1024 * 1024
+MODES = ("fail", "throttle", "deny", "partial", "delay", "hang", "drip", "reset", "swallow")
+
+
+class Log:
+    """Append-only NDJSON: in the file if there is one, else in memory."""
+
+    def __init__(self, path=None, on_line=None):
+        self._file = open(path, "a+b") if path else None
+        self._on_line = on_line
+        self._lines = []
+
+    def __len__(self):
+        return len(self._lines)
+
+    def append(self, line):
+        line = {"seq": len(self._lines), "time": round(time.time(), 6), **line}
+        text = json.dumps(line, ensure_ascii=False).encode() + b"\n"
+        self._lines.append(text if self._file is None else self._file.tell())
+        if self._file:
+            self._file.write(text)
+            self._file.flush()
+        if self._on_line:
+            self._on_line(line)
+
+    def since(self, seq):
+        """The lines from `seq` on, as NDJSON bytes."""
+        if self._file is None:
+            return b"".join(self._lines[seq:])
+        if seq >= len(self._lines):
+            return b""
+        self._file.seek(self._lines[seq])
+        text = self._file.read()
+        self._file.seek(0, os.SEEK_END)
+        return text
+
+    @property
+    def lines(self):
+        return [json.loads(line) for line in self.since(0).splitlines()]
+
+    def close(self):
+        if self._file:
+            self._file.close()
+
+
+class Faults:
+    """What goes wrong next, by target."""
+
+    def __init__(self):
+        self._by_target = {}
+        self._random = random.Random(1)
+
+    def set(self, fault):
+        if fault.get("mode") not in MODES:
+            raise ValueError(f"mode {fault.get('mode')!r} is none of {', '.join(MODES)}")
+        self._by_target[fault["target"]] = dict(fault)
+
+    def clear(self, target):
+        if target == "*":
+            self._by_target.clear()
+        self._by_target.pop(target, None)
+
+    def take(self, targets):
+        """The fault of this request, if any; counts it down.  The first of `targets` that has one."""
+        name = next((target for target in targets if target in self._by_target), None)
+        fault = self._by_target.get(name)
+        if fault is None or self._random.random() >= fault.get("probability", 1):
+            return None
+        if fault.get("count") is not None:
+            fault["count"] -= 1
+            if fault["count"] <= 0:
+                del self._by_target[name]
+        return fault
+
+
+class Drop(Exception):
+    """End the connection without an answer."""
+
+    def __init__(self, reset=False):
+        super().__init__("drop")
+        self.reset = reset
+
+
+class AwsStandin:
+    """The server.  start() returns once the port is open; also a context manager."""
+
+    def __init__(self, port=0, host="127.0.0.1", log_path=None, on_line=None):
+        self.host, self.port = host, port
+        self.log = Log(log_path, on_line)
+        self.faults = Faults()
+        self.sts = Sts(self.log.append)
+        self.sqs = Sqs(self.log.append, lambda: self.url)
+        self._loop = self._stopped = None
+        self._thread = None
+        self._server = None
+
+    @property
+    def url(self):
+        return f"http://{self.host}:{self.port}"
+
+    async def open(self):
+        self._server = await asyncio.start_server(
+            self._serve, self.host, self.port, limit=HEAD_MAX_BYTES, backlog=512)
+        self.port = self._server.sockets[0].getsockname()[1]
+
+    def start(self):
+        """Serve from a thread of its own."""
+        ready = threading.Event()
+
+        async def run():
+            self._loop, self._stopped = asyncio.get_running_loop(), asyncio.Event()
+            await self.open()
+            ready.set()
+            await self._stopped.wait()
+            self._server.close()
+
+        # asyncio.run cancels the open connections when run() ends.
+        self._thread = threading.Thread(target=lambda: asyncio.run(run()), daemon=True)
+        self._thread.start()
+        if not ready.wait(10):
+            raise RuntimeError("the stand-in did not open its port")
+        return self
+
+    def stop(self):
+        self._loop.call_soon_threadsafe(self._stopped.set)
+        self._thread.join()
+        self.log.close()
+
+    __enter__ = start
+
+    def __exit__(self, *_):
+        self.stop()
+
+    # -- HTTP --------------------------------------------------------------------------------
+
+    async def _serve(self, reader, writer):
+        try:
+            while await self._serve_one(reader, writer):
+                pass
+        except Drop as drop:
+            if drop.reset:
+                linger = struct.pack("ii", 1, 0)
+                writer.get_extra_info("socket").setsockopt(
+                    socket.SOL_SOCKET, socket.SO_LINGER, linger)
+        except (asyncio.IncompleteReadError, asyncio.LimitOverrunError, ConnectionError, ValueError):
+            pass
+        finally:
+            writer.close()
+
+    async def _serve_one(self, reader, writer):
+        head = await reader.readuntil(b"\r\n\r\n")
+        request_line, *lines = head[:-4].decode("latin-1").split("\r\n")
+        method, target, _ = request_line.split(" ")
+        headers = []
+        for line in lines:
+            name, _, value = line.partition(":")
+            headers.append((name.lower(), value.strip()))
+        fields = dict(headers)
+        if fields.get("expect", "").lower() == "100-continue":
+            writer.write(b"HTTP/1.1 100 Continue\r\n\r\n")
+        body = await self._read_body(reader, fields)
+        keep = fields.get("connection", "").lower() != "close"
+        status, kind, answer, extra, drip_s = await self._answer(method, target, headers, body)
+        out = (f"HTTP/1.1 {status} {'OK' if status == 200 else 'Error'}\r\n"
+               f"Content-Type: {kind}\r\nContent-Length: {len(answer)}\r\n"
+               f"Date: {time.strftime('%a, %d %b %Y %H:%M:%S GMT', time.gmtime())}\r\n"
+               + "".join(f"{name}: {value}\r\n" for name, value in extra.items())
+               + ("" if keep else "Connection: close\r\n") + "\r\n").encode("latin-1") + answer
+        if drip_s:
+            for byte in out:
+                writer.write(bytes([byte]))
+                await writer.drain()
+                await asyncio.sleep(drip_s)
+        else:
+            writer.write(out)
+            await writer.drain()
+        return keep
+
+    @staticmethod
+    async def _read_body(reader, fields):
+        if fields.get("transfer-encoding", "").lower() == "chunked":
+            body = b""
+            while size := int((await reader.readline()).split(b";")[0], 16):
+                body += await reader.readexactly(size)
+                await reader.readline()
+                if len(body) > REQUEST_MAX_BYTES:
+                    raise ValueError("the body is too large")
+            await reader.readline()
+            return body
+        length = int(fields.get("content-length", "0"))
+        if length > REQUEST_MAX_BYTES:
+            raise ValueError("the body is too large")
+        return await reader.readexactly(length)
+
+    # -- requests ----------------------------------------------------------------------------
+
+    async def _answer(self, method, target, headers, body):
+        path = urllib.parse.urlsplit(target)
+        if path.path.startswith("/_"):
+            status, answer = self._own(method, path, body)
+            return status, "application/json", answer, {}, None
+        call, fault = None, None
+        try:
+            call = aws_wire.parse(headers, body)
+            service = self.sts if call.service == "sts" else self.sqs
+            identity, region = verify(method, target, headers, body, self.sts.identities.get,
+                                      service.SERVICE, time.time())
+            fault = self.faults.take(self._fault_targets(call, identity, region))
+            partial = await self._before(call, fault)
+            if partial:
+                answer = service.call(call.action, call.params, identity, region, partial)
+            else:
+                answer = service.call(call.action, call.params, identity, region)
+        except Refusal as refusal:
+            return self._refuse(call, headers, refusal, fault)
+        mode = fault["mode"] if fault else None
+        if mode == "swallow":
+            raise Drop()
+        return (200, *aws_wire.render(call, answer), {"x-amzn-RequestId": str(len(self.log))},
+                fault.get("seconds", 0.5) if mode == "drip" else None)
+
+    def _fault_targets(self, call, identity, region):
+        """The names under which a fault may strike this request, the narrowest first."""
+        if call.service == "sts":
+            return [call.params.get("RoleArn"), "sts", "*"]
+        try:
+            return [self.sqs.find(call.params, identity, region).arn, "sqs", "*"]
+        except Refusal:
+            return ["sqs", "*"]
+
+    async def _before(self, call, fault):
+        """Do what the fault does before the service acts; the batch positions that must fail."""
+        mode = fault["mode"] if fault else None
+        if mode == "fail":
+            raise Refusal(fault.get("code", "InternalFailure"), fault.get("message", "stand-in fault"),
+                          fault.get("status", 500), sender=fault.get("status", 500) < 500,
+                          headers=fault.get("headers"))
+        if mode == "throttle":
+            code = "Throttling" if call.service == "sts" else "com.amazonaws.sqs#RequestThrottled"
+            raise Refusal(code, "Rate exceeded", 400, query_code=code.split("#")[-1],
+                          headers=fault.get("headers"))
+        if mode == "deny":
+            raise Refusal("AccessDeniedException", "not authorized", 403, query_code="AccessDenied")
+        if mode == "delay":
+            await asyncio.sleep(fault.get("seconds", 1))
+        if mode == "hang":
+            await asyncio.sleep(fault.get("seconds", 60))
+            raise Drop()
+        if mode == "reset":
+            raise Drop(reset=True)
+        if mode == "partial" and call.action == "SendMessageBatch":
+            refusal = Refusal(fault.get("code", "InternalError"), "stand-in fault",
+                              sender=fault.get("sender_fault", False))
+            count = len(call.params.get("Entries") or [])
+            return {position: refusal for position in range(0, count, fault.get("every", 2))}
+        return None
+
+    def _refuse(self, call, headers, refusal, fault):
+        is_json = call.is_json if call else "x-amz-target" in dict(headers)
+        namespace = (aws_wire.SQS_NAMESPACE if call and call.service == "sqs"
+                     else aws_wire.STS_NAMESPACE)
+        self.log.append({
+            "kind": "refused", "service": call.service if call else None,
+            "action": call.action if call else None, "code": refusal.query_code,
+            "message": refusal.message, "fault": fault["mode"] if fault else None})
+        kind, body, extra = aws_wire.render_refusal(is_json, namespace, refusal)
+        return refusal.status, kind, body, extra, None
+
+    # -- control -----------------------------------------------------------------------------
+
+    def _own(self, method, path, body):
+        if method == "GET" and path.path == "/_log":
+            since = int(dict(urllib.parse.parse_qsl(path.query)).get("since", 0))
+            return 200, self.log.since(since)
+        if method == "GET" and path.path == "/_health":
+            return 200, b'{"ok": true}'
+        if method == "POST" and path.path == "/_control":
+            try:
+                self.control(json.loads(body))
+                return 200, b'{"ok": true}'
+            except (ValueError, KeyError, TypeError) as error:
+                return 400, json.dumps({"error": str(error)}).encode()
+        return 404, b'{"error": "GET /_log, GET /_health or POST /_control"}'
+
+    def control(self, order):
+        """Carry out one control document (see the top of this file)."""
+        known = {"fault", "clear", "roles", "remove_roles", "queues", "remove_queues", "callers",
+                 "lifetime_max_s"}
+        if unknown := set(order) - known:
+            raise ValueError(f"unknown: {', '.join(sorted(unknown))}")
+        if "clear" in order:
+            self.faults.clear(order["clear"])
+        if "fault" in order:
+            self.faults.set(order["fault"])
+        for role in order.get("roles", []):
+            self.sts.add_role(role["arn"], role.get("external_id"), role.get("callers"))
+        for arn in order.get("remove_roles", []):
+            self.sts.trust.pop(arn, None)
+        for arn in order.get("queues", []):
+            self.sqs.add_queue(arn)
+        for arn in order.get("remove_queues", []):
+            self.sqs.remove_queue(arn)
+        for caller in order.get("callers", []):
+            self.sts.add_caller(caller["access_key"], caller["secret"], caller["account"])
+        if "lifetime_max_s" in order:
+            self.sts.lifetime_max_s = order["lifetime_max_s"]
+
+
+def describe(line):
+    """One readable line per arrival."""
+    clock = time.strftime("%H:%M:%S", time.localtime(line["time"]))
+    if line["kind"] == "assume_role":
+        verdict = "assumed" if line["allowed"] else "REFUSED"
+        tags = " ".join(f"{key}={value}" for key, value in line["tags"].items())
+        return f"{clock}  sts   {verdict} {line['role']} session {line['session']} {tags}".rstrip()
+    if line["kind"] == "refused":
+        fault = f" (fault {line['fault']})" if line["fault"] else ""
+        return f"{clock}  {line['service'] or '?':<5} REFUSED {line['action']}: {line['code']}{fault}"
+    what = line["body"]
+    try:
+        event = json.loads(what)
+        what = f"{event['source']} \"{event['detail-type']}\" of {event['account']} id {event['id']}"
+    except (ValueError, KeyError, TypeError):
+        what = what[:80].replace("\n", " ")
+    signer = line["role"] or line["principal"]
+    twice = " DUPLICATE" if line["duplicate"] else ""
+    return f"{clock}  sqs   {line['queue'].split(':')[-1]} <- {what}, signed by {signer}{twice}"
+
+
+def parse_arguments(argv):
+    parser = argparse.ArgumentParser(
+        description="A stand-in for AWS STS and SQS that verifies every signature.",
+        epilog="Point weir at it with \"aws\": {\"endpoints\": {\"sqs\": URL, \"sts\": URL}}; "
+               "watch arrivals with --verbose or GET /_log.")
+    parser.add_argument("--port", type=int, default=0, help="default: a free one, printed at start")
+    parser.add_argument("--host", default="127.0.0.1")
+    parser.add_argument("--log", metavar="FILE", help="append what arrives, one JSON object a line")
+    parser.add_argument("--caller", metavar="KEY:SECRET[@ACCOUNT]", action="append", default=[],
+                        help="a long-lived key that may sign (account 999999999999 unless told)")
+    parser.add_argument("--role", metavar="ARN[=EXTERNALID]", action="append", default=[],
+                        help="a role that may be assumed, with that external id if given")
+    parser.add_argument("--queue", metavar="ARN", action="append", default=[],
+                        help="a queue that exists; FIFO if it ends in .fifo")
+    parser.add_argument("--verbose", action="store_true", help="print a line for each arrival")
+    return parser.parse_args(argv)
+
+
+def configure(standin, args):
+    """Fill the stand-in from the command line; ValueError names the bad argument."""
+    for text in args.caller:
+        key, _, rest = text.partition(":")
+        secret, _, account = rest.rpartition("@") if "@" in rest else (rest, "", "999999999999")
+        if not key or not secret:
+            raise ValueError(f"--caller {key}: KEY:SECRET or KEY:SECRET@ACCOUNT is wanted")
+        standin.sts.add_caller(key, secret, account)
+    for text in args.role:
+        arn, _, external_id = text.partition("=")
+        standin.sts.add_role(arn, external_id or None)
+    for arn in args.queue:
+        if not QUEUE_ARN.fullmatch(arn):
+            raise ValueError(f"--queue {arn}: a queue ARN is wanted")
+        standin.sqs.add_queue(arn)
+
+
+async def serve(standin):
+    stop = asyncio.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    await standin.open()
+    print(f"listening on {standin.url}", flush=True)
+    await stop.wait()
+    standin.log.close()
+
+
+def main(argv=None):
+    args = parse_arguments(argv)
+    on_line = (lambda line: print(describe(line), flush=True)) if args.verbose else None
+    standin = AwsStandin(args.port, args.host, args.log, on_line)
+    try:
+        configure(standin, args)
+        asyncio.run(serve(standin))
+    except (ValueError, OSError) as error:
+        print(f"aws_standin: {error}", file=sys.stderr)
+        return 2
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
