@@ -13,15 +13,11 @@
 
 #include "core/buf.h"
 #include "core/err.h"
+#include "core/header.h"
 #include "core/list.h"
 #include "core/slice.h"
 
 struct http_client;
-
-struct http_header {
-    struct slice name;
-    struct slice value;
-};
 
 struct http_client_options {
     struct ev_loop *loop;
@@ -37,7 +33,7 @@ struct http_call {
     /* in */
     const char *method; /* a constant such as "POST" */
     const char *url;    /* NUL-terminated, valid until on_done */
-    const struct http_header *headers;
+    const struct header *headers;
     size_t header_count;
     struct slice body;
     unsigned timeout_ms; /* for the whole call */

@@ -1,0 +1,21 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * api_key.h - keys that API destinations and forwarders send in a header.
+ *
+ * A key is "wk_" + 10 characters of public id + "_" + 43 characters of base64url (256 bits).  The
+ * store keeps the id and HMAC(pepper, key); the key itself is shown once.
+ */
+#pragma once
+
+#include "accounts/principal.h"
+#include "core/buf.h"
+#include "core/header.h"
+
+/* Make a key: its text into `key`, its public id into `id` (NUL-terminated), its hash. */
+MUST_USE enum err api_key_issue(const uint8_t pepper[static SEAL_KEY_BYTES], char id[static 24],
+                                struct buf *key, struct digest *hash);
+/* Look at every header that some api key uses.  ERR_MISSING_TOKEN if none is there,
+ * ERR_BAD_CREDENTIAL if it is not a key of ours, is expired, or its account is suspended; same work
+ * for unknown and wrong. Two different credentials in one request: ERR_BAD_CREDENTIAL. */
+MUST_USE enum err api_key_verify(const struct directory *directory, const struct header *headers,
+                                 size_t header_count, uint64_t now_ms, struct principal *principal);

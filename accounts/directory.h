@@ -1,0 +1,74 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * directory.h - every account and every credential that weir knows, as one immutable value.
+ *
+ * Built by the control thread from the catalog, published with the snapshot, read by the workers
+ * without a lock.  Only a limiter, an atomic word per account, changes under it.
+ */
+#pragma once
+
+#include "accounts/limiter.h"
+#include "core/arena.h"
+#include "core/digest.h"
+#include "core/map.h"
+#include "core/slice.h"
+
+enum { ACCOUNT_ID_CHARS = 12 };
+
+enum account_dedup {
+    ACCOUNT_DEDUP_EXPLICIT = 1,
+    ACCOUNT_DEDUP_ID = 2,
+    ACCOUNT_DEDUP_INVOCATION = 4,
+    ACCOUNT_DEDUP_SIGNATURE = 8,
+};
+
+struct account {
+    struct slice id;
+    struct slice name;
+    bool is_suspended;
+    struct limiter *limiter; /* outlives the directory; never NULL */
+    /* exact, or a prefix when it ended in `*`; NULL with count 0: anything but aws.* */
+    const struct slice *sources;
+    size_t source_count;
+    bool has_sources;
+    const struct slice *may_forward_for; /* account ids, or "*" */
+    size_t may_forward_for_count;
+    uint64_t dedup_window_ms;
+    unsigned dedup_by;              /* enum account_dedup bits */
+    struct slice dispatch_role_arn; /* empty: none */
+    struct slice external_id;       /* empty: none */
+};
+
+enum credential_kind { CREDENTIAL_SIGV4, CREDENTIAL_API_KEY };
+
+struct credential {
+    struct slice id; /* the access key id, or the key's public prefix */
+    enum credential_kind kind;
+    struct slice account_id;
+    uint64_t expires_ms;    /* 0: never */
+    bool is_forwarder;      /* may relay aws.* sources; api keys always may */
+    struct slice header;    /* api key: lower-case header name, "x-api-key" by default */
+    struct digest key_hash; /* api key: HMAC(pepper, key) */
+    struct slice secret;    /* sigv4: the secret access key, unsealed in memory; wiped on destroy */
+};
+
+struct directory {
+    _Atomic uint32_t references;
+    struct arena arena;
+    struct map accounts;                 /* id -> struct account */
+    struct map credentials;              /* id -> struct credential */
+    const struct slice *api_key_headers; /* every header name that some api key uses, lower case */
+    size_t api_key_header_count;
+    struct slice central_account;
+    uint8_t pepper[SEAL_KEY_BYTES]; /* derived from the seal key: hashes api keys */
+    uint64_t generation;            /* tells per-thread caches that keys may have changed */
+};
+
+/* An empty directory with one reference, to be filled by the caller before it is published. */
+struct directory *directory_new(void);
+struct directory *directory_acquire(struct directory *directory);
+void directory_release(struct directory *directory);
+void directory_add_account(struct directory *directory, struct account *account);
+void directory_add_credential(struct directory *directory, struct credential *credential);
+const struct account *directory_account(const struct directory *directory, struct slice id);
+const struct credential *directory_credential(const struct directory *directory, struct slice id);

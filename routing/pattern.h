@@ -1,0 +1,37 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * pattern.h - an event pattern, checked and compiled, and the plain way to ask whether it matches.
+ *
+ * The plain evaluator is the definition of the language in code: recursive, unhurried, obviously
+ * right.  A faster matcher is held against it.
+ */
+#pragma once
+
+#include "core/arena.h"
+#include "core/err.h"
+#include "core/slice.h"
+
+struct pattern;    /* immutable and counted; may be shared between threads */
+struct event_tree; /* an event flattened to (path, value, array positions) */
+
+enum {
+    PATTERN_BYTES_MAX = 4096,
+    PATTERN_BRANCHES_MAX = 1000, /* product of all $or sizes */
+    PATTERN_PATHS_MAX = 256,     /* per branch */
+    PATTERN_WILDCARD_COMPLEXITY_MAX = 10,
+};
+
+/* Compile `text`.  On ERR_BAD_PATTERN `why` holds EventBridge's own sentence, beginning
+ * "Event pattern is not valid. Reason: ", location suffix included where EventBridge gives one. */
+MUST_USE enum err pattern_compile(struct slice text, struct pattern **pattern, struct err_why *why);
+struct pattern *pattern_acquire(struct pattern *pattern);
+void pattern_release(struct pattern *pattern);
+/* The text it was compiled from. */
+struct slice pattern_text(const struct pattern *pattern);
+/* Does the pattern use weir's own operator in-list? */
+bool pattern_has_extensions(const struct pattern *pattern);
+
+/* Flatten an event (any JSON object) in the arena; strict over the whole text. */
+MUST_USE enum err event_tree_read(struct slice text, struct arena *arena, struct event_tree **tree,
+                                  struct err_why *why);
+bool pattern_matches(const struct pattern *pattern, const struct event_tree *tree);

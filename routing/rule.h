@@ -1,0 +1,45 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * rule.h - a rule on a bus with its targets, as the catalog describes it: immutable and counted.
+ */
+#pragma once
+
+#include <stdatomic.h>
+
+#include "core/arena.h"
+#include "core/slice.h"
+#include "routing/pattern.h"
+
+enum { RULE_TARGETS_MAX = 5 };
+
+struct rule_target {
+    uint64_t uid;          /* never reused; what a stored delivery names */
+    struct slice id;       /* EventBridge's Target.Id */
+    struct slice arn;      /* on the central bus `{account}` stands for the account of the event */
+    struct slice role_arn; /* the same; empty: the account's dispatch role, or weir's own */
+    struct slice message_group_id; /* SqsParameters.MessageGroupId, empty: none */
+    struct slice dead_letter_arn;  /* DeadLetterConfig.Arn, empty: none */
+    uint32_t attempts_max;         /* RetryPolicy, default 185 */
+    uint64_t age_max_ms;           /* RetryPolicy, default 24 h */
+};
+
+struct rule {
+    _Atomic uint32_t references;
+    struct arena arena;       /* holds everything below */
+    struct slice bus_account; /* 12 digits */
+    struct slice bus_name;    /* "central" on the central bus */
+    bool is_central;          /* on the central bus */
+    bool is_operator_owned;   /* managed by the central team: may use weir's own credentials */
+    struct slice name;
+    struct slice label; /* "central/NAME" or "ACCOUNT/BUS/NAME", as statistics show it */
+    struct slice arn;
+    bool is_enabled;
+    struct pattern *pattern; /* owned reference; NULL: a schedule only */
+    struct rule_target targets[RULE_TARGETS_MAX];
+    size_t target_count;
+};
+
+struct rule *rule_acquire(struct rule *rule);
+void rule_release(struct rule *rule);
+/* `template` with each "{account}" replaced, in the arena; the template itself if it has none. */
+struct slice rule_fill_account(struct slice template, struct slice account, struct arena *arena);

@@ -1,0 +1,45 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * ruleset.h - every bus and its rules, as one immutable value that answers: where does this event
+ * go?
+ */
+#pragma once
+
+#include "routing/event.h"
+#include "routing/rule.h"
+
+struct ruleset;
+
+/* One target of one rule that an event has to reach. Borrowed from the ruleset. */
+struct ruleset_hit {
+    const struct rule *rule;
+    const struct rule_target *target;
+};
+
+enum { RULESET_HITS_MAX = 1000 };
+
+/* What a match needs between events; one per thread, reused. */
+struct ruleset_scratch {
+    struct arena arena;
+    struct ruleset_hit hits[RULESET_HITS_MAX];
+    size_t hit_count;
+    size_t rule_count; /* rules that matched */
+};
+
+/* An immutable set over these rules; acquires each. `buses` names the buses that exist beside every
+ * account's `default` and the central bus, as "ACCOUNT/NAME". */
+struct ruleset *ruleset_new(struct rule *const *rules, size_t rule_count, const struct slice *buses,
+                            size_t bus_count);
+struct ruleset *ruleset_acquire(struct ruleset *ruleset);
+void ruleset_release(struct ruleset *ruleset);
+
+bool ruleset_has_bus(const struct ruleset *ruleset, struct slice account, struct slice name);
+/* Fill scratch->hits with the targets of every enabled rule that matches on bus `account/name` and
+ * on the central bus.  An unknown bus has no rules; the central bus sees the event all the same.
+ * ERR_TOO_LARGE past RULESET_HITS_MAX; ERR_BAD_JSON if the event is not a JSON object. */
+MUST_USE enum err ruleset_match(const struct ruleset *ruleset, struct slice account,
+                                struct slice bus_name, struct slice event_bytes,
+                                struct ruleset_scratch *scratch);
+/* The target of that uid and its rule, or NULL when it was removed. */
+const struct rule_target *ruleset_target(const struct ruleset *ruleset, uint64_t uid,
+                                         const struct rule **rule);
