@@ -1,0 +1,219 @@
+#!/bin/bash
+# SPDX-License-Identifier: Apache-2.0
+#
+# Install what the tests need, build, and run every level; the last line is the sum over all.
+#
+#   tests/run.sh [--quick] [--level NAME]... [--no-install]
+#
+# Levels, in order:
+#   lint      the scripts of tests/lint                            (dev build)
+#   unit      tests/unit and tests/model under ASan and UBSan      (dev build)
+#   fuzz      each fuzz target over its corpus                     (dev build)
+#   lib       the tests of the tests' own parts, tests/lib
+#   release   the hardened build of the binary that the rest drives
+#   integ     real clients against the real binary, tests/integ
+#   accept    each script of tests/accept: one claim, from outside
+#   conserve  tests/conserve.py: seeded faults, nothing lost
+# Only with --level: tsan (unit and model under ThreadSanitizer), analyze (clang-tidy).
+#
+# --quick shortens accept and conserve (WEIR_QUICK=1 tells the scripts).  WEIR_SEED picks the seed of
+# conserve.  Logs are in build/logs, one per level.  A level that runs no test has failed.
+set -uo pipefail
+cd "$(dirname "$0")/.." || exit 2
+
+LEVELS=(lint unit fuzz lib release integ accept conserve)
+EXTRA_LEVELS=(tsan analyze)
+PYTHON=/usr/bin/python3
+LOGS=build/logs
+JOBS=$(nproc)
+SEED=${WEIR_SEED:-1}
+CONSERVE_MINUTES=2
+ACCEPT_TIMEOUT_S=900
+
+passed=0
+failed=0
+skipped=0
+
+usage() {
+    sed -n '5,24s/^# \{0,1\}//p' "$0"
+}
+
+# note OUTCOME_COUNTS: add "PASSED FAILED SKIPPED" to the level's counts.
+note() {
+    passed=$((passed + $1))
+    failed=$((failed + $2))
+    skipped=$((skipped + ${3:-0}))
+}
+
+show_end() {
+    tail -n "${2:-60}" "$1" | sed 's/^/    /' >&2
+}
+
+# build PRESET: configure and build once; a failure is one failed test of each level that needs it.
+declare -A built
+build() {
+    local preset=$1 log=$LOGS/build-$1.log
+    if [ -z "${built[$preset]:-}" ]; then
+        built[$preset]=failed
+        if cmake --preset "$preset" >"$log" 2>&1 &&
+            cmake --build --preset "$preset" -j "$JOBS" >>"$log" 2>&1; then
+            built[$preset]=ok
+        else
+            show_end "$log"
+        fi
+    fi
+    [ "${built[$preset]}" = ok ] && return
+    printf '  FAILED the %s build: %s\n' "$preset" "$log" >&2
+    note 0 1
+    return 1
+}
+
+# count_junit FILE LOG: sum up what a runner reported, or count one failure when it did not.
+count_junit() {
+    local counts
+    if counts=$($PYTHON tests/lib/results.py "$1"); then
+        # Three words on purpose.
+        # shellcheck disable=SC2086
+        note $counts
+    else
+        show_end "$2"
+        note 0 1
+    fi
+}
+
+# run_ctest PRESET LABELS LEVEL
+run_ctest() {
+    local junit=$PWD/$LOGS/$3.xml log=$LOGS/$3.log
+    rm -f "$junit"
+    build "$1" || return
+    ctest --test-dir "build/$1" -L "$2" -j "$JOBS" --output-on-failure --timeout 600 \
+        --output-junit "$junit" >"$log" 2>&1
+    count_junit "$junit" "$log"
+}
+
+# run_pytest FOLDER LEVEL
+run_pytest() {
+    local junit=$LOGS/$2.xml log=$LOGS/$2.log
+    rm -f "$junit"
+    $PYTHON -m pytest -q -p no:cacheprovider --junitxml "$junit" "$1" >"$log" 2>&1
+    count_junit "$junit" "$log"
+}
+
+level_lint() { run_ctest dev '^lint$' lint; }
+level_unit() { run_ctest dev '^(unit|model)$' unit; }
+level_fuzz() { run_ctest dev '^fuzz$' fuzz; }
+level_tsan() { run_ctest tsan '^(unit|model)$' tsan; }
+level_lib() { run_pytest tests/lib lib; }
+level_release() { build release && note 1 0; }
+level_analyze() { build analyze && note 1 0; }
+
+# The SDK clients: node modules as the lock file says, and the Go program.
+clients() {
+    [ "${built[clients]:-}" = ok ] && return
+    if tests/lib/build_clients.sh >"$LOGS/clients.log" 2>&1; then
+        built[clients]=ok
+        return
+    fi
+    show_end "$LOGS/clients.log"
+    printf '  FAILED to make the SDK clients: %s\n' "$LOGS/clients.log" >&2
+    note 0 1
+    return 1
+}
+
+level_integ() {
+    build release && clients && run_pytest tests/integ integ
+}
+
+level_accept() {
+    local script log
+    build release && clients || return
+    for script in tests/accept/*; do
+        if [ ! -f "$script" ] || [ ! -x "$script" ]; then
+            continue
+        fi
+        log=$LOGS/accept-$(basename "$script").log
+        if timeout -k 10 "$ACCEPT_TIMEOUT_S" "$script" >"$log" 2>&1 </dev/null; then
+            note 1 0
+        else
+            printf '  FAILED %s\n' "$script" >&2
+            show_end "$log" 40
+            note 0 1
+        fi
+    done
+}
+
+level_conserve() {
+    local log=$LOGS/conserve.log
+    build release && clients || return
+    if $PYTHON tests/conserve.py --seed "$SEED" --minutes "$CONSERVE_MINUTES" \
+        >"$log" 2>&1 </dev/null; then
+        note 1 0
+    else
+        printf '  FAILED tests/conserve.py --seed %s --minutes %s\n' "$SEED" "$CONSERVE_MINUTES" >&2
+        show_end "$log"
+        note 0 1
+    fi
+}
+
+# run_level NAME: run one level and print its line.
+run_level() {
+    local start=$SECONDS before_passed=$passed before_failed=$failed before_skipped=$skipped
+    printf '== %s\n' "$1"
+    "level_$1"
+    if [ $((passed + failed)) -eq $((before_passed + before_failed)) ]; then
+        printf '  FAILED: level %s ran no test\n' "$1" >&2
+        note 0 1
+    fi
+    printf '== %s: %d passed, %d failed, %d skipped in %d s\n' "$1" $((passed - before_passed)) \
+        $((failed - before_failed)) $((skipped - before_skipped)) $((SECONDS - start))
+}
+
+parse_arguments() {
+    chosen=()
+    install=yes
+    while [ $# -gt 0 ]; do
+        case $1 in
+            --quick)
+                export WEIR_QUICK=1
+                CONSERVE_MINUTES=0.5
+                ;;
+            --level)
+                [[ " ${LEVELS[*]} ${EXTRA_LEVELS[*]} " == *" ${2:-?} "* ]] || {
+                    printf 'run.sh: --level takes one of: %s %s\n' "${LEVELS[*]}" \
+                        "${EXTRA_LEVELS[*]}" >&2
+                    exit 2
+                }
+                chosen+=("$2")
+                shift
+                ;;
+            --no-install) install=no ;;
+            -h | --help)
+                usage
+                exit 0
+                ;;
+            *)
+                usage >&2
+                exit 2
+                ;;
+        esac
+        shift
+    done
+    [ ${#chosen[@]} -gt 0 ] || chosen=("${LEVELS[@]}")
+}
+
+main() {
+    parse_arguments "$@"
+    mkdir -p "$LOGS"
+    if [ "$install" = yes ] && ! deploy/install.sh deploy/packages.txt tests/packages.txt; then
+        echo "0 passed, 1 failed"
+        exit 1
+    fi
+    for level in "${chosen[@]}"; do
+        run_level "$level"
+    done
+    printf 'logs: %s; %d s in all; %d skipped\n' "$LOGS" "$SECONDS" "$skipped"
+    printf '%d passed, %d failed\n' "$passed" "$failed"
+    [ "$failed" -eq 0 ] && [ "$passed" -gt 0 ]
+}
+
+main "$@"
