@@ -11,6 +11,7 @@
 #include "core/arena.h"
 #include "core/digest.h"
 #include "core/map.h"
+#include "core/seal.h"
 #include "core/slice.h"
 
 enum { ACCOUNT_ID_CHARS = 12 };
