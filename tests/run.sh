@@ -16,8 +16,8 @@
 #   conserve  tests/conserve.py: seeded faults, nothing lost
 # Only with --level: tsan (unit and model under ThreadSanitizer), analyze (clang-tidy).
 #
-# --quick shortens accept and conserve (WEIR_QUICK=1 tells the scripts).  WEIR_SEED picks the seed of
-# conserve.  Logs are in build/logs, one per level.  A level that runs no test has failed.
+# --quick shortens accept and conserve (WEIR_QUICK=1 tells the scripts).  WEIR_SEED picks the seed
+# of conserve.  Logs are in build/logs, one per level.  A level that runs no test has failed.
 set -uo pipefail
 cd "$(dirname "$0")/.." || exit 2
 

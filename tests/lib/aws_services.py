@@ -2,8 +2,8 @@
 """STS and SQS as the stand-in plays them: what they accept, refuse and answer.
 
 No sockets here.  Each service takes one verified, parsed request and returns its answer as a dict
-or raises Refusal; the wire forms (JSON 1.0, query and XML) are in aws_wire.py.  Whatever is accepted
-is handed to `record`, which writes it down before the answer leaves.
+or raises Refusal; the wire forms (JSON 1.0, query and XML) are in aws_wire.py.  Whatever is
+accepted is handed to `record`, which writes it down before the answer leaves.
 """
 
 import collections
@@ -399,6 +399,7 @@ class Sqs:
         if not all(isinstance(i, str) and re.fullmatch(r"[A-Za-z0-9_-]{1,80}", i) for i in ids):
             refuse("InvalidBatchEntryId", "A batch entry id can only contain alphanumeric "
                    "characters, hyphens and underscores.")
-        if sum(len((entry.get("MessageBody") or "").encode()) for entry in entries) > BODY_MAX_BYTES:
+        size = sum(len((entry.get("MessageBody") or "").encode()) for entry in entries)
+        if size > BODY_MAX_BYTES:
             refuse("BatchRequestTooLong", "Batch requests cannot be longer than "
                    f"{BODY_MAX_BYTES} bytes.")

@@ -116,7 +116,7 @@ class Faults:
         self._by_target.pop(target, None)
 
     def take(self, targets):
-        """The fault of this request, if any; counts it down.  The first of `targets` that has one."""
+        """The fault of the first of `targets` that has one, or None; counts it down."""
         name = next((target for target in targets if target in self._by_target), None)
         fault = self._by_target.get(name)
         if fault is None or self._random.random() >= fault.get("probability", 1):
@@ -197,7 +197,8 @@ class AwsStandin:
                 linger = struct.pack("ii", 1, 0)
                 writer.get_extra_info("socket").setsockopt(
                     socket.SOL_SOCKET, socket.SO_LINGER, linger)
-        except (asyncio.IncompleteReadError, asyncio.LimitOverrunError, ConnectionError, ValueError):
+        except (asyncio.IncompleteReadError, asyncio.LimitOverrunError, ConnectionError,
+                ValueError):
             pass
         finally:
             writer.close()
@@ -287,8 +288,8 @@ class AwsStandin:
         """Do what the fault does before the service acts; the batch positions that must fail."""
         mode = fault["mode"] if fault else None
         if mode == "fail":
-            raise Refusal(fault.get("code", "InternalFailure"), fault.get("message", "stand-in fault"),
-                          fault.get("status", 500), sender=fault.get("status", 500) < 500,
+            raise Refusal(fault.get("code", "InternalFailure"),
+                          fault.get("message", "stand-in fault"), fault.get("status", 500), sender=fault.get("status", 500) < 500,
                           headers=fault.get("headers"))
         if mode == "throttle":
             code = "Throttling" if call.service == "sts" else "com.amazonaws.sqs#RequestThrottled"
@@ -370,11 +371,13 @@ def describe(line):
         return f"{clock}  sts   {verdict} {line['role']} session {line['session']} {tags}".rstrip()
     if line["kind"] == "refused":
         fault = f" (fault {line['fault']})" if line["fault"] else ""
-        return f"{clock}  {line['service'] or '?':<5} REFUSED {line['action']}: {line['code']}{fault}"
+        service = line["service"] or "?"
+        return f"{clock}  {service:<5} REFUSED {line['action']}: {line['code']}{fault}"
     what = line["body"]
     try:
         event = json.loads(what)
-        what = f"{event['source']} \"{event['detail-type']}\" of {event['account']} id {event['id']}"
+        what = (f"{event['source']} \"{event['detail-type']}\" of {event['account']} "
+                f"id {event['id']}")
     except (ValueError, KeyError, TypeError):
         what = what[:80].replace("\n", " ")
     signer = line["role"] or line["principal"]

@@ -158,7 +158,8 @@ class Curl:
             self._weir, "/", "--aws-sigv4", f"aws:amz:{REGION}:events",
             "--user", f"{self._key['access_key_id']}:{self._key['secret_access_key']}",
             data=body, version=self._version,
-            headers=["Content-Type: application/x-amz-json-1.1", f"X-Amz-Target: AWSEvents.{action}"])
+            headers=["Content-Type: application/x-amz-json-1.1",
+                     f"X-Amz-Target: AWSEvents.{action}"])
 
     def put(self, entries):
         answer = self.call("PutEvents", {"Entries": entries})
@@ -191,7 +192,7 @@ class LineClient:
         return [self._answer(outcome) for outcome in outcomes]
 
     def open(self, concurrency=1):
-        """A process to stream through: write input lines to its stdin, read outcomes from stdout."""
+        """A process to stream through: input lines to its stdin, outcomes from its stdout."""
         return subprocess.Popen(
             [*self._command, str(concurrency)], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
             text=True, env=self._environment, cwd=NODE_FOLDER)

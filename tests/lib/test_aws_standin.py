@@ -43,7 +43,8 @@ def standin(tmp_path):
 
 def client(standin, service, key=KEY, secret=SECRET, token=None, region=REGION):
     return boto3.client(service, endpoint_url=standin.url, region_name=region, config=ONCE,
-                        aws_access_key_id=key, aws_secret_access_key=secret, aws_session_token=token)
+                        aws_access_key_id=key, aws_secret_access_key=secret,
+                        aws_session_token=token)
 
 
 def assumed(standin, service="sqs", external_id="x-7f3a", **more):
@@ -179,7 +180,8 @@ def test_a_batch_reports_each_entry(standin):
     status, answer = json_call(standin, "SendMessageBatch",
                                {"QueueUrl": queue_url, "Entries": entries})
     assert [(one["Id"], one["SenderFault"]) for one in answer["Failed"]] == [("bad", True)]
-    assert [line["body"] for line in lines(standin, "message")] == ["m1", "m3", "m0", "m1", "m2", "m3"]
+    assert [line["body"] for line in lines(standin, "message")] == [
+        "m1", "m3", "m0", "m1", "m2", "m3"]
 
 
 @pytest.mark.parametrize("entries, name", [

@@ -175,11 +175,13 @@ class Weir:
         self.config_path = self.folder / "weir.json"
         self.log_path = self.folder / "weir.log"
         self.process = None
-        self._env = {"AWS_ACCESS_KEY_ID": OWN_KEY, "AWS_SECRET_ACCESS_KEY": OWN_SECRET, **(env or {})}
+        self._env = {"AWS_ACCESS_KEY_ID": OWN_KEY, "AWS_SECRET_ACCESS_KEY": OWN_SECRET,
+                     **(env or {})}
         self.folder.mkdir(parents=True, exist_ok=True)
         if not self.ca.exists():
             make_certificates(self.folder)
-        self.config = merge(self._default_config(aws, store or f"embedded:{self.state}"), config or {})
+        default = self._default_config(aws, store or f"embedded:{self.state}")
+        self.config = merge(default, config or {})
         self.write_config()
 
     def _default_config(self, aws, store):
@@ -238,7 +240,8 @@ class Weir:
             status = self.process.wait(timeout_s)
         except subprocess.TimeoutExpired:
             self.kill9()
-            raise RuntimeError(f"weir ignored SIGTERM for {timeout_s} s\n{self.log_tail()}") from None
+            raise RuntimeError(
+                f"weir ignored SIGTERM for {timeout_s} s\n{self.log_tail()}") from None
         self.process = None
         return status
 
@@ -280,8 +283,8 @@ class Weir:
             [str(binary()), *map(str, arguments)], input=stdin, capture_output=True, text=True,
             timeout=timeout_s, env=environment(WEIR_CONFIG=self.config_path), cwd=self.folder)
         if check and done.returncode != 0:
-            raise RuntimeError(f"weir {' '.join(map(str, arguments))} ended with {done.returncode}:\n"
-                               f"{done.stderr}{done.stdout}")
+            raise RuntimeError(f"weir {' '.join(map(str, arguments))} ended with "
+                               f"{done.returncode}:\n{done.stderr}{done.stdout}")
         return done
 
     def apply(self, catalog, *options, check=True):

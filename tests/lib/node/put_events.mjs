@@ -30,7 +30,8 @@ function withTimes(input) {
 async function put(line, text) {
   let outcome;
   try {
-    const { $metadata, ...output } = await client.send(new PutEventsCommand(withTimes(JSON.parse(text))));
+    const command = new PutEventsCommand(withTimes(JSON.parse(text)));
+    const { $metadata, ...output } = await client.send(command);
     outcome = { line, ok: true, status: $metadata.httpStatusCode, output };
   } catch (error) {
     const status = error.$metadata?.httpStatusCode ?? null;
