@@ -22,8 +22,9 @@ void json_write_object_end(struct json_writer *writer);
 void json_write_array_begin(struct json_writer *writer);
 void json_write_array_end(struct json_writer *writer);
 void json_write_key(struct json_writer *writer, struct slice key);
-/* UTF-8 passes as it is; quotes, backslashes and control bytes are escaped; broken UTF-8 becomes
- * U+FFFD, so the output is always valid JSON. */
+/* UTF-8 passes as it is; quotes, backslashes and control bytes are escaped; a lone surrogate in its
+ * three-byte form becomes its \u escape again; other broken UTF-8 becomes U+FFFD, one per byte.  So
+ * the output is always valid JSON, and what json_unescape() gave comes back. */
 void json_write_string(struct json_writer *writer, struct slice text);
 void json_write_u64(struct json_writer *writer, uint64_t value);
 void json_write_i64(struct json_writer *writer, int64_t value);
