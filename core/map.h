@@ -24,7 +24,8 @@ void map_init(struct map *map);
 void map_clean_up(struct map *map);
 /* The value under `key`, or NULL. */
 void *map_get(const struct map *map, struct slice key);
-/* Put `value` (not NULL) under `key`; returns the value it replaced, or NULL. */
+/* Put `value` (not NULL) under `key`; returns the value it replaced, or NULL.  The entry borrows
+ * the new `key` from then on. */
 void *map_put(struct map *map, struct slice key, void *value);
 /* Remove and return the value under `key`, or NULL. */
 void *map_remove(struct map *map, struct slice key);
