@@ -1,0 +1,170 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * catalog.c - versioned documents by name, and an edit that the store takes in one step.
+ *
+ * Only the control thread touches a catalog.  Values are jansson trees because they are read,
+ * compared and shown far from the path of an event; what the workers use is compiled from them
+ * (catalog_build.c).
+ */
+#include "gateway/catalog.h"
+
+#include "core/check.h"
+
+void catalog_init(struct catalog *catalog)
+{
+    *catalog = (struct catalog){0};
+    map_init(&catalog->documents);
+}
+
+static void document_free(struct catalog_document *document)
+{
+    if (document != NULL) {
+        json_decref(document->value);
+        xfree(document->name);
+        xfree(document);
+    }
+}
+
+void catalog_clean_up(struct catalog *catalog)
+{
+    size_t cursor = 0;
+    struct catalog_document *document;
+
+    while ((document = map_next(&catalog->documents, &cursor)) != NULL) {
+        document_free(document);
+    }
+    map_clean_up(&catalog->documents);
+    *catalog = (struct catalog){0};
+}
+
+static enum err absorb_one(struct catalog *catalog, const struct store_document *stored,
+                           struct err_why *why)
+{
+    struct catalog_document *document;
+    json_t *value;
+
+    if (stored->value.len == 0) {
+        document_free(map_remove(&catalog->documents, stored->name));
+        return ERR_OK;
+    }
+    value = json_loadb(stored->value.data, stored->value.len, JSON_REJECT_DUPLICATES, NULL);
+    if (!json_is_object(value)) {
+        json_decref(value);
+        return err_because(ERR_STORE_CORRUPT, why, "catalog document %.*s is not a JSON object",
+                           SLICE_ARG(stored->name));
+    }
+    document_free(map_remove(&catalog->documents, stored->name));
+    document = xcalloc(1, sizeof(*document));
+    document->name = xstrndup(stored->name.data, stored->name.len);
+    document->value = value;
+    document->rev = stored->rev;
+    (void)map_put(&catalog->documents, slice_of(document->name), document);
+    return ERR_OK;
+}
+
+enum err catalog_absorb(struct catalog *catalog, const struct store_document *documents,
+                        size_t count, uint64_t rev, struct err_why *why)
+{
+    for (size_t i = 0; i < count; i++) {
+        TRY(absorb_one(catalog, &documents[i], why));
+    }
+    catalog->rev = rev;
+    return ERR_OK;
+}
+
+const struct catalog_document *catalog_get(const struct catalog *catalog, struct slice name)
+{
+    return map_get(&catalog->documents, name);
+}
+
+static int compare_names(const void *left, const void *right)
+{
+    const struct catalog_document *const *a = left;
+    const struct catalog_document *const *b = right;
+
+    return strcmp((*a)->name, (*b)->name);
+}
+
+static bool is_of_kind(const struct catalog_document *document, struct slice kind)
+{
+    const struct slice name = slice_of(document->name);
+
+    return slice_has_prefix(name, kind) && name.len > kind.len && name.data[kind.len] == '/';
+}
+
+const struct catalog_document **catalog_of_kind(const struct catalog *catalog, struct slice kind,
+                                                struct arena *arena, size_t *count)
+{
+    const struct catalog_document **found =
+        ARENA_ARRAY(arena, const struct catalog_document *, catalog->documents.count);
+    const struct catalog_document *document;
+    size_t cursor = 0;
+
+    *count = 0;
+    while ((document = map_next(&catalog->documents, &cursor)) != NULL) {
+        if (is_of_kind(document, kind)) {
+            found[(*count)++] = document;
+        }
+    }
+    if (*count > 0) {
+        qsort(found, *count, sizeof(struct catalog_document *), compare_names);
+    }
+    return found;
+}
+
+/* ---- edits ------------------------------------------------------------------------------------
+ */
+
+void catalog_edit_init(struct catalog_edit *edit)
+{
+    *edit = (struct catalog_edit){0};
+}
+
+void catalog_edit_clean_up(struct catalog_edit *edit)
+{
+    arena_clean_up(&edit->arena);
+    *edit = (struct catalog_edit){0};
+}
+
+static struct store_document *new_slot(struct catalog_edit *edit)
+{
+    if (edit->count == edit->cap) {
+        const size_t cap = MAX_OF(edit->cap * 2, 8);
+        struct store_document *grown = ARENA_ARRAY(&edit->arena, struct store_document, cap);
+
+        if (edit->count > 0) {
+            memcpy(grown, edit->documents, edit->count * sizeof(*grown));
+        }
+        edit->documents = grown;
+        edit->cap = cap;
+    }
+    return &edit->documents[edit->count++];
+}
+
+void catalog_edit_put(struct catalog_edit *edit, const struct catalog *catalog, struct slice name,
+                      const json_t *value)
+{
+    const struct catalog_document *old = catalog_get(catalog, name);
+    struct store_document *document = new_slot(edit);
+
+    document->name = arena_copy(&edit->arena, name);
+    document->rev = old != NULL ? old->rev : 0;
+    document->value = (struct slice){0};
+    if (value != NULL) {
+        char *text = json_dumps(value, JSON_COMPACT | JSON_SORT_KEYS);
+
+        CHECK(text != NULL);
+        document->value = arena_copy(&edit->arena, slice_of(text));
+        xfree(text);
+    }
+}
+
+struct slice json_member_text(const json_t *object, const char *key)
+{
+    const json_t *member = json_object_get(object, key);
+
+    if (!json_is_string(member)) {
+        return (struct slice){0};
+    }
+    return (struct slice){json_string_value(member), json_string_length(member)};
+}

@@ -1,0 +1,63 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * catalog.h - the control thread's copy of everything configured at run time.
+ *
+ * The store holds the truth as versioned documents; this is that truth in memory.  A document is
+ * named "kind/key": account/ID, credential/ID, bus/ACCOUNT/NAME, rule/BUS/NAME (BUS is `central`
+ * or ACCOUNT/NAME), meta/uid.  Beside what its owner wrote, each holds its `manager`.
+ */
+#pragma once
+
+#include <jansson.h>
+
+#include "core/err.h"
+#include "core/map.h"
+#include "core/slice.h"
+#include "storage/store.h"
+
+enum {
+    CATALOG_NAME_CHARS_MAX = 1800,
+    CATALOG_DOCUMENT_BYTES_MAX = 256 * 1024,
+    CATALOG_FILE_BYTES_MAX = 16 * 1024 * 1024,
+};
+
+struct catalog_document {
+    char *name;
+    json_t *value;
+    uint64_t rev;
+};
+
+struct catalog {
+    struct map documents; /* name -> struct catalog_document */
+    uint64_t rev;
+};
+
+void catalog_init(struct catalog *catalog);
+void catalog_clean_up(struct catalog *catalog);
+/* Take over what the store reports: documents with a value replace or appear, those without one
+ * disappear.  ERR_STORE_CORRUPT, with the name in `why`, for a value that is not a JSON object. */
+MUST_USE enum err catalog_absorb(struct catalog *catalog, const struct store_document *documents,
+                                 size_t count, uint64_t rev, struct err_why *why);
+/* The document of that name, or NULL. */
+const struct catalog_document *catalog_get(const struct catalog *catalog, struct slice name);
+/* Every document of one kind, sorted by name; the array is in `arena`. */
+const struct catalog_document **catalog_of_kind(const struct catalog *catalog, struct slice kind,
+                                                struct arena *arena, size_t *count);
+
+/* What one change of the catalog writes, in one atomic step. */
+struct catalog_edit {
+    struct arena arena; /* holds names and values */
+    struct store_document *documents;
+    size_t count;
+    size_t cap;
+};
+
+void catalog_edit_init(struct catalog_edit *edit);
+void catalog_edit_clean_up(struct catalog_edit *edit);
+/* Put `value` under `name`, on top of the revision the catalog holds now (absent: must not exist).
+ * NULL deletes.  The value is rendered at once and still the caller's. */
+void catalog_edit_put(struct catalog_edit *edit, const struct catalog *catalog, struct slice name,
+                      const json_t *value);
+
+/* A string member of a document's object, or the empty slice. */
+struct slice json_member_text(const json_t *object, const char *key);
