@@ -151,7 +151,7 @@ void catalog_edit_put(struct catalog_edit *edit, const struct catalog *catalog, 
     document->rev = old != NULL ? old->rev : 0;
     document->value = (struct slice){0};
     if (value != NULL) {
-        char *text = json_dumps(value, JSON_COMPACT | JSON_SORT_KEYS);
+        char *text = json_dumps(value, JSON_COMPACT);
 
         CHECK(text != NULL);
         document->value = arena_copy(&edit->arena, slice_of(text));

@@ -10,6 +10,7 @@
 
 #include <jansson.h>
 
+#include "core/arena.h"
 #include "core/err.h"
 #include "core/map.h"
 #include "core/slice.h"

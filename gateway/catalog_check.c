@@ -239,20 +239,18 @@ static void check_text(json_t *mistakes, const struct path *path, const json_t *
     }
 }
 
+/* catalog_file_read() turned the pattern into the string of its text. */
 static void check_pattern(json_t *mistakes, const struct path *path, const json_t *value)
 {
     struct err_why why = {.text = ""};
     struct pattern *pattern = NULL;
-    char *text = json_is_string(value)
-                     ? xstrndup(json_string_value(value), json_string_length(value))
-                     : json_dumps(value, JSON_COMPACT | JSON_ENCODE_ANY);
 
-    CHECK(text != NULL);
-    if (pattern_compile(slice_of(text), &pattern, &why) != ERR_OK) {
+    if (!json_is_string(value)) {
+        mistake(mistakes, path, "must be an event pattern");
+    } else if (pattern_compile(text_of(value), &pattern, &why) != ERR_OK) {
         mistake(mistakes, path, "%s", why.text);
     }
     pattern_release(pattern);
-    xfree(text);
 }
 
 static void check_member(json_t *mistakes, const struct path *path, json_t *value,
@@ -499,28 +497,43 @@ static void check_account(json_t *mistakes, json_t *seen, const struct path *pat
     }
 }
 
-json_t *catalog_check(const json_t *file)
+static void check_bus(json_t *mistakes, json_t *seen, const struct path *path, const json_t *bus)
+{
+    char name[512];
+
+    check_name(mistakes, path, "name", bus);
+    (void)snprintf(name, sizeof(name), "bus %.*s/%.*s", SLICE_ARG(json_member_text(bus, "account")),
+                   SLICE_ARG(json_member_text(bus, "name")));
+    check_unique(mistakes, seen, path, name);
+}
+
+/* Call `check` for every object of one section. */
+static void check_section(json_t *mistakes, json_t *seen, const json_t *file, const char *section,
+                          void (*check)(json_t *mistakes, json_t *seen, const struct path *path,
+                                        const json_t *object))
+{
+    const struct path root = {.text = ""};
+    const struct path base = path_member(&root, section);
+    const json_t *objects = json_object_get(file, section);
+
+    for (size_t i = 0; i < json_array_size(objects); i++) {
+        const struct path place = path_item(&base, i);
+
+        check(mistakes, seen, &place, json_array_get(objects, i));
+    }
+}
+
+json_t *catalog_check(json_t *file)
 {
     json_t *mistakes = json_array();
     json_t *seen = json_object();
     const struct path root = {.text = ""};
-    const json_t *accounts = json_object_get(file, "accounts");
-    const json_t *rules = json_object_get(file, "rules");
-    struct path base = path_member(&root, "accounts");
 
-    check_object(mistakes, &root, (json_t *)(uintptr_t)file, file_members);
+    check_object(mistakes, &root, file, file_members);
     if (json_array_size(mistakes) == 0) {
-        for (size_t i = 0; i < json_array_size(accounts); i++) {
-            const struct path place = path_item(&base, i);
-
-            check_account(mistakes, seen, &place, json_array_get(accounts, i));
-        }
-        base = path_member(&root, "rules");
-        for (size_t i = 0; i < json_array_size(rules); i++) {
-            const struct path place = path_item(&base, i);
-
-            check_rule(mistakes, seen, &place, json_array_get(rules, i));
-        }
+        check_section(mistakes, seen, file, "accounts", check_account);
+        check_section(mistakes, seen, file, "buses", check_bus);
+        check_section(mistakes, seen, file, "rules", check_rule);
     }
     json_decref(seen);
     return mistakes;

@@ -1,0 +1,208 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * catalog_plan.c - what `weir apply` changes.
+ *
+ * For each object of the file: make the document it should be (its members, its manager, and for a
+ * rule the uid of each target), compare it with the document that is, and put it only if they
+ * differ.  Then walk the documents of this manager in the same section and delete those that the
+ * file does not have.  A target uid is drawn from the counter meta/uid, written in the same edit,
+ * so it is never given twice.
+ */
+#include "gateway/catalog_plan.h"
+
+#include "core/check.h"
+
+struct planner {
+    const struct catalog *catalog;
+    const struct catalog_plan_options *options;
+    struct catalog_edit *edit;
+    json_t *changes;
+    struct map wanted; /* names that the file has */
+    struct arena arena;
+    uint64_t next_uid;
+    bool has_drawn_uid;
+    struct err_why *why;
+};
+
+static void note_change(struct planner *planner, const char *op, struct slice name)
+{
+    json_array_append_new(planner->changes,
+                          json_pack("{s:s, s:s%}", "op", op, "name", name.data, name.len));
+}
+
+static bool is_ours(const struct planner *planner, const json_t *document)
+{
+    return slice_eq(json_member_text(document, "manager"), planner->options->manager);
+}
+
+/* ---- names and target uids ----------------------------------------------------------------------
+ */
+
+static struct slice name_of(struct planner *planner, const char *kind, const json_t *object)
+{
+    if (strcmp(kind, "account") == 0) {
+        return arena_printf(&planner->arena, "account/%.*s",
+                            SLICE_ARG(json_member_text(object, "id")));
+    }
+    if (strcmp(kind, "bus") == 0) {
+        return arena_printf(&planner->arena, "bus/%.*s/%.*s",
+                            SLICE_ARG(json_member_text(object, "account")),
+                            SLICE_ARG(json_member_text(object, "name")));
+    }
+    return arena_printf(&planner->arena, "rule/%.*s/%.*s",
+                        SLICE_ARG(json_member_text(object, "bus")),
+                        SLICE_ARG(json_member_text(object, "name")));
+}
+
+static json_t *old_target(const json_t *old_rule, struct slice id)
+{
+    json_t *targets = json_object_get(old_rule, "targets");
+
+    for (size_t i = 0; i < json_array_size(targets); i++) {
+        json_t *target = json_array_get(targets, i);
+
+        if (slice_eq(json_member_text(target, "id"), id)) {
+            return target;
+        }
+    }
+    return NULL;
+}
+
+static uint64_t draw_uid(struct planner *planner)
+{
+    if (!planner->has_drawn_uid) {
+        const struct catalog_document *counter = catalog_get(planner->catalog, SLICE("meta/uid"));
+
+        planner->next_uid =
+            counter != NULL ? (uint64_t)json_integer_value(json_object_get(counter->value, "next"))
+                            : 1;
+        planner->has_drawn_uid = true;
+    }
+    return planner->next_uid++;
+}
+
+static void give_uids(struct planner *planner, json_t *rule, const json_t *old_rule)
+{
+    json_t *targets = json_object_get(rule, "targets");
+
+    for (size_t i = 0; i < json_array_size(targets); i++) {
+        json_t *target = json_array_get(targets, i);
+        const json_t *old = old_target(old_rule, json_member_text(target, "id"));
+        json_t *uid = json_object_get(old, "uid");
+
+        if (uid != NULL) {
+            json_object_set(target, "uid", uid);
+        } else {
+            json_object_set_new(target, "uid", json_integer((json_int_t)draw_uid(planner)));
+        }
+    }
+}
+
+/* ---- one object ---------------------------------------------------------------------------------
+ */
+
+/* The document as it should be stored; the caller's reference. */
+static json_t *document_for(struct planner *planner, const char *kind, const json_t *object,
+                            const struct catalog_document *old)
+{
+    json_t *document = json_deep_copy(object);
+    const char *key;
+    void *next;
+    json_t *member;
+
+    CHECK(document != NULL);
+    json_object_foreach_safe(document, next, key, member)
+    {
+        if (json_is_null(member)) {
+            json_object_del(document, key);
+        }
+    }
+    json_object_set_new(
+        document, "manager",
+        json_stringn(planner->options->manager.data, planner->options->manager.len));
+    if (old != NULL && json_object_get(old->value, "is_suspended") != NULL) {
+        json_object_set(document, "is_suspended", json_object_get(old->value, "is_suspended"));
+    }
+    if (strcmp(kind, "rule") == 0) {
+        give_uids(planner, document, old != NULL ? old->value : NULL);
+    }
+    return document;
+}
+
+static enum err plan_object(struct planner *planner, const char *kind, const json_t *object)
+{
+    const struct slice name = name_of(planner, kind, object);
+    const struct catalog_document *old = catalog_get(planner->catalog, name);
+    json_t *document;
+
+    if (old != NULL && !is_ours(planner, old->value) && !planner->options->take_over) {
+        return err_because(ERR_CONFLICT, planner->why,
+                           "%.*s is managed by %.*s; --take-over makes it yours", SLICE_ARG(name),
+                           SLICE_ARG(json_member_text(old->value, "manager")));
+    }
+    (void)map_put(&planner->wanted, name, planner);
+    document = document_for(planner, kind, object, old);
+    if (old == NULL || !json_equal(old->value, document)) {
+        note_change(planner, old == NULL ? "create" : "update", name);
+        catalog_edit_put(planner->edit, planner->catalog, name, document);
+    }
+    json_decref(document);
+    return ERR_OK;
+}
+
+static enum err plan_section(struct planner *planner, const json_t *file, const char *section,
+                             const char *kind)
+{
+    const json_t *objects = json_object_get(file, section);
+    const struct catalog_document **documents;
+    size_t count;
+
+    if (!json_is_array(objects)) {
+        return ERR_OK;
+    }
+    for (size_t i = 0; i < json_array_size(objects); i++) {
+        TRY(plan_object(planner, kind, json_array_get(objects, i)));
+    }
+    documents = catalog_of_kind(planner->catalog, slice_of(kind), &planner->arena, &count);
+    for (size_t i = 0; i < count; i++) {
+        const struct slice name = slice_of(documents[i]->name);
+
+        if (is_ours(planner, documents[i]->value) && map_get(&planner->wanted, name) == NULL) {
+            note_change(planner, "delete", name);
+            catalog_edit_put(planner->edit, planner->catalog, name, NULL);
+        }
+    }
+    return ERR_OK;
+}
+
+static void put_counter(struct planner *planner)
+{
+    json_t *counter =
+        json_pack("{s:I, s:s}", "next", (json_int_t)planner->next_uid, "manager", "weir");
+
+    CHECK(counter != NULL);
+    catalog_edit_put(planner->edit, planner->catalog, SLICE("meta/uid"), counter);
+    json_decref(counter);
+}
+
+enum err catalog_plan(const struct catalog *catalog, const json_t *file,
+                      const struct catalog_plan_options *options, struct catalog_edit *edit,
+                      json_t **changes, struct err_why *why)
+{
+    static const char *const sections[][2] = {
+        {"accounts", "account"}, {"buses", "bus"}, {"rules", "rule"}};
+    struct planner planner = {
+        .catalog = catalog, .options = options, .edit = edit, .changes = json_array(), .why = why};
+    enum err err = ERR_OK;
+
+    for (size_t i = 0; i < ARRAY_LEN(sections) && err == ERR_OK; i++) {
+        err = plan_section(&planner, file, sections[i][0], sections[i][1]);
+    }
+    if (err == ERR_OK && planner.has_drawn_uid) {
+        put_counter(&planner);
+    }
+    map_clean_up(&planner.wanted);
+    arena_clean_up(&planner.arena);
+    *changes = planner.changes;
+    return err;
+}
