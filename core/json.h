@@ -16,18 +16,18 @@
 enum { JSON_DEPTH_MAX = 1000 };
 
 enum json_type {
-    JSON_END,   /* the whole text was read: exactly one value */
-    JSON_ERROR, /* see json_reader.fault_text and .position */
-    JSON_OBJECT_BEGIN,
-    JSON_OBJECT_END,
-    JSON_ARRAY_BEGIN,
-    JSON_ARRAY_END,
-    JSON_KEY,
-    JSON_STRING,
-    JSON_NUMBER,
-    JSON_TRUE,
-    JSON_FALSE,
-    JSON_NULL,
+    JSON_TYPE_END,   /* the whole text was read: exactly one value */
+    JSON_TYPE_ERROR, /* see json_reader.fault_text and .position */
+    JSON_TYPE_OBJECT_BEGIN,
+    JSON_TYPE_OBJECT_END,
+    JSON_TYPE_ARRAY_BEGIN,
+    JSON_TYPE_ARRAY_END,
+    JSON_TYPE_KEY,
+    JSON_TYPE_STRING,
+    JSON_TYPE_NUMBER,
+    JSON_TYPE_TRUE,
+    JSON_TYPE_FALSE,
+    JSON_TYPE_NULL,
 };
 
 struct json_token {
@@ -39,7 +39,7 @@ struct json_token {
 struct json_reader {
     struct slice text;
     size_t position;        /* of the next unread byte; at an error, of the offending byte */
-    const char *fault_text; /* a constant sentence after JSON_ERROR, else NULL */
+    const char *fault_text; /* a constant sentence after JSON_TYPE_ERROR, else NULL */
     unsigned depth;
     unsigned depth_max;
     unsigned state;                                  /* private */
@@ -48,7 +48,7 @@ struct json_reader {
 
 /* Read `text`, at most `depth_max` (<= JSON_DEPTH_MAX) containers deep. */
 void json_reader_init(struct json_reader *reader, struct slice text, unsigned depth_max);
-/* The next token.  After JSON_END or JSON_ERROR every call answers the same. */
+/* The next token.  After JSON_TYPE_END or JSON_TYPE_ERROR every call answers the same. */
 enum json_type json_next(struct json_reader *reader, struct json_token *token);
 /* After the first token of a value (`token`, just read), run to the end of that value, and give its
  * whole text, quotes and brackets included.  ERR_BAD_JSON if the text breaks on the way. */
@@ -57,7 +57,7 @@ MUST_USE enum err json_read_value(struct json_reader *reader, const struct json_
 /* Is `text` exactly one valid JSON value?  On ERR_BAD_JSON `why` (may be NULL) says what and at
  * which byte. */
 MUST_USE enum err json_check(struct slice text, unsigned depth_max, struct err_why *why);
-/* Put what and where of a reader's JSON_ERROR into `why`. Returns ERR_BAD_JSON. */
+/* Put what and where of a reader's JSON_TYPE_ERROR into `why`. Returns ERR_BAD_JSON. */
 enum err json_fault(const struct json_reader *reader, struct err_why *why);
 
 /* Append the characters that the raw bytes of a string stand for, as UTF-8.  Surrogate pairs join;

@@ -39,8 +39,8 @@ static enum err quote_value(struct quoter *quoter)
     struct slice value;
     size_t start;
 
-    if (json_next(&quoter->reader, &token) != JSON_OBJECT_BEGIN) {
-        return token.type == JSON_ERROR ? ERR_BAD_JSON : ERR_OK;
+    if (json_next(&quoter->reader, &token) != JSON_TYPE_OBJECT_BEGIN) {
+        return token.type == JSON_TYPE_ERROR ? ERR_BAD_JSON : ERR_OK;
     }
     start = (size_t)(token.raw.data - quoter->reader.text.data);
     TRY(json_read_value(&quoter->reader, &token, &value));
@@ -60,12 +60,12 @@ static enum err quote_patterns(struct slice text, struct buf *out, struct err_wh
     enum json_type type;
 
     json_reader_init(&quoter.reader, text, FILE_DEPTH_MAX);
-    while ((type = json_next(&quoter.reader, &token)) != JSON_END) {
-        if (type == JSON_KEY && quoter.reader.depth == 3 && slice_eq(token.raw, SLICE("pattern"))) {
+    while ((type = json_next(&quoter.reader, &token)) != JSON_TYPE_END) {
+        if (type == JSON_TYPE_KEY && quoter.reader.depth == 3 && slice_eq(token.raw, SLICE("pattern"))) {
             if (quote_value(&quoter) != ERR_OK) {
                 return json_fault(&quoter.reader, why);
             }
-        } else if (type == JSON_ERROR) {
+        } else if (type == JSON_TYPE_ERROR) {
             return json_fault(&quoter.reader, why);
         }
     }
