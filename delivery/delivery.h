@@ -1,0 +1,151 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * delivery.h - pays what is owed: takes committed deliveries, calls their targets, records the end.
+ *
+ * One engine per worker thread, no locks.  A destination (endpoint + credential) belongs to exactly
+ * one engine of the process, so its concurrency, breaker and batches need no agreement; work for it
+ * travels there by mail.  The store is the truth: an engine holds at most STORE_CLAIM_MAX claimed
+ * deliveries of a lane, under one byte cap, and everything else waits in the store.
+ *
+ * Who calls what:
+ *   ingest   before a commit   delivery_may_claim(): may these deliveries be claimed for us?
+ *            after it          claimed: delivery_offer().  Not claimed: delivery_note_backlog().
+ *   control  at start and every few seconds: STORE_LANES, then delivery_note_backlog() per lane.
+ *            This is what finds work left by a crash, a park or a hand-over, so it must go on.
+ *   worker   on a new snapshot delivery_use(); to stop delivery_drain().
+ */
+#pragma once
+
+#include "core/err.h"
+#include "core/mailbox.h"
+#include "core/slice.h"
+#include "storage/store.h"
+
+struct credentials_ask;
+struct credentials_provider;
+struct directory;
+struct ev_loop;
+struct event;
+struct http_call;
+struct http_client;
+struct ruleset;
+
+struct delivery_engine;
+
+enum {
+    DELIVERY_CLAIM_MS = 90 * 1000, /* how long a claim holds; commits use it as well */
+};
+
+enum delivery_fact_kind {
+    DELIVERY_FACT_DELIVERED, /* the target took it */
+    DELIVERY_FACT_RETRIED,   /* an attempt failed, another will follow */
+    DELIVERY_FACT_DEAD,      /* buried, durably */
+    DELIVERY_FACT_CLAIM_LOST /* its outcome came after the claim had ended */
+};
+
+/* What happened to one delivery. Slices are valid during the call only. */
+struct delivery_fact {
+    enum delivery_fact_kind kind;
+    struct slice account; /* of the event */
+    struct slice rule;    /* its label; empty if the rule is gone and was never known here */
+    struct slice target;  /* resolved ARN; empty likewise */
+    struct slice event_id;
+    uint32_t attempt_count; /* calls made so far, this one included */
+    enum err err;           /* RETRIED, DEAD: of the last failure */
+    const char *reason;     /* DEAD: a constant such as "target-removed" */
+    uint64_t queue_us;      /* DELIVERED: accepted to call */
+    uint64_t call_us;       /* DELIVERED, RETRIED: the call itself; 0 if none was made */
+    uint64_t end_to_end_us; /* DELIVERED: accepted to answered */
+};
+
+/* How the gateway counts; each may be NULL. Called on the engine's thread. */
+struct delivery_hooks {
+    void *context;
+    void (*on_fact)(void *context, const struct delivery_fact *fact);
+    /* A question for credentials was answered after `elapsed_us`. */
+    void (*on_credentials)(void *context, enum err err, uint64_t elapsed_us);
+};
+
+/* The world as tests replace it.  Production leaves delivery_options.io NULL. */
+struct delivery_io {
+    void *context;
+    void (*start_call)(void *context, struct http_call *call);
+    void (*ask_credentials)(void *context, struct credentials_ask *ask);
+    uint64_t (*now_ms)(void *context);
+};
+
+struct delivery_options {
+    struct ev_loop *loop; /* NULL: the caller calls delivery_run() itself */
+    struct mailbox *mailbox;
+    struct store *store;
+    struct http_client *http;
+    struct credentials_provider *credentials;
+    unsigned worker_index;
+    unsigned worker_count;
+    /* The engine of each worker, by index; complete before the threads start, borrowed. */
+    struct delivery_engine *const *engines;
+    struct slice sqs_endpoint;  /* "http://127.0.0.1:4566", or empty: AWS itself */
+    size_t memory_bytes_max;    /* event bytes held at once; 0: 64 MiB */
+    size_t event_bytes_max;     /* of one event, for reservations; 0: 1 MiB */
+    size_t calls_max;           /* calls open at once; 0: 256 */
+    unsigned call_timeout_ms;   /* 0: 5000 */
+    size_t sqs_batch_bytes_max; /* sum of bodies in one call; 0: 1 MiB */
+    uint64_t unknown_target_ms; /* wait this long for a snapshot that knows a target; 0: 5000 */
+    uint64_t seed;              /* of the jitter; 0: random */
+    struct delivery_hooks hooks;
+    const struct delivery_io *io;
+};
+
+/* The options are copied, what they point to is borrowed. Nothing is sent before delivery_use(). */
+struct delivery_engine *delivery_new(const struct delivery_options *options);
+/* No call and no store operation may be under way: drain first. NULL is fine. */
+void delivery_destroy(struct delivery_engine *engine);
+
+/* From now on resolve by these; both stay valid until the next call.  Everything that waits is
+ * resolved anew: what lost its target is buried ("target-removed"), what belongs to a suspended
+ * account waits, what now belongs to another worker goes there. */
+void delivery_use(struct delivery_engine *engine, const struct directory *directory,
+                  const struct ruleset *ruleset);
+
+/* Should a commit claim a delivery of this lane?  False while its owner has its hands full: then
+ * commit it unclaimed, so that the backlog waits in the store. `engine` is the caller's own. */
+bool delivery_may_claim(const struct delivery_engine *engine, struct slice lane);
+
+/* A delivery that was just committed with `claim`. Everything is copied or acquired. */
+struct delivery_offer {
+    struct store_ref ref;
+    struct event *event; /* a reference is taken */
+    uint64_t claim_until_ms;
+    uint64_t arrived_us; /* steady clock, when the request arrived; 0: unknown */
+};
+
+/* Hand it to whoever owns its destination. `engine` is the caller's own. */
+void delivery_offer(struct delivery_engine *engine, const struct delivery_offer *offer);
+
+/* The store holds unclaimed deliveries of this lane.  Any thread, any engine: it is passed on to
+ * the owner.  Too much is harmless. */
+void delivery_note_backlog(struct delivery_engine *engine, struct slice lane);
+
+/* Start nothing any more; once no call and no store operation is under way, run on_idle, always
+ * later. Claims that are not served end by themselves. */
+void delivery_drain(struct delivery_engine *engine, void (*on_idle)(void *context), void *context);
+
+/* Which worker owns the destination of this lane, under this snapshot. */
+unsigned delivery_owner(const struct directory *directory, const struct ruleset *ruleset,
+                        struct slice lane, unsigned worker_count);
+
+/* Do what is due at the time of the engine's clock; returns when to be called again at the latest,
+ * UINT64_MAX for never.  With a loop the engine calls it itself, once per turn with news. */
+uint64_t delivery_run(struct delivery_engine *engine);
+
+/* What an engine holds now. Its own thread only. */
+struct delivery_gauges {
+    size_t lanes;
+    size_t lanes_parked;
+    size_t destinations;
+    size_t destinations_open; /* breakers that are not closed */
+    size_t calls;
+    size_t held;       /* deliveries in memory, store mail included */
+    size_t bytes_held; /* of their events */
+};
+void delivery_read_gauges(const struct delivery_engine *engine, struct delivery_gauges *gauges);

@@ -1,0 +1,160 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * target.h - the contract of every kind of target: how a call is built and how its reply is read.
+ *
+ * A kind is pure: it takes deliveries and gives a request, takes a reply and gives a verdict per
+ * delivery.  The coordinator signs, sends, waits and records.  An opened target is bound to one ARN
+ * and lives as long as its destination, on one thread.
+ */
+#pragma once
+
+#include "core/arena.h"
+#include "core/err.h"
+#include "core/header.h"
+#include "core/slice.h"
+
+enum {
+    TARGET_BATCH_MAX = 10,
+    TARGET_HEADERS_MAX = 4,
+    TARGET_MESSAGE_BYTES_MAX = 256,
+};
+
+/* One delivery as a target sees it. */
+struct target_item {
+    struct slice body; /* the bytes that the target shall get */
+    struct slice event_id;
+    struct slice account;
+    struct slice rule;      /* "BUS/RULE" */
+    struct slice target_id; /* Id of the target in its rule */
+    struct slice message_group_id;
+};
+
+enum target_action {
+    TARGET_SETTLE, /* taken */
+    TARGET_RETRY,  /* later, one attempt spent */
+    TARGET_SPLIT,  /* the batch was refused, not this item: send it alone, no attempt spent */
+    TARGET_RENEW,  /* credentials had expired: fetch new ones and repeat, once */
+    TARGET_BURY,   /* never */
+};
+
+struct target_verdict {
+    enum target_action action;
+    enum err err;                               /* ERR_OK only with SETTLE */
+    uint64_t retry_after_ms;                    /* what the target asked for, clamped; 0: nothing */
+    const char *reason;                         /* BURY: a constant */
+    char message[TARGET_MESSAGE_BYTES_MAX + 1]; /* for a person; from outside, so escape it */
+};
+
+/* A request before it is signed. Everything in the arena of the call, or constant. */
+struct target_request {
+    const char *method;
+    const char *url;
+    struct slice path;                         /* as on the wire */
+    struct slice host;                         /* as the Host header says it */
+    struct header headers[TARGET_HEADERS_MAX]; /* host not among them */
+    size_t header_count;
+    struct slice body;
+    struct slice service; /* for the signature */
+    struct slice region;
+};
+
+struct target_reply {
+    enum err err; /* ERR_OK: a complete reply of any status */
+    unsigned status;
+    struct slice headers; /* "name: value\n" lines, names in lower case */
+    struct slice body;
+};
+
+struct target_options {
+    struct slice endpoint; /* override of the service's endpoint, or empty */
+    size_t batch_bytes_max;
+};
+
+struct target_ops;
+
+/* First member of each kind's own struct. */
+struct target {
+    const struct target_ops *ops;
+};
+
+struct target_ops {
+    struct slice service; /* as in its ARNs */
+    size_t batch_count_max;
+
+    /* Bind to an ARN.  ERR_BAD_VALUE with a reason if it is none of this kind. */
+    enum err (*open)(const struct target_options *options, struct slice arn, struct target **target,
+                     struct err_why *why);
+    void (*close)(struct target *target);
+
+    /* How many bytes of items one call may carry, now. */
+    size_t (*batch_bytes_max)(const struct target *target);
+
+    /* May this item be sent at all?  False: `verdict` says why it must be buried. */
+    bool (*check)(const struct target *target, const struct target_item *item,
+                  struct target_verdict *verdict);
+
+    /* Must something be looked up before the first send?  Then build_lookup is called instead of
+     * build, and read_lookup returns true when the target is ready, else a verdict for every item
+     * that waits.  NULL: never. */
+    bool (*needs_lookup)(const struct target *target);
+    void (*build_lookup)(const struct target *target, struct arena *arena,
+                         struct target_request *request);
+    bool (*read_lookup)(struct target *target, const struct target_reply *reply,
+                        struct target_verdict *verdict);
+
+    void (*build)(const struct target *target, const struct target_item *items, size_t count,
+                  struct arena *arena, struct target_request *request);
+    /* One verdict per item, in order. */
+    void (*classify)(struct target *target, const struct target_item *items, size_t count,
+                     const struct target_reply *reply, struct arena *arena,
+                     struct target_verdict *verdicts);
+};
+
+extern const struct target_ops target_sqs;
+
+/* The kind that serves this ARN, or NULL. */
+const struct target_ops *target_find(struct slice arn);
+
+/* "arn:partition:service:region:account:resource", split. False unless it has these parts. */
+struct target_arn {
+    struct slice partition;
+    struct slice service;
+    struct slice region;
+    struct slice account;
+    struct slice resource;
+};
+bool target_arn_split(struct slice arn, struct target_arn *parts);
+
+/* Value of a reply header, trimmed; empty if absent. */
+struct slice target_reply_header(const struct target_reply *reply, struct slice name);
+
+/* What an AWS service said: the error's short name (after '#', before ':') and its message. */
+struct target_fault {
+    struct slice code;
+    struct slice message;
+};
+
+/* Read both from headers and JSON body of an error reply; either may come out empty. */
+void target_fault_read(const struct target_reply *reply, struct arena *arena,
+                       struct target_fault *fault);
+
+/* Verdict of a reply that failed as a whole, by code before status: JSON services throttle with
+ * HTTP 400.  `own` is the kind's own table, asked first; it may be NULL with count 0. */
+struct target_error {
+    struct slice code;
+    enum target_action action;
+    enum err err;
+    const char *reason; /* BURY only */
+};
+void target_fault_judge(const struct target_reply *reply, const struct target_fault *fault,
+                        const struct target_error *own, size_t own_count,
+                        struct target_verdict *verdict);
+
+/* Verdict for an error code alone, such as one entry of a batch. */
+void target_code_judge(const struct target_fault *fault, bool is_sender_fault,
+                       const struct target_error *own, size_t own_count,
+                       struct target_verdict *verdict);
+
+/* Fill a verdict; the message is "CODE: TEXT", cut to fit. */
+void target_verdict_set(struct target_verdict *verdict, enum target_action action, enum err err,
+                        const char *reason, struct slice code, struct slice text);
