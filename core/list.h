@@ -82,6 +82,6 @@ static inline void list_splice(struct list *to, struct list *from)
 }
 
 /* Walk; the current node may be removed inside the body. */
-#define LIST_FOREACH(node, list)                                                                   \
-    for (struct list *node = (list)->next, *node##_after = node->next; node != (list);             \
+#define LIST_FOREACH(node, head)                                                                   \
+    for (struct list *node = (head)->next, *node##_after = node->next; node != (head);             \
          node = node##_after, node##_after = node->next)
