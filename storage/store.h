@@ -11,7 +11,8 @@
  *   S1  commit answers per entry; when on_done runs, what it says is durable.
  *   S2  mark, body, deliveries and counters of an entry appear together or not at all.
  *   S3  a body lives until its last delivery has ended, and no longer.
- *   S4  settle, retry and bury are idempotent; retry and bury act only while the claim is ours.
+ *   S4  settle, retry and bury are idempotent; retry and bury act only while the claim is ours,
+ *       which the engine tells by `store_ref.claim`.
  *   S5  nothing is trimmed: capacity is enforced at admission (ERR_STORE_FULL), never by deletion.
  *   S6  every operation is answered.
  *   S7  settle, retry and bury work when the store is full.
@@ -19,6 +20,13 @@
  *   S9  every key and record carries its account.
  *
  * A *lane* is one account's deliveries to one configured target, named "ACCOUNT/TARGET-UID".
+ *
+ * Operations of one thread run in the order in which it submitted them.  Answers may overtake each
+ * other: a read need not wait for the flush that an earlier commit waits for.
+ *
+ * A *claim* holds a delivery back from other claims until a moment.  When that has passed, the
+ * delivery is due again, and the claim ends with the next claim of its lane at the latest; so do
+ * all claims of a lane that is parked, and all claims of an engine that restarts.
  */
 #pragma once
 
@@ -35,7 +43,9 @@ enum {
     STORE_EVENT_ID_CHARS_MAX = 64,
     STORE_REASON_CHARS_MAX = 48,
     STORE_MESSAGE_BYTES_MAX = 512,
-    STORE_CLAIM_MAX = 64, /* records of one lane that one owner may hold */
+    STORE_CLAIM_MAX = 64, /* records of one lane that one process may hold */
+    STORE_ENTRY_DELIVERIES_MAX = 4096,
+    STORE_ENTRY_BODY_BYTES_MAX = 4 << 20,
 };
 
 enum store_op_kind {
@@ -70,7 +80,11 @@ struct store_delivery {
     struct slice bus;       /* "central" or "ACCOUNT/NAME", for dead letters */
     struct slice rule;      /* rule name */
     struct slice target_id; /* the target's Id in its rule */
-    bool claim;             /* in: claim it for me.  out: is it claimed? */
+    /* in: claim it for me.  out: is it claimed?  It is not while the lane is parked, holds
+     * STORE_CLAIM_MAX claims already, or owes something that is due and unclaimed: first things
+     * first.  What is not claimed here comes by STORE_CLAIM. */
+    bool claim;
+    uint64_t claim_no; /* out: for `store_ref.claim`; 0 when not claimed */
 };
 
 enum store_verdict {
@@ -98,8 +112,8 @@ struct store_entry {
 };
 
 /* All entries of one request.  Each entry is atomic; the call is one durable step, shared with
- * whatever else waits for the same flush.  err (STORE_FULL, STORE_FAILED, STORE_BUSY) is of the
- * whole batch: then nothing of it is committed, as far as the engine can know. */
+ * whatever else waits for the same flush.  err (STORE_FULL, STORE_FAILED, STORE_BUSY, TOO_LARGE)
+ * is of the whole batch: then nothing of it is committed, as far as the engine can know. */
 struct store_commit {
     struct store_op op;
     uint64_t now_ms;
@@ -110,9 +124,10 @@ struct store_commit {
 
 /* ---- deliveries --------------------------------------------------------------------------- */
 
-/* Names one delivery. */
+/* Names one delivery, and the claim that its holder has on it. */
 struct store_ref {
     uint64_t seq;
+    uint64_t claim;   /* from store_record.ref or store_delivery.claim_no; 0: none */
     uint32_t ordinal; /* index among the event's deliveries */
     char lane[STORE_LANE_CHARS_MAX + 1];
 };
@@ -123,8 +138,10 @@ struct store_record {
     struct list node;
     struct store_ref ref;
     uint64_t accepted_ms;
-    uint32_t attempt_count;
-    uint32_t last_err; /* enum err of the last failure, 0 if none */
+    uint64_t budget_from_ms;     /* when its retry budget began: accepted, or redriven last */
+    uint32_t attempt_count;      /* within that budget */
+    uint32_t past_attempt_count; /* in the budgets before: history */
+    uint32_t last_err;           /* enum err of the last failure, 0 if none */
     uint64_t due_ms;
     struct slice account;
     struct slice event_id;
@@ -136,7 +153,11 @@ struct store_record {
 
 void store_record_free(struct store_record *record);
 
-/* Claim up to `count_max` deliveries of one lane that are due and unclaimed, oldest due first. */
+/* Claim up to `count_max` deliveries of one lane that are due and unclaimed, oldest due first, as
+ * far as the lane then holds no more than STORE_CLAIM_MAX claims.  A parked lane gives nothing.
+ *
+ * A record that fails its checksum is never handed out: it is logged, stays live, and stays claimed
+ * until the engine restarts. */
 struct store_claim {
     struct store_op op;
     uint64_t now_ms;
@@ -146,12 +167,14 @@ struct store_claim {
     /* out */
     struct list records; /* struct store_record */
     bool has_more;       /* due and unclaimed deliveries remain */
-    uint64_t
-        next_due_ms; /* of the earliest unclaimed one that is not due yet; UINT64_MAX if none */
+    /* When more falls due: the earliest due of what waits, or end of a claim (those just made
+     * included); of a parked lane, the end of the park.  UINT64_MAX if it owes nothing. */
+    uint64_t next_due_ms;
 };
 
-/* Name lanes that hold unclaimed deliveries due by `now_ms` and are not parked, in name order after
- * `after` (empty: from the start). For start-up, and for taking over what others left. */
+/* Name lanes that hold deliveries due by `now_ms`, unclaimed or with a claim past its end, and are
+ * not parked, in name order after `after` (empty: from the start). For start-up, and for taking
+ * over what others left. */
 struct store_lanes {
     struct store_op op;
     uint64_t now_ms;
@@ -163,7 +186,9 @@ struct store_lanes {
     bool has_more;
 };
 
-/* Delivered.  May be lost in a crash, which means a redelivery; never anything else. */
+/* Delivered: the delivery ends, whoever holds a claim on it; one that has ended is passed over. May
+ * be lost in a crash, which means a redelivery; never anything else.  Nothing hurries: it is
+ * answered with the next flush. */
 struct store_settle {
     struct store_op op;
     const struct store_ref *refs;
@@ -189,7 +214,8 @@ struct store_bury {
     char message[STORE_MESSAGE_BYTES_MAX + 1]; /* bounded, for a person */
 };
 
-/* Nothing of this lane is due before `until_ms`; its claims end. */
+/* Nothing of this lane is due before `until_ms` (0: resume); its claims end.  Forgotten in a
+ * restart. */
 struct store_park {
     struct store_op op;
     char lane[STORE_LANE_CHARS_MAX + 1];
@@ -204,8 +230,9 @@ struct store_dead_filter {
     struct slice rule;
     struct slice target_id;
     struct slice reason;
-    uint64_t since_ms;
-    uint64_t id; /* one dead letter, or 0 */
+    uint64_t since_ms; /* buried at this moment or later */
+    uint64_t until_ms; /* buried before this moment; 0: any */
+    uint64_t id;       /* one dead letter, or 0 */
 };
 
 struct store_dead {
@@ -213,7 +240,7 @@ struct store_dead {
     uint64_t id;
     uint64_t buried_ms;
     uint32_t attempt_count;
-    struct store_record *record; /* owned */
+    struct store_record *record; /* owned; its body is empty if it failed its checksum */
     struct slice reason;
     struct slice message;
 };
@@ -230,9 +257,11 @@ struct store_dead_list {
     bool has_more;
 };
 
-enum store_dead_edit_kind { STORE_DEAD_REDRIVE, STORE_DEAD_DROP };
+enum store_dead_edit_kind { STORE_DEAD_REDRIVE, STORE_DEAD_DROP, STORE_DEAD_EXPIRE };
 
-/* Redrive: due now again, with id, event and history.  Drop: ended, body freed. */
+/* Redrive: due now again, with id, event and history, and a new retry budget.  Drop: ended, body
+ * freed.  Expire: the same, counted as ended by its retention.  Each dead letter is one atomic
+ * step; many take several flushes, and after an error `count` of them are done. */
 struct store_dead_edit {
     struct store_op op;
     enum store_dead_edit_kind edit;
@@ -249,10 +278,12 @@ struct store_dead_edit {
 struct store_document {
     struct slice name;
     struct slice value; /* empty: deleted (a put deletes, a read reports) */
-    uint64_t rev;       /* put: the revision it must replace, 0 = must not exist. read: its own */
+    /* put: the revision it must replace, 0 = must not exist (so a deletion names one). read: its
+     * own */
+    uint64_t rev;
 };
 
-/* All documents in one atomic step, or ERR_CONFLICT and none. */
+/* All documents, of distinct names, in one atomic step, or ERR_CONFLICT and none. */
 struct store_catalog_put {
     struct store_op op;
     const struct store_document *documents;
@@ -262,7 +293,8 @@ struct store_catalog_put {
     size_t conflict_index; /* the document that did not fit, after ERR_CONFLICT */
 };
 
-/* Every document with a revision above `since` (0: all), tombstones included when since > 0. */
+/* Every document with a revision above `since` (0: all), in name order, tombstones included when
+ * since > 0. */
 struct store_catalog_read {
     struct store_op op;
     uint64_t since;
@@ -288,13 +320,13 @@ struct store_tally_row {
     uint64_t redriven;
     uint64_t live;
     uint64_t dead;
-    uint64_t oldest_due_ms; /* earliest accepted_ms among the live, 0 if none */
+    uint64_t oldest_due_ms; /* earliest due among the live, claimed ones included; 0 if none */
 };
 
 struct store_tally {
     struct store_op op;
     /* out; free with store_tally_clean_up() */
-    struct store_tally_row *rows;
+    struct store_tally_row *rows; /* by account */
     size_t row_count;
     uint64_t bytes_used;
     uint64_t commits; /* flushes that carried commits, since start */
@@ -318,7 +350,7 @@ struct store {
 
 struct store_options {
     struct slice folder;    /* embedded: where the files lie; created 0700 */
-    uint64_t bytes_max;     /* commits beyond give ERR_STORE_FULL */
+    uint64_t bytes_max;     /* commits beyond give ERR_STORE_FULL; 0: no limit */
     uint64_t reserve_bytes; /* disk space always left free */
 };
 
@@ -327,7 +359,7 @@ static inline void store_submit(struct store *store, struct store_op *op)
 {
     store->ops->submit(store, op);
 }
-/* Finishes what was submitted, then frees. NULL is fine. */
+/* Finishes and answers what was submitted, then frees.  Not from on_done.  NULL is fine. */
 void store_destroy(struct store *store);
 
 struct store *store_memory_new(const struct store_options *options);
