@@ -19,6 +19,8 @@
 
 struct http_client;
 
+enum { HTTP_HEADERS_MAX = 32768 };
+
 struct http_client_options {
     struct ev_loop *loop;
     struct slice ca_path;          /* PEM of trusted CAs; empty: the system's */
@@ -42,24 +44,41 @@ struct http_call {
     void (*on_done)(struct http_call *call);
 
     /* out, valid inside on_done and until http_call_clean_up() */
-    enum err
-        err; /* ERR_OK: a complete reply of any status. REMOTE_FAILED, REMOTE_TIMEOUT, TOO_LARGE */
+
+    /* ERR_OK              a complete reply of any status
+     * REMOTE_UNREACHABLE  no connection: the target has seen nothing of it
+     * REMOTE_TIMEOUT      `timeout_ms` passed; the target may have acted
+     * REMOTE_FAILED       anything else on the way; the target may have acted
+     * TOO_LARGE           a reply over `response_max`, or headers over HTTP_HEADERS_MAX
+     * ACCESS_DENIED       `may_connect` refused an address
+     * BAD_VALUE           no http(s) URL, or a header that cannot be sent
+     * STOPPING            the client was destroyed */
+    enum err err;
     unsigned status;
     struct buf response;
     struct buf response_headers; /* "name: value\n" lines, names in lower case */
     uint64_t elapsed_us;
+    char error_text[256]; /* for a person, when err is not ERR_OK; may name the host */
 
     /* private */
     void *handle;
     void *header_list;
     struct http_client *client;
     struct list node;
-    char error_text[256];
+    uint64_t deadline_tick;
+    char denied_address[48]; /* empty: none was denied */
+    bool is_too_large;
+    bool has_body_begun;
 };
 
+/* Copies the options.  Makes the process ignore SIGPIPE. */
 struct http_client *http_client_new(const struct http_client_options *options);
-/* Cancels what runs (their on_done is called with ERR_STOPPING) and frees. NULL is fine. */
+/* Cancels what runs (their on_done is called with ERR_STOPPING, and may start nothing) and frees.
+ * NULL is fine.  Not from on_done. */
 void http_client_destroy(struct http_client *client);
+/* Send it.  The headers are copied; method, URL and body are borrowed until on_done.  Nothing is
+ * added to the headers but Host, Content-Length and, when given no other, Connection handling: no
+ * User-Agent, Accept, Content-Type or Expect. */
 void http_start(struct http_client *client, struct http_call *call);
 /* Frees what a finished call holds. Safe on a zeroed call and safe twice. */
 void http_call_clean_up(struct http_call *call);
