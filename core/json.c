@@ -75,7 +75,7 @@ void json_reader_init(struct json_reader *reader, struct slice text, unsigned de
 
 enum json_type json_next(struct json_reader *reader, struct json_token *token)
 {
-    *token = (struct json_token){.type = JSON_ERROR};
+    *token = (struct json_token){.type = JSON_TYPE_ERROR};
     token->type = read_token(reader, token);
     return token->type;
 }
@@ -89,7 +89,7 @@ static enum json_type fault(struct json_reader *reader, const char *text)
 {
     reader->fault_text = is_at_end(reader) ? "the text ends too early" : text;
     reader->state = STATE_FAULT;
-    return JSON_ERROR;
+    return JSON_TYPE_ERROR;
 }
 
 /* Skip blanks and say what the next byte can begin; CLASS_OTHER at the end. */
@@ -117,7 +117,7 @@ static bool is_in_object(const struct json_reader *reader)
 static enum json_type open_container(struct json_reader *reader, struct json_token *token,
                                      enum json_type type)
 {
-    const bool is_object = type == JSON_OBJECT_BEGIN;
+    const bool is_object = type == JSON_TYPE_OBJECT_BEGIN;
 
     if (reader->depth >= reader->depth_max) {
         return fault(reader, "too many arrays and objects inside each other");
@@ -137,7 +137,7 @@ static enum json_type open_container(struct json_reader *reader, struct json_tok
 static enum json_type close_container(struct json_reader *reader, struct json_token *token,
                                       enum json_type type)
 {
-    CHECK(is_in_object(reader) == (type == JSON_OBJECT_END));
+    CHECK(is_in_object(reader) == (type == JSON_TYPE_OBJECT_END));
     token->raw = (struct slice){reader->text.data + reader->position, 1};
     reader->position++;
     reader->depth--;
@@ -154,7 +154,7 @@ static enum json_type read_value(struct json_reader *reader, struct json_token *
     switch (peek(reader)) {
     case CLASS_QUOTE:
         reader->state = STATE_AFTER_VALUE;
-        return read_string(reader, token) ? JSON_STRING : JSON_ERROR;
+        return read_string(reader, token) ? JSON_TYPE_STRING : JSON_TYPE_ERROR;
     case CLASS_DIGIT:
     case CLASS_MINUS:
         reader->state = STATE_AFTER_VALUE;
@@ -163,9 +163,9 @@ static enum json_type read_value(struct json_reader *reader, struct json_token *
         reader->state = STATE_AFTER_VALUE;
         return read_literal(reader, token);
     case CLASS_OBJECT_BEGIN:
-        return open_container(reader, token, JSON_OBJECT_BEGIN);
+        return open_container(reader, token, JSON_TYPE_OBJECT_BEGIN);
     case CLASS_ARRAY_BEGIN:
-        return open_container(reader, token, JSON_ARRAY_BEGIN);
+        return open_container(reader, token, JSON_TYPE_ARRAY_BEGIN);
     case CLASS_OTHER:
     case CLASS_BLANK:
     case CLASS_OBJECT_END:
@@ -186,7 +186,7 @@ static enum json_type read_key(struct json_reader *reader, struct json_token *to
         return fault(reader, "expected a key in quotes");
     }
     reader->state = STATE_COLON;
-    return read_string(reader, token) ? JSON_KEY : JSON_ERROR;
+    return read_string(reader, token) ? JSON_TYPE_KEY : JSON_TYPE_ERROR;
 }
 
 static enum json_type read_after_value(struct json_reader *reader, struct json_token *token)
@@ -198,21 +198,21 @@ static enum json_type read_after_value(struct json_reader *reader, struct json_t
             return fault(reader, "expected nothing after the value");
         }
         reader->state = STATE_END;
-        return JSON_END;
+        return JSON_TYPE_END;
     }
     if (is_in_object(reader)) {
         if (class == CLASS_COMMA) {
             reader->position++;
             return read_key(reader, token);
         }
-        return class == CLASS_OBJECT_END ? close_container(reader, token, JSON_OBJECT_END)
+        return class == CLASS_OBJECT_END ? close_container(reader, token, JSON_TYPE_OBJECT_END)
                                          : fault(reader, "expected ',' or '}'");
     }
     if (class == CLASS_COMMA) {
         reader->position++;
         return read_value(reader, token);
     }
-    return class == CLASS_ARRAY_END ? close_container(reader, token, JSON_ARRAY_END)
+    return class == CLASS_ARRAY_END ? close_container(reader, token, JSON_TYPE_ARRAY_END)
                                     : fault(reader, "expected ',' or ']'");
 }
 
@@ -222,11 +222,12 @@ static enum json_type read_token(struct json_reader *reader, struct json_token *
     case STATE_VALUE:
         return read_value(reader, token);
     case STATE_FIRST_ELEMENT:
-        return peek(reader) == CLASS_ARRAY_END ? close_container(reader, token, JSON_ARRAY_END)
+        return peek(reader) == CLASS_ARRAY_END ? close_container(reader, token, JSON_TYPE_ARRAY_END)
                                                : read_value(reader, token);
     case STATE_FIRST_KEY:
-        return peek(reader) == CLASS_OBJECT_END ? close_container(reader, token, JSON_OBJECT_END)
-                                                : read_key(reader, token);
+        return peek(reader) == CLASS_OBJECT_END
+                   ? close_container(reader, token, JSON_TYPE_OBJECT_END)
+                   : read_key(reader, token);
     case STATE_COLON:
         if (peek(reader) != CLASS_COLON) {
             return fault(reader, "expected ':' after a key");
@@ -236,11 +237,11 @@ static enum json_type read_token(struct json_reader *reader, struct json_token *
     case STATE_AFTER_VALUE:
         return read_after_value(reader, token);
     case STATE_END:
-        return JSON_END;
+        return JSON_TYPE_END;
     case STATE_FAULT:
         break;
     }
-    return JSON_ERROR;
+    return JSON_TYPE_ERROR;
 }
 
 /* --- strings --- */
@@ -403,7 +404,7 @@ static enum json_type read_number(struct json_reader *reader, struct json_token 
         }
     }
     token->raw = (struct slice){reader->text.data + begin, reader->position - begin};
-    return JSON_NUMBER;
+    return JSON_TYPE_NUMBER;
 }
 
 static enum json_type read_literal(struct json_reader *reader, struct json_token *token)
@@ -412,9 +413,9 @@ static enum json_type read_literal(struct json_reader *reader, struct json_token
         struct slice text;
         enum json_type type;
     } literals[] = {
-        {SLICE_INIT("true"), JSON_TRUE},
-        {SLICE_INIT("false"), JSON_FALSE},
-        {SLICE_INIT("null"), JSON_NULL},
+        {SLICE_INIT("true"), JSON_TYPE_TRUE},
+        {SLICE_INIT("false"), JSON_TYPE_FALSE},
+        {SLICE_INIT("null"), JSON_TYPE_NULL},
     };
     const size_t begin = reader->position;
     size_t i = 0;
@@ -436,24 +437,25 @@ static enum json_type read_literal(struct json_reader *reader, struct json_token
 enum err json_read_value(struct json_reader *reader, const struct json_token *token,
                          struct slice *value)
 {
-    const bool is_container = token->type == JSON_OBJECT_BEGIN || token->type == JSON_ARRAY_BEGIN;
+    const bool is_container =
+        token->type == JSON_TYPE_OBJECT_BEGIN || token->type == JSON_TYPE_ARRAY_BEGIN;
     const unsigned outside = is_container ? reader->depth - 1 : 0;
     const char *begin = token->raw.data;
     struct json_token skipped;
 
-    CHECK(token->type != JSON_END);
-    CHECK(token->type != JSON_KEY);
-    CHECK(token->type != JSON_OBJECT_END);
-    CHECK(token->type != JSON_ARRAY_END);
-    if (token->type == JSON_ERROR) {
+    CHECK(token->type != JSON_TYPE_END);
+    CHECK(token->type != JSON_TYPE_KEY);
+    CHECK(token->type != JSON_TYPE_OBJECT_END);
+    CHECK(token->type != JSON_TYPE_ARRAY_END);
+    if (token->type == JSON_TYPE_ERROR) {
         return ERR_BAD_JSON;
     }
     while (is_container && reader->depth > outside) {
-        if (json_next(reader, &skipped) == JSON_ERROR) {
+        if (json_next(reader, &skipped) == JSON_TYPE_ERROR) {
             return ERR_BAD_JSON;
         }
     }
-    if (token->type == JSON_STRING) {
+    if (token->type == JSON_TYPE_STRING) {
         begin--; /* the opening quote */
     }
     *value = (struct slice){begin, (size_t)(reader->text.data + reader->position - begin)};
@@ -468,8 +470,8 @@ enum err json_check(struct slice text, unsigned depth_max, struct err_why *why)
     json_reader_init(&reader, text, depth_max);
     do {
         (void)json_next(&reader, &token);
-    } while (token.type != JSON_END && token.type != JSON_ERROR);
-    return token.type == JSON_END ? ERR_OK : json_fault(&reader, why);
+    } while (token.type != JSON_TYPE_END && token.type != JSON_TYPE_ERROR);
+    return token.type == JSON_TYPE_END ? ERR_OK : json_fault(&reader, why);
 }
 
 enum err json_fault(const struct json_reader *reader, struct err_why *why)
@@ -621,7 +623,7 @@ struct slice json_token_text(const struct json_token *token, struct arena *arena
 {
     char *room;
 
-    CHECK(token->type == JSON_STRING || token->type == JSON_KEY);
+    CHECK(token->type == JSON_TYPE_STRING || token->type == JSON_TYPE_KEY);
     if (!token->has_escapes) {
         return token->raw;
     }

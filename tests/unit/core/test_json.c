@@ -339,14 +339,14 @@ static void test_tokens_come_in_order_with_their_bytes(void **state)
         const char *raw;
         bool has_escapes;
     } rows[] = {
-        {JSON_OBJECT_BEGIN, "{", false}, {JSON_KEY, "a\\n", true},
-        {JSON_ARRAY_BEGIN, "[", false},  {JSON_NUMBER, "-1.50e2", false},
-        {JSON_STRING, "", false},        {JSON_STRING, "\\u0041", true},
-        {JSON_TRUE, "true", false},      {JSON_FALSE, "false", false},
-        {JSON_NULL, "null", false},      {JSON_ARRAY_END, "]", false},
-        {JSON_KEY, "b", false},          {JSON_OBJECT_BEGIN, "{", false},
-        {JSON_OBJECT_END, "}", false},   {JSON_OBJECT_END, "}", false},
-        {JSON_END, "", false},           {JSON_END, "", false},
+        {JSON_TYPE_OBJECT_BEGIN, "{", false}, {JSON_TYPE_KEY, "a\\n", true},
+        {JSON_TYPE_ARRAY_BEGIN, "[", false},  {JSON_TYPE_NUMBER, "-1.50e2", false},
+        {JSON_TYPE_STRING, "", false},        {JSON_TYPE_STRING, "\\u0041", true},
+        {JSON_TYPE_TRUE, "true", false},      {JSON_TYPE_FALSE, "false", false},
+        {JSON_TYPE_NULL, "null", false},      {JSON_TYPE_ARRAY_END, "]", false},
+        {JSON_TYPE_KEY, "b", false},          {JSON_TYPE_OBJECT_BEGIN, "{", false},
+        {JSON_TYPE_OBJECT_END, "}", false},   {JSON_TYPE_OBJECT_END, "}", false},
+        {JSON_TYPE_END, "", false},           {JSON_TYPE_END, "", false},
     };
     struct json_reader reader;
     struct json_token token;
@@ -371,10 +371,10 @@ static void test_an_error_stays(void **state)
 
     (void)state;
     json_reader_init(&reader, SLICE("[1 x]"), 5);
-    assert_int_equal(json_next(&reader, &token), JSON_ARRAY_BEGIN);
-    assert_int_equal(json_next(&reader, &token), JSON_NUMBER);
+    assert_int_equal(json_next(&reader, &token), JSON_TYPE_ARRAY_BEGIN);
+    assert_int_equal(json_next(&reader, &token), JSON_TYPE_NUMBER);
     for (unsigned i = 0; i < 3; i++) {
-        assert_int_equal(json_next(&reader, &token), JSON_ERROR);
+        assert_int_equal(json_next(&reader, &token), JSON_TYPE_ERROR);
         assert_int_equal(reader.position, 3);
     }
     assert_int_equal(json_fault(&reader, &why), ERR_BAD_JSON);
@@ -398,14 +398,14 @@ static void test_a_value_is_cut_out_whole(void **state)
 
         (void)snprintf(text, sizeof(text), "{\"v\": %s ,\"next\":7}", rows[i]);
         json_reader_init(&reader, slice_of(text), 9);
-        assert_int_equal(json_next(&reader, &token), JSON_OBJECT_BEGIN);
-        assert_int_equal(json_next(&reader, &token), JSON_KEY);
+        assert_int_equal(json_next(&reader, &token), JSON_TYPE_OBJECT_BEGIN);
+        assert_int_equal(json_next(&reader, &token), JSON_TYPE_KEY);
         (void)json_next(&reader, &token);
         assert_int_equal(json_read_value(&reader, &token, &value), ERR_OK);
         if (!slice_eq(value, slice_of(rows[i]))) {
             fail_msg("%s was cut as %.*s", rows[i], SLICE_ARG(value));
         }
-        assert_int_equal(json_next(&reader, &token), JSON_KEY);
+        assert_int_equal(json_next(&reader, &token), JSON_TYPE_KEY);
         assert_true(slice_eq(token.raw, SLICE("next")));
     }
 }
@@ -418,10 +418,10 @@ static void test_a_value_that_breaks_is_an_error(void **state)
 
     (void)state;
     json_reader_init(&reader, SLICE("[1,{\"a\":x}]"), 9);
-    assert_int_equal(json_next(&reader, &token), JSON_ARRAY_BEGIN);
+    assert_int_equal(json_next(&reader, &token), JSON_TYPE_ARRAY_BEGIN);
     assert_int_equal(json_read_value(&reader, &token, &value), ERR_BAD_JSON);
     assert_int_equal(reader.position, 8);
-    assert_int_equal(json_next(&reader, &token), JSON_ERROR);
+    assert_int_equal(json_next(&reader, &token), JSON_TYPE_ERROR);
     assert_int_equal(json_read_value(&reader, &token, &value), ERR_BAD_JSON);
 }
 
@@ -456,7 +456,7 @@ static void test_escapes_stand_for_their_characters(void **state)
     (void)state;
     for (size_t i = 0; i < ARRAY_LEN(unescape_rows); i++) {
         const struct slice raw = slice_of(unescape_rows[i].raw);
-        const struct json_token token = {JSON_STRING, raw, slice_find(raw, '\\') < raw.len};
+        const struct json_token token = {JSON_TYPE_STRING, raw, slice_find(raw, '\\') < raw.len};
         struct buf out;
 
         buf_init(&out, unescape_rows[i].text.len); /* exactly as much as is needed */
@@ -485,7 +485,7 @@ static void test_unescaping_past_the_maximum_changes_nothing(void **state)
 static void test_a_token_without_escapes_is_not_copied(void **state)
 {
     struct arena arena = {0};
-    const struct json_token token = {JSON_KEY, SLICE("plain"), false};
+    const struct json_token token = {JSON_TYPE_KEY, SLICE("plain"), false};
 
     (void)state;
     assert_ptr_equal(json_token_text(&token, &arena).data, token.raw.data);
