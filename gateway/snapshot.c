@@ -1,0 +1,352 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * snapshot.c - from documents to what an event meets: accounts, credentials, rules.
+ *
+ * Everything in a snapshot is constant from the moment it is published, except an account's
+ * limiter, which is one atomic word and belongs to the limiter book, so that a change of the
+ * catalog refills nobody's bucket.
+ */
+#include "gateway/snapshot.h"
+
+#include "core/base64.h"
+#include "core/check.h"
+#include "core/moment.h"
+
+enum { SECRET_BYTES_MAX = 256, DEDUP_WINDOW_MS = 300000 };
+
+struct limiter_page {
+    char account[ACCOUNT_ID_CHARS + 1];
+    struct limiter limiter;
+};
+
+void limiter_book_clean_up(struct limiter_book *book)
+{
+    size_t cursor = 0;
+    struct limiter_page *page;
+
+    while ((page = map_next(&book->limiters, &cursor)) != NULL) {
+        xfree(page);
+    }
+    map_clean_up(&book->limiters);
+}
+
+static struct limiter *limiter_of(struct limiter_book *book, struct slice account)
+{
+    struct limiter_page *page = map_get(&book->limiters, account);
+
+    if (page == NULL) {
+        CHECK(account.len == ACCOUNT_ID_CHARS);
+        page = xcalloc(1, sizeof(*page));
+        memcpy(page->account, account.data, ACCOUNT_ID_CHARS);
+        (void)map_put(&book->limiters, slice_of(page->account), page);
+    }
+    return &page->limiter;
+}
+
+/* ---- accounts -----------------------------------------------------------------------------------
+ */
+
+static const struct slice *copy_texts(struct arena *arena, const json_t *list, size_t *count)
+{
+    struct slice *texts = ARENA_ARRAY(arena, struct slice, json_array_size(list));
+
+    *count = json_array_size(list);
+    for (size_t i = 0; i < *count; i++) {
+        const json_t *item = json_array_get(list, i);
+
+        texts[i] =
+            arena_copy(arena, (struct slice){json_string_value(item), json_string_length(item)});
+    }
+    return texts;
+}
+
+static unsigned dedup_layers(const json_t *by)
+{
+    static const struct {
+        struct slice name;
+        enum account_dedup bit;
+    } layers[] = {
+        {SLICE_INIT("explicit"), ACCOUNT_DEDUP_EXPLICIT},
+        {SLICE_INIT("id"), ACCOUNT_DEDUP_ID},
+        {SLICE_INIT("invocation"), ACCOUNT_DEDUP_INVOCATION},
+        {SLICE_INIT("signature"), ACCOUNT_DEDUP_SIGNATURE},
+    };
+    unsigned bits = 0;
+
+    for (size_t i = 0; i < ARRAY_LEN(layers); i++) {
+        bool is_on = by == NULL;
+
+        for (size_t k = 0; k < json_array_size(by) && !is_on; k++) {
+            is_on = slice_eq(layers[i].name, slice_of(json_string_value(json_array_get(by, k))));
+        }
+        bits |= is_on ? (unsigned)layers[i].bit : 0;
+    }
+    return bits;
+}
+
+static void configure_limiter(struct limiter *limiter, const json_t *limits)
+{
+    const json_int_t rate = json_integer_value(json_object_get(limits, "events_per_second"));
+    const json_t *burst = json_object_get(limits, "burst");
+
+    limiter_configure(limiter, (uint64_t)rate,
+                      burst != NULL ? (uint64_t)json_integer_value(burst) : (uint64_t)rate);
+}
+
+static void add_account(struct directory *directory, const json_t *document,
+                        const struct snapshot_options *options)
+{
+    struct arena *arena = &directory->arena;
+    struct account *account = ARENA_NEW(arena, struct account);
+    const json_t *role = json_object_get(document, "dispatch_role");
+    const json_t *dedup = json_object_get(document, "dedup");
+
+    account->id = arena_copy(arena, json_member_text(document, "id"));
+    account->name = arena_copy(arena, json_member_text(document, "name"));
+    account->is_suspended = json_is_true(json_object_get(document, "is_suspended"));
+    account->limiter = limiter_of(options->limiters, account->id);
+    configure_limiter(account->limiter, json_object_get(document, "limits"));
+    account->has_sources = json_object_get(document, "sources") != NULL;
+    account->sources =
+        copy_texts(arena, json_object_get(document, "sources"), &account->source_count);
+    account->may_forward_for = copy_texts(arena, json_object_get(document, "may_forward_for"),
+                                          &account->may_forward_for_count);
+    account->dedup_window_ms = DEDUP_WINDOW_MS;
+    if (json_object_get(dedup, "window") != NULL) {
+        CHECK(moment_parse_span(json_member_text(dedup, "window"), &account->dedup_window_ms) ==
+              ERR_OK);
+    }
+    account->dedup_by = dedup_layers(json_object_get(dedup, "by"));
+    account->dispatch_role_arn = arena_copy(arena, json_member_text(role, "arn"));
+    account->external_id = arena_copy(arena, json_member_text(role, "external_id"));
+    directory_add_account(directory, account);
+}
+
+/* ---- credentials --------------------------------------------------------------------------------
+ */
+
+static enum err open_secret(struct directory *directory, const json_t *document,
+                            const struct snapshot_options *options, struct credential *credential)
+{
+    struct buf sealed;
+    struct buf secret;
+    struct slice context;
+    enum err err;
+
+    buf_init(&sealed, SECRET_BYTES_MAX + SEAL_OVERHEAD_BYTES);
+    buf_init(&secret, SECRET_BYTES_MAX);
+    context = arena_printf(&directory->arena, "%.*s/%.*s", SLICE_ARG(credential->account_id),
+                           SLICE_ARG(credential->id));
+    err = base64_decode(json_member_text(document, "sealed"), &sealed);
+    if (err == ERR_OK) {
+        err = seal_open(options->seal_key, context, buf_slice(&sealed), &secret);
+    }
+    if (err == ERR_OK) {
+        credential->secret = arena_copy(&directory->arena, buf_slice(&secret));
+    }
+    buf_wipe(&secret);
+    buf_clean_up(&sealed);
+    return err;
+}
+
+static enum err add_credential(struct directory *directory, const struct catalog_document *document,
+                               const struct snapshot_options *options, struct err_why *why)
+{
+    struct arena *arena = &directory->arena;
+    struct credential *credential = ARENA_NEW(arena, struct credential);
+    const json_t *value = document->value;
+    enum err err = ERR_OK;
+
+    credential->id = arena_copy(arena, slice_from(slice_of(document->name), strlen("credential/")));
+    credential->account_id = arena_copy(arena, json_member_text(value, "account"));
+    credential->expires_ms = (uint64_t)json_integer_value(json_object_get(value, "expires_ms"));
+    credential->is_forwarder = json_is_true(json_object_get(value, "forwarder"));
+    if (slice_eq(json_member_text(value, "kind"), SLICE("sigv4"))) {
+        credential->kind = CREDENTIAL_SIGV4;
+        err = open_secret(directory, value, options, credential);
+    } else {
+        credential->kind = CREDENTIAL_API_KEY;
+        credential->header = arena_copy(arena, json_member_text(value, "header"));
+        if (!digest_from_hex(json_member_text(value, "hash"), credential->key_hash.bytes,
+                             DIGEST_BYTES)) {
+            err = ERR_BAD_VALUE;
+        }
+    }
+    if (err != ERR_OK) {
+        return err_because(ERR_STORE_CORRUPT, why,
+                           "%s cannot be opened: is this the seal key it was made with?",
+                           document->name);
+    }
+    directory_add_credential(directory, credential);
+    return ERR_OK;
+}
+
+/* ---- rules --------------------------------------------------------------------------------------
+ */
+
+static void fill_target(struct rule *rule, struct rule_target *target, const json_t *document)
+{
+    struct arena *arena = &rule->arena;
+    const json_t *retry = json_object_get(document, "retry_policy");
+    const json_t *attempts = json_object_get(retry, "maximum_retry_attempts");
+    const json_t *age = json_object_get(retry, "maximum_event_age_in_seconds");
+
+    target->uid = (uint64_t)json_integer_value(json_object_get(document, "uid"));
+    target->id = arena_copy(arena, json_member_text(document, "id"));
+    target->arn = arena_copy(arena, json_member_text(document, "arn"));
+    target->role_arn = arena_copy(arena, json_member_text(document, "role_arn"));
+    target->message_group_id = arena_copy(
+        arena, json_member_text(json_object_get(document, "sqs_parameters"), "message_group_id"));
+    target->dead_letter_arn =
+        arena_copy(arena, json_member_text(json_object_get(document, "dead_letter_config"), "arn"));
+    target->attempts_max = attempts != NULL ? (uint32_t)json_integer_value(attempts) : 185;
+    target->age_max_ms = age != NULL ? (uint64_t)json_integer_value(age) * 1000 : 86400000;
+}
+
+static void name_rule(struct rule *rule, struct slice bus, struct slice name,
+                      const struct snapshot_options *options)
+{
+    struct arena *arena = &rule->arena;
+    struct slice rest = bus;
+
+    rule->is_central = slice_eq(bus, SLICE("central"));
+    rule->name = arena_copy(arena, name);
+    rule->label = arena_printf(arena, "%.*s/%.*s", SLICE_ARG(bus), SLICE_ARG(name));
+    rule->bus_account =
+        arena_copy(arena, rule->is_central ? options->central_account : slice_cut(&rest, '/'));
+    rule->bus_name = arena_copy(arena, rest);
+    if (slice_eq(rule->bus_name, SLICE("default"))) {
+        rule->arn =
+            arena_printf(arena, "arn:aws:events:%.*s:%.*s:rule/%.*s", SLICE_ARG(options->region),
+                         SLICE_ARG(rule->bus_account), SLICE_ARG(name));
+    } else {
+        rule->arn = arena_printf(arena, "arn:aws:events:%.*s:%.*s:rule/%.*s/%.*s",
+                                 SLICE_ARG(options->region), SLICE_ARG(rule->bus_account),
+                                 SLICE_ARG(rule->bus_name), SLICE_ARG(name));
+    }
+}
+
+static enum err rule_from_document(const struct catalog_document *document,
+                                   const struct snapshot_options *options, struct rule **result,
+                                   struct err_why *why)
+{
+    struct rule *rule = xcalloc(1, sizeof(*rule));
+    const json_t *value = document->value;
+    const json_t *targets = json_object_get(value, "targets");
+    struct err_why detail = {.text = ""};
+
+    atomic_init(&rule->references, 1);
+    name_rule(rule, json_member_text(value, "bus"), json_member_text(value, "name"), options);
+    rule->is_enabled = !slice_eq(json_member_text(value, "state"), SLICE("DISABLED"));
+    rule->is_operator_owned = slice_has_prefix(json_member_text(value, "manager"), SLICE("apply:"));
+    rule->target_count = MIN_OF(json_array_size(targets), (size_t)RULE_TARGETS_MAX);
+    for (size_t i = 0; i < rule->target_count; i++) {
+        fill_target(rule, &rule->targets[i], json_array_get(targets, i));
+    }
+    if (pattern_compile(json_member_text(value, "pattern"), &rule->pattern, &detail) != ERR_OK) {
+        rule_release(rule);
+        return err_because(ERR_STORE_CORRUPT, why, "%s: %s", document->name, detail.text);
+    }
+    *result = rule;
+    return ERR_OK;
+}
+
+static enum err build_ruleset(const struct catalog *catalog, const struct snapshot_options *options,
+                              struct ruleset **ruleset, struct err_why *why)
+{
+    struct arena arena = {0};
+    size_t document_count;
+    size_t bus_count;
+    size_t rule_count = 0;
+    const struct catalog_document **documents =
+        catalog_of_kind(catalog, SLICE("rule"), &arena, &document_count);
+    const struct catalog_document **bus_documents =
+        catalog_of_kind(catalog, SLICE("bus"), &arena, &bus_count);
+    struct rule **rules = ARENA_ARRAY(&arena, struct rule *, document_count);
+    struct slice *buses = ARENA_ARRAY(&arena, struct slice, bus_count);
+    enum err err = ERR_OK;
+
+    for (size_t i = 0; i < bus_count; i++) {
+        buses[i] = slice_from(slice_of(bus_documents[i]->name), strlen("bus/"));
+    }
+    for (size_t i = 0; i < document_count && err == ERR_OK; i++) {
+        err = rule_from_document(documents[i], options, &rules[rule_count], why);
+        rule_count += err == ERR_OK ? 1 : 0;
+    }
+    if (err == ERR_OK) {
+        *ruleset = ruleset_new(rules, rule_count, buses, bus_count);
+    }
+    for (size_t i = 0; i < rule_count; i++) {
+        rule_release(rules[i]);
+    }
+    arena_clean_up(&arena);
+    return err;
+}
+
+/* ---- the whole ----------------------------------------------------------------------------------
+ */
+
+static enum err build_directory(const struct catalog *catalog,
+                                const struct snapshot_options *options, struct directory *directory,
+                                struct err_why *why)
+{
+    struct arena arena = {0};
+    size_t count;
+    const struct catalog_document **documents =
+        catalog_of_kind(catalog, SLICE("account"), &arena, &count);
+    struct digest pepper;
+    enum err err = ERR_OK;
+
+    directory->central_account = arena_copy(&directory->arena, options->central_account);
+    directory->generation = catalog->rev;
+    digest_hmac_sha256((struct slice){(const char *)options->seal_key, SEAL_KEY_BYTES},
+                       SLICE("weir api key pepper"), &pepper);
+    memcpy(directory->pepper, pepper.bytes, SEAL_KEY_BYTES);
+    for (size_t i = 0; i < count; i++) {
+        add_account(directory, documents[i]->value, options);
+    }
+    documents = catalog_of_kind(catalog, SLICE("credential"), &arena, &count);
+    for (size_t i = 0; i < count && err == ERR_OK; i++) {
+        err = add_credential(directory, documents[i], options, why);
+    }
+    arena_clean_up(&arena);
+    return err;
+}
+
+enum err snapshot_new(const struct catalog *catalog, const struct snapshot_options *options,
+                      struct snapshot **result, struct err_why *why)
+{
+    struct snapshot *snapshot = xcalloc(1, sizeof(*snapshot));
+    enum err err;
+
+    atomic_init(&snapshot->references, 1);
+    snapshot->rev = catalog->rev;
+    snapshot->directory = directory_new();
+    err = build_directory(catalog, options, snapshot->directory, why);
+    if (err == ERR_OK) {
+        err = build_ruleset(catalog, options, &snapshot->ruleset, why);
+    }
+    if (err != ERR_OK) {
+        snapshot_release(snapshot);
+        return err;
+    }
+    *result = snapshot;
+    return ERR_OK;
+}
+
+struct snapshot *snapshot_acquire(struct snapshot *snapshot)
+{
+    CHECK(atomic_fetch_add_explicit(&snapshot->references, 1, memory_order_relaxed) > 0);
+    return snapshot;
+}
+
+void snapshot_release(struct snapshot *snapshot)
+{
+    if (snapshot == NULL ||
+        atomic_fetch_sub_explicit(&snapshot->references, 1, memory_order_acq_rel) != 1) {
+        return;
+    }
+    directory_release(snapshot->directory);
+    ruleset_release(snapshot->ruleset);
+    xfree(snapshot);
+}

@@ -1,0 +1,43 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * snapshot.h - what the workers see of the catalog: one immutable value, swapped between requests.
+ *
+ * The control thread builds a new one for each change and publishes it by mail.  A worker keeps a
+ * reference for as long as a request of its own still looks into it; the last reference frees.
+ */
+#pragma once
+
+#include <stdatomic.h>
+
+#include "accounts/directory.h"
+#include "gateway/catalog.h"
+#include "routing/ruleset.h"
+
+struct snapshot {
+    _Atomic uint32_t references;
+    uint64_t rev;
+    struct directory *directory;
+    struct ruleset *ruleset;
+};
+
+/* What lasts longer than any snapshot: the spent part of every account's rate. */
+struct limiter_book {
+    struct map limiters; /* account id -> struct limiter_page, control thread only */
+};
+
+void limiter_book_clean_up(struct limiter_book *book);
+
+struct snapshot_options {
+    struct slice region;
+    struct slice central_account;
+    const uint8_t *seal_key; /* SEAL_KEY_BYTES */
+    struct limiter_book *limiters;
+};
+
+/* Compile the catalog.  A document that does not compile (it was checked before it was stored) is
+ * ERR_STORE_CORRUPT with its name in `why`. */
+MUST_USE enum err snapshot_new(const struct catalog *catalog,
+                               const struct snapshot_options *options, struct snapshot **snapshot,
+                               struct err_why *why);
+struct snapshot *snapshot_acquire(struct snapshot *snapshot);
+void snapshot_release(struct snapshot *snapshot);
