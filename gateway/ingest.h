@@ -1,0 +1,78 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * ingest.h - the story of a request's events: who, may it, what, where, remember, answer.
+ *
+ * api and forward read their own formats into drafts and write their own answers; between the two
+ * every event walks the same steps here.  One per worker, no locks.
+ */
+#pragma once
+
+#include "accounts/principal.h"
+#include "core/stats.h"
+#include "gateway/request.h"
+#include "gateway/snapshot.h"
+#include "routing/event.h"
+#include "storage/store.h"
+
+struct config;
+struct delivery_engine;
+struct ev_loop;
+struct ingest;
+
+struct ingest_options {
+    struct ev_loop *loop;
+    struct mailbox *mailbox;
+    struct store *store;
+    struct delivery_engine *engine;
+    const struct config *config;
+    struct stats *stats; /* of this thread */
+};
+
+/* One event on its way.  The caller fills the upper half. */
+struct ingest_entry {
+    struct event_draft draft;
+    struct slice bus_account; /* empty: the account of the event */
+    struct slice bus_name;    /* "default" when the caller named none */
+    enum err err;             /* set beforehand: refused for its form, and not looked at */
+    char message[256];        /* what and where, for a person; empty: the error's own text */
+
+    char event_id[STORE_EVENT_ID_CHARS_MAX + 1];
+    bool is_duplicate;
+    uint64_t retry_after_ms; /* with ERR_THROTTLED */
+};
+
+/* All entries of one request. Lives from ingest_batch_new() until on_done returns. */
+struct ingest_batch {
+    struct request *request;
+    struct principal principal;
+    struct ingest_entry *entries;
+    size_t entry_count;
+    void (*on_done)(struct ingest_batch *batch);
+};
+
+struct ingest *ingest_new(const struct ingest_options *options);
+/* No batch may be open. NULL is fine. */
+void ingest_destroy(struct ingest *ingest);
+/* From now on events are judged by this snapshot; batches under way keep theirs. */
+void ingest_use(struct ingest *ingest, struct snapshot *snapshot);
+const struct snapshot *ingest_snapshot(const struct ingest *ingest);
+/* Batches whose answer or whose commit is still open. */
+size_t ingest_open_count(const struct ingest *ingest);
+
+/* Before the body: could this request's credential be good? Work without the body only. */
+MUST_USE enum err ingest_check_sigv4(struct ingest *ingest, struct request *request);
+MUST_USE enum err ingest_check_api_key(struct ingest *ingest, struct request *request);
+/* With the body: who is it?  The principal is good until the request is answered. */
+MUST_USE enum err ingest_prove_sigv4(struct ingest *ingest, struct request *request,
+                                     struct principal *principal);
+MUST_USE enum err ingest_prove_api_key(struct ingest *ingest, struct request *request,
+                                       struct principal *principal);
+/* Count a request that was refused before its entries were read. */
+void ingest_count_refused(struct ingest *ingest, enum err err);
+
+/* A batch of `entry_count` zeroed entries. */
+struct ingest_batch *ingest_batch_new(struct ingest *ingest, struct request *request,
+                                      const struct principal *principal, size_t entry_count);
+/* Walk every entry to its outcome; on_done runs once, possibly before this returns when nothing had
+ * to be stored.  An entry without err was accepted: what it promised is durable. */
+void ingest_submit(struct ingest_batch *batch);
