@@ -1,0 +1,66 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * store_internal.h - what the engines share: how an operation goes home, what a batch costs, and
+ * how records are built for the caller.
+ */
+#pragma once
+
+#include "storage/store.h"
+
+enum {
+    STORE_DELIVERY_COST = 256, /* bytes that one delivery's rows take, roughly */
+    STORE_MARK_COST = 192,     /* and one mark */
+    STORE_MARK_PURGE_BASE = 16,
+    STORE_MARK_PURGE_PER_ENTRY = 2,
+    STORE_ACCOUNT_CHARS = 12,
+};
+
+/* Send the operation home; it is the caller's from here on. */
+void store_answer(struct store_op *op, enum err err);
+/* The operation whose mail this is. */
+struct store_op *store_op_of(struct mail *mail);
+
+/* Does every part of the batch fit the limits of store.h?  ERR_TOO_LARGE if not. */
+MUST_USE enum err store_commit_check(const struct store_commit *commit);
+/* What one entry adds to `bytes_used` until its event ends, without its mark. */
+uint64_t store_event_cost(size_t record_len, size_t delivery_count);
+/* What the whole batch would add at most. */
+uint64_t store_commit_cost(const struct store_commit *commit);
+/* How many expired marks a batch may purge: more than it adds, so that they cannot pile up. */
+size_t store_purge_max(const struct store_commit *commit);
+
+/* The account at the front of a lane's name. */
+struct slice store_lane_account(struct slice lane);
+/* Copy a name of at most `size - 1` bytes with its NUL. */
+void store_name_copy(char *out, size_t size, struct slice name);
+
+/* What a new record is filled from; all borrowed. */
+struct store_record_parts {
+    struct slice account;
+    struct slice event_id;
+    struct slice bus;
+    struct slice rule;
+    struct slice target_id;
+    struct slice body;
+};
+
+/* One block of memory with copies of all parts, the rest zero. */
+struct store_record *store_record_new(const struct store_record_parts *parts);
+struct store_dead *store_dead_new(struct slice reason, struct slice message);
+
+/* Is a dead letter with these properties meant by the filter? */
+struct store_dead_facts {
+    uint64_t id;
+    uint64_t buried_ms;
+    struct slice account;
+    struct slice bus;
+    struct slice rule;
+    struct slice target_id;
+    struct slice reason;
+};
+bool store_dead_matches(const struct store_dead_filter *filter,
+                        const struct store_dead_facts *facts);
+
+/* Free what a half-done operation has put out, as before it began. */
+void store_records_free(struct list *records);
+void store_dead_all_free(struct list *dead);
