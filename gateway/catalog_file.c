@@ -61,7 +61,8 @@ static enum err quote_patterns(struct slice text, struct buf *out, struct err_wh
 
     json_reader_init(&quoter.reader, text, FILE_DEPTH_MAX);
     while ((type = json_next(&quoter.reader, &token)) != JSON_TYPE_END) {
-        if (type == JSON_TYPE_KEY && quoter.reader.depth == 3 && slice_eq(token.raw, SLICE("pattern"))) {
+        if (type == JSON_TYPE_KEY && quoter.reader.depth == 3 &&
+            slice_eq(token.raw, SLICE("pattern"))) {
             if (quote_value(&quoter) != ERR_OK) {
                 return json_fault(&quoter.reader, why);
             }

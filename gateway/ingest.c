@@ -128,6 +128,16 @@ const struct snapshot *ingest_snapshot(const struct ingest *ingest)
     return ingest->snapshot;
 }
 
+size_t ingest_entries_total_max(const struct ingest *ingest)
+{
+    return ingest->options.config->entries_total_max;
+}
+
+size_t ingest_entry_count_max(const struct ingest *ingest)
+{
+    return ingest->options.config->entry_count_max;
+}
+
 size_t ingest_open_count(const struct ingest *ingest)
 {
     return ingest->open_count;
@@ -192,6 +202,15 @@ enum err ingest_check_api_key(struct ingest *ingest, struct request *request)
     struct principal principal;
 
     return ingest_prove_api_key(ingest, request, &principal);
+}
+
+void ingest_note_request(struct ingest *ingest, const struct request *request)
+{
+    struct stats *stats = ingest->options.stats;
+
+    stats_count(stats, request->is_http2 ? STATS_REQUESTS_H2 : STATS_REQUESTS_H1, 1);
+    stats_count(stats, STATS_BYTES_IN, request->body.len);
+    stats_time(stats, STATS_STAGE_READ, moment_steady_us() - request->arrived_us);
 }
 
 void ingest_count_refused(struct ingest *ingest, enum err err)

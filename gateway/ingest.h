@@ -56,6 +56,9 @@ void ingest_destroy(struct ingest *ingest);
 /* From now on events are judged by this snapshot; batches under way keep theirs. */
 void ingest_use(struct ingest *ingest, struct snapshot *snapshot);
 const struct snapshot *ingest_snapshot(const struct ingest *ingest);
+/* Limits that readers of requests ask for. */
+size_t ingest_entries_total_max(const struct ingest *ingest);
+size_t ingest_entry_count_max(const struct ingest *ingest);
 /* Batches whose answer or whose commit is still open. */
 size_t ingest_open_count(const struct ingest *ingest);
 
@@ -67,6 +70,8 @@ MUST_USE enum err ingest_prove_sigv4(struct ingest *ingest, struct request *requ
                                      struct principal *principal);
 MUST_USE enum err ingest_prove_api_key(struct ingest *ingest, struct request *request,
                                        struct principal *principal);
+/* Count a request that arrived whole, and how long its bytes took. */
+void ingest_note_request(struct ingest *ingest, const struct request *request);
 /* Count a request that was refused before its entries were read. */
 void ingest_count_refused(struct ingest *ingest, enum err err);
 

@@ -58,7 +58,7 @@ struct request {
 /* Who takes requests. Both run on the loop of the connection. */
 struct request_handler {
     /* The head is complete.  ERR_OK: read the body (up to *body_max, which may be lowered) and call
-     * on_request.  An error is answered at once with its status, and the body is never read. */
+    xx
     enum err (*on_head)(void *context, struct request *request, size_t *body_max);
     /* The whole request is there; the handler owns it until it answers. */
     void (*on_request)(void *context, struct request *request);

@@ -1,0 +1,62 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * data_plane.c - the table of paths of the data listener.
+ */
+#include "gateway/data_plane.h"
+
+#include "core/check.h"
+#include "core/moment.h"
+#include "gateway/api.h"
+#include "gateway/forward.h"
+
+struct route {
+    struct slice path;
+    enum err (*check_head)(struct ingest *ingest, struct request *request, size_t *body_max);
+    void (*handle)(struct ingest *ingest, struct request *request);
+};
+
+static const struct route routes[] = {
+    {SLICE_INIT("/"), api_check_head, api_handle},
+    {SLICE_INIT("/events"), forward_check_head, forward_handle},
+};
+
+static const struct route *route_of(const struct request *request)
+{
+    for (size_t i = 0; i < ARRAY_LEN(routes); i++) {
+        if (slice_eq(request->path, routes[i].path)) {
+            return &routes[i];
+        }
+    }
+    return NULL;
+}
+
+static enum err on_head(void *context, struct request *request, size_t *body_max)
+{
+    struct ingest *ingest = context;
+    const struct route *route = route_of(request);
+
+    if (route == NULL) {
+        ingest_count_refused(ingest, ERR_NOT_FOUND);
+        return ERR_NOT_FOUND;
+    }
+    return route->check_head(ingest, request, body_max);
+}
+
+static void on_request(void *context, struct request *request)
+{
+    struct ingest *ingest = context;
+    const struct route *route = route_of(request);
+
+    CHECK(route != NULL);
+    ingest_note_request(ingest, request);
+    route->handle(ingest, request);
+}
+
+struct request_handler data_plane_handler(struct ingest *ingest)
+{
+    return (struct request_handler){
+        .on_head = on_head,
+        .on_request = on_request,
+        .context = ingest,
+    };
+}
