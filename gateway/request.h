@@ -58,7 +58,8 @@ struct request {
 /* Who takes requests. Both run on the loop of the connection. */
 struct request_handler {
     /* The head is complete.  ERR_OK: read the body (up to *body_max, which may be lowered) and call
-    xx
+     * on_request.  An error is answered at once and the body is never read: with request->response
+     * if the handler filled it in (its status is not 0), else with the error's status and text. */
     enum err (*on_head)(void *context, struct request *request, size_t *body_max);
     /* The whole request is there; the handler owns it until it answers. */
     void (*on_request)(void *context, struct request *request);
