@@ -78,8 +78,9 @@ def test_an_altered_body_is_refused(weir, key):
 @pytest.mark.parametrize("headers", [[], ["x-api-key: nonsense"], ["x-api-key: "],
                                      ["Authorization: Basic bm86bm8="]])
 def test_a_missing_and_a_wrong_api_key_get_one_answer(weir, headers):
-    answers = [curl(weir, "/events", data=envelope(), headers=["Content-Type: application/json", *one])
-               for one in (headers, ["x-api-key: another"])]
+    answers = [
+        curl(weir, "/events", data=envelope(), headers=["Content-Type: application/json", *one])
+        for one in (headers, ["x-api-key: another"])]
     assert [answer.status for answer in answers] == [403, 403]
     assert answers[0].body == answers[1].body
 
@@ -93,12 +94,12 @@ DEEP = '{"a":' * 1500 + "1" + "}" * 1500
     (entry(detail=DEEP), "MalformedDetail"),
     (entry(detail="{"), "MalformedDetail"),
     (entry(detail='"text"'), "MalformedDetail"),
-    (entry(detail=None), "InvalidArgument"),
-    (entry(detail_type=None), "InvalidArgument"),
+    ({"Source": "com.example.app", "DetailType": "Ping"}, "InvalidArgument"),
+    ({"Source": "com.example.app", "Detail": "{}"}, "InvalidArgument"),
+    ({"DetailType": "Ping", "Detail": "{}"}, "InvalidArgument"),
     (entry(source="aws.guardduty"), "NotAuthorizedForSourceException"),
 ])
 def test_a_bad_entry_has_its_code(weir, key, bad, code):
-    bad = {name: value for name, value in bad.items() if value is not None}
     answer = Boto3(weir, key).put([bad])
     assert (answer.status, answer.failed) == (200, 1)
     assert answer.entries[0]["ErrorCode"] == code

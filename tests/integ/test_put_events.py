@@ -3,6 +3,7 @@
 
 import json
 import re
+import uuid
 
 import pytest
 from catalogs import MEMBER, OTHER, entry, queue_arn, role_arn
@@ -27,7 +28,8 @@ def client(request, weir, key):
 
 
 def test_one_event_walks_the_whole_way(gateway, client):
-    detail = '{"text":"h\\u00e9llo wörld","n": 1.50 }'
+    unique = uuid.uuid4().hex
+    detail = '{"text":"h\\u00e9llo wörld","n": 1.50, "unique":"%s" }' % unique
     answer = client.put([entry(detail=detail, Time=1767225600,
                                Resources=["arn:aws:s3:::bucket"])])
     assert (answer.error, answer.failed) == (None, 0)
@@ -46,7 +48,7 @@ def test_one_event_walks_the_whole_way(gateway, client):
     assert (event["account"], event["region"]) == (MEMBER, REGION)
     assert event["time"] == "2026-01-01T00:00:00Z"
     assert event["resources"] == ["arn:aws:s3:::bucket"]
-    assert event["detail"] == {"text": "héllo wörld", "n": 1.5}
+    assert event["detail"] == {"text": "héllo wörld", "n": 1.5, "unique": unique}
 
 
 def test_detail_keeps_every_byte_but_whitespace(gateway, weir, key):

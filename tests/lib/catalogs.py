@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Small builders for catalogs and events, so that a test shows only what it is about."""
 
+import json
 import uuid
 
 from weir import CENTRAL, REGION
@@ -41,8 +42,10 @@ def roles(*accounts):
     return {role_arn(one): external_id(one) for one in accounts}
 
 
-def entry(source="com.example.app", detail_type="Ping", detail='{"n":1}', **more):
-    """One PutEvents entry."""
+def entry(source="com.example.app", detail_type="Ping", detail=None, **more):
+    """One PutEvents entry; fresh content unless told, for two equal calls of the AWS CLI within one
+    second have one signature and so are one event."""
+    detail = json.dumps({"n": uuid.uuid4().hex}) if detail is None else detail
     return {"Source": source, "DetailType": detail_type, "Detail": detail, **more}
 
 

@@ -11,6 +11,7 @@ retried by any client, so one put is one request.
 
 import dataclasses
 import json
+import re
 import subprocess
 
 import boto3
@@ -24,6 +25,8 @@ NODE_FOLDER = ROOT / "tests/lib/node"
 GO_PROGRAM = ROOT / "build/clients/put_events"
 AWS = "/usr/bin/aws"
 TIMEOUT_S = 60
+CLI_ERROR = re.compile(r"An error occurred \((\w+)\) when calling the \w+ operation[^:]*"
+                       r"(?:: \d+\))?: (.*)", re.DOTALL)
 
 
 @dataclasses.dataclass
@@ -99,10 +102,9 @@ class AwsCli:
         done = self.run("events", "put-events", "--entries", json.dumps(entries))
         if done.returncode == 0:
             return _answer(200, json.loads(done.stdout))
-        # An error occurred (CODE) when calling the PutEvents operation: MESSAGE
-        code = done.stderr.partition("(")[2].partition(")")[0]
-        message = done.stderr.strip().partition("operation: ")[2]
-        return Answer(None, error={"code": code, "message": message or done.stderr.strip()})
+        match = CLI_ERROR.search(done.stderr)
+        code, message = match.groups() if match else ("ClientError", done.stderr.strip())
+        return Answer(None, error={"code": code, "message": message.strip()})
 
 
 @dataclasses.dataclass
