@@ -43,8 +43,10 @@ def signed_headers(weir, key, body, **signed):
 
 @pytest.mark.parametrize("name, value, status, code", [
     (None, None, 200, None),
-    ("X-Amz-Target", "AWSEvents.ListRules", 403, REFUSED),
-    ("Content-Type", "application/x-amz-json-1.0", 403, REFUSED),
+    # Answered before anyone is proven: there is no such action, no such content type here.
+    ("X-Amz-Target", "AWSEvents.NoSuchAction", 400, "UnknownOperationException"),
+    ("Content-Type", "text/plain", 415, None),
+    ("Content-Type", "application/x-amz-json-1.1; charset=utf-8", 403, REFUSED),
     ("X-Amz-Date", "20200101T000000Z", 403, REFUSED),
     ("X-Amz-Extra", "unsigned", 403, REFUSED),
     ("X-Amz-Content-Sha256", "UNSIGNED-PAYLOAD", 403, REFUSED),
