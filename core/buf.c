@@ -76,7 +76,8 @@ enum err buf_printf(struct buf *buf, const char *format, ...)
 {
     char small[512];
     va_list arguments;
-    char *room;
+    enum err err;
+    char *large;
     int len;
 
     va_start(arguments, format);
@@ -86,12 +87,14 @@ enum err buf_printf(struct buf *buf, const char *format, ...)
     if ((size_t)len < sizeof(small)) {
         return buf_append(buf, (struct slice){small, (size_t)len});
     }
-    TRY(buf_reserve(buf, (size_t)len + 1, &room));
+    /* not into the buf itself: the terminating NUL may be one byte over its maximum */
+    large = xmalloc((size_t)len + 1);
     va_start(arguments, format);
-    (void)vsnprintf(room, (size_t)len + 1, format, arguments);
+    (void)vsnprintf(large, (size_t)len + 1, format, arguments);
     va_end(arguments);
-    buf->len += (size_t)len;
-    return ERR_OK;
+    err = buf_append(buf, (struct slice){large, (size_t)len});
+    free(large);
+    return err;
 }
 
 void buf_consume(struct buf *buf, size_t len)

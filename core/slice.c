@@ -4,8 +4,6 @@
  */
 #include "core/slice.h"
 
-#include <strings.h>
-
 #include "core/check.h"
 
 struct slice slice_of(const char *text)
@@ -18,9 +16,22 @@ bool slice_eq(struct slice a, struct slice b)
     return a.len == b.len && (a.len == 0 || memcmp(a.data, b.data, a.len) == 0);
 }
 
+static char to_lower(char byte)
+{
+    return byte >= 'A' && byte <= 'Z' ? (char)(byte | 0x20) : byte;
+}
+
 bool slice_eq_ignore_case(struct slice a, struct slice b)
 {
-    return a.len == b.len && (a.len == 0 || strncasecmp(a.data, b.data, a.len) == 0);
+    if (a.len != b.len) {
+        return false;
+    }
+    for (size_t i = 0; i < a.len; i++) {
+        if (to_lower(a.data[i]) != to_lower(b.data[i])) {
+            return false;
+        }
+    }
+    return true;
 }
 
 int slice_compare(struct slice a, struct slice b)
