@@ -90,7 +90,8 @@ static void configure_limiter(struct limiter *limiter, const json_t *limits)
     const json_t *burst = json_object_get(limits, "burst");
 
     limiter_configure(limiter, (uint64_t)rate,
-                      burst != NULL ? (uint64_t)json_integer_value(burst) : (uint64_t)rate);
+                      burst != NULL ? (uint64_t)json_integer_value(burst) : (uint64_t)rate,
+                      moment_steady_us());
 }
 
 static void add_account(struct directory *directory, const json_t *document,
