@@ -50,7 +50,7 @@ struct credential {
     bool is_forwarder;      /* may relay aws.* sources; api keys always may */
     struct slice header;    /* api key: lower-case header name, "x-api-key" by default */
     struct digest key_hash; /* api key: HMAC(pepper, key) */
-    struct slice secret;    /* sigv4: the secret access key, unsealed in memory; wiped on destroy */
+    struct slice secret;    /* sigv4: the secret access key, unsealed */
 };
 
 struct directory {
@@ -69,7 +69,11 @@ struct directory {
 struct directory *directory_new(void);
 struct directory *directory_acquire(struct directory *directory);
 void directory_release(struct directory *directory);
+/* Both must live as long as the directory: usually they are in its arena.  An id may come once. */
 void directory_add_account(struct directory *directory, struct account *account);
+/* Copies the secret into the arena, where it is wiped at the end; the caller wipes its own.  Keeps
+ * api_key_headers up to date; the header name must be in lower case. */
 void directory_add_credential(struct directory *directory, struct credential *credential);
+/* NULL if unknown. */
 const struct account *directory_account(const struct directory *directory, struct slice id);
 const struct credential *directory_credential(const struct directory *directory, struct slice id);
