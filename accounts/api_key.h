@@ -11,7 +11,8 @@
 #include "core/buf.h"
 #include "core/header.h"
 
-/* Make a key: its text into `key`, its public id into `id` (NUL-terminated), its hash. */
+/* Make a key: its text behind `key` (the caller wipes it), its public id "wk_k3v7c2qpx4" into `id`
+ * (NUL-terminated), its hash.  ERR_TOO_LARGE when `key` has no room for 57 characters. */
 MUST_USE enum err api_key_issue(const uint8_t pepper[static SEAL_KEY_BYTES], char id[static 24],
                                 struct buf *key, struct digest *hash);
 /* Look at every header that some api key uses.  ERR_MISSING_TOKEN if none is there,
