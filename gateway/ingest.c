@@ -169,7 +169,6 @@ static struct sigv4_verify_options verify_options(struct ingest *ingest, struct 
         .service = SLICE("events"),
         .now_ms = moment_now_ms(),
         .skew_max_ms = SIGNATURE_SKEW_MS,
-        .arena = &request->arena,
     };
 }
 
