@@ -1,0 +1,134 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The catalog by apply and export: what is written is live, what is wrong is named by its path."""
+
+import json
+
+import pytest
+from catalogs import MEMBER, OTHER, account, entry, rule, target
+from clients import Boto3
+from weir import wait_until
+
+HEARD = rule("heard", {"detail-type": ["Heard"]}, target("findings"))
+
+
+def without_revisions(catalog):
+    """A catalog as one would write it: `manager` and `rev` say who and when, not what."""
+    if isinstance(catalog, dict):
+        return {name: without_revisions(value) for name, value in catalog.items()
+                if name not in ("manager", "rev")}
+    if isinstance(catalog, list):
+        return [without_revisions(value) for value in catalog]
+    return catalog
+
+
+def test_what_is_exported_applies_as_nothing_new(weir):
+    exported = weir.export()
+    assert {one["id"] for one in exported["accounts"]} == {MEMBER, OTHER}
+    again = weir.apply(without_revisions(exported))
+    assert again.returncode == 0
+    assert without_revisions(weir.export()) == without_revisions(exported)
+
+
+def test_a_dry_run_changes_nothing(weir):
+    before = weir.export()
+    done = weir.apply({"rules": [HEARD]}, "--dry-run")
+    assert "heard" in done.stdout
+    assert weir.export() == before
+
+
+def test_a_new_rule_is_live_within_a_second(gateway, weir, key):
+    weir.apply({"rules": [HEARD]}, "--name", "extra")
+    client = Boto3(weir, key)
+
+    def heard():
+        (event_id,) = client.put([entry(detail_type="Heard")]).event_ids
+        try:
+            return wait_until(lambda: gateway.arrived(event_id), "the event arrived", 0.5)
+        except TimeoutError:
+            return None
+
+    wait_until(heard, "an event matched the new rule", 1)
+    # What another manager applied stays; what this one leaves out goes.
+    assert len(weir.export()["rules"]) == 3
+    weir.apply({"rules": []}, "--name", "extra")
+    assert len(weir.export()["rules"]) == 2
+
+
+def test_another_managers_rule_is_taken_over_only_on_request(weir):
+    weir.apply({"rules": [HEARD]}, "--name", "first")
+    refused = weir.apply({"rules": [HEARD]}, "--name", "second", check=False)
+    assert refused.returncode == 1 and "heard" in refused.stderr
+    weir.apply({"rules": [HEARD]}, "--name", "second", "--take-over")
+    weir.apply({"rules": []}, "--name", "second")
+    assert len(weir.export()["rules"]) == 2
+
+
+@pytest.mark.parametrize("catalog, path", [
+    ({"rule": []}, "rule"),
+    ({"accounts": [{"id": "12"}]}, "accounts[0].id"),
+    ({"accounts": [account(MEMBER, limits={"events_per_second": -1})]},
+     "accounts[0].limits.events_per_second"),
+    ({"accounts": [account(MEMBER), account(MEMBER)]}, "accounts[1]"),
+    ({"rules": [rule("a", {"x": []}, target())]}, "rules[0].pattern"),
+    ({"rules": [rule("a", {"x": ["y"]}, {"id": "t", "arn": "nonsense"})]},
+     "rules[0].targets[0].arn"),
+    ({"rules": [rule("a b", {"x": ["y"]}, target())]}, "rules[0].name"),
+    ({"rules": [rule("a", {"x": ["y"]}, *[target(target_id=str(i)) for i in range(6)])]},
+     "rules[0].targets"),
+])
+def test_a_mistake_is_named_by_its_path_and_changes_nothing(weir, catalog, path):
+    before = weir.export()
+    done = weir.apply(catalog, "--name", "wrong", check=False)
+    assert done.returncode == 1
+    assert path in done.stderr
+    assert weir.export() == before
+
+
+def test_each_mistake_of_a_file_is_named(weir):
+    done = weir.apply({"accounts": [{"id": "12"}, {"id": "13"}], "rules": [{"bus": "central"}]},
+                      check=False)
+    assert all(path in done.stderr for path in ("accounts[0].id", "accounts[1].id", "rules[0]."))
+
+
+def test_a_file_that_is_not_json_is_refused(weir):
+    path = weir.folder / "broken.json"
+    for text in ("{", '{"rules": [], "rules": []}', "[]"):
+        path.write_text(text)
+        done = weir.cli("apply", "-f", path, check=False)
+        assert done.returncode == 1 and done.stderr.strip()
+
+
+def test_a_suspended_account_is_refused_until_it_is_resumed(weir):
+    key = weir.issue(OTHER, "sigv4")
+    client = Boto3(weir, key)
+    assert client.put([entry()]).ok
+    weir.cli("account", "suspend", OTHER)
+    wait_until(lambda: not client.put([entry()]).ok, "the account is refused", 1)
+    weir.cli("account", "resume", OTHER)
+    wait_until(lambda: client.put([entry()]).ok, "the account is served", 1)
+
+
+def test_a_revoked_sigv4_key_is_refused_within_a_second(weir):
+    key = weir.issue(MEMBER, "sigv4")
+    client = Boto3(weir, key)
+    assert client.put([entry()]).ok
+    weir.revoke(key["credential"])
+    wait_until(lambda: client.put([entry()]).status == 403, "the key is refused", 1)
+
+
+def test_a_credential_is_shown_once_and_never_again(weir):
+    issued = weir.issue(MEMBER, "sigv4")
+    assert set(issued) >= {"credential", "account", "kind", "access_key_id", "secret_access_key"}
+    shown = weir.cli("account", "show", MEMBER).stdout
+    assert issued["credential"] in shown
+    for text in (shown, json.dumps(weir.export()), weir.log_path.read_text()):
+        assert issued["secret_access_key"] not in text
+
+
+def test_the_catalog_survives_a_restart(tmp_path, gateway_in):
+    with gateway_in(tmp_path) as gateway:
+        before = gateway.weir.export()
+        key = gateway.weir.issue(MEMBER, "sigv4")
+        gateway.weir.restart()
+        assert gateway.weir.export() == before
+        assert Boto3(gateway.weir, key).put([entry()]).ok
