@@ -160,7 +160,7 @@ static struct sigv4_request signed_view(const struct request *request)
     };
 }
 
-static struct sigv4_verify_options verify_options(struct ingest *ingest, struct request *request)
+static struct sigv4_verify_options verify_options(const struct ingest *ingest)
 {
     return (struct sigv4_verify_options){
         .directory = ingest->snapshot->directory,
@@ -174,7 +174,7 @@ static struct sigv4_verify_options verify_options(struct ingest *ingest, struct 
 
 enum err ingest_check_sigv4(struct ingest *ingest, struct request *request)
 {
-    const struct sigv4_verify_options options = verify_options(ingest, request);
+    const struct sigv4_verify_options options = verify_options(ingest);
     const struct sigv4_request view = signed_view(request);
 
     return sigv4_check_head(&options, &view);
@@ -183,7 +183,7 @@ enum err ingest_check_sigv4(struct ingest *ingest, struct request *request)
 enum err ingest_prove_sigv4(struct ingest *ingest, struct request *request,
                             struct principal *principal)
 {
-    const struct sigv4_verify_options options = verify_options(ingest, request);
+    const struct sigv4_verify_options options = verify_options(ingest);
     const struct sigv4_request view = signed_view(request);
 
     return sigv4_verify(&options, &view, principal);
