@@ -507,7 +507,7 @@ static const char *skip_valid_string(const char *at, const char *end)
 enum err json_compact(struct slice text, struct buf *out)
 {
     const char *at = text.data;
-    const char *end = text.data + text.len;
+    const char *end = slice_end(text);
     const size_t len_before = out->len;
     enum err err = ERR_OK;
 
@@ -582,7 +582,7 @@ static size_t take_escape(const char **at, const char *end, char out[static UTF8
 static size_t unescape(struct slice raw, char *out)
 {
     const char *at = raw.data;
-    const char *end = raw.data + raw.len;
+    const char *end = slice_end(raw);
     size_t len = 0;
 
     while (at < end) {

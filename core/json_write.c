@@ -132,7 +132,7 @@ static size_t put_wide(struct json_writer *writer, const char *at, const char *e
 static void put_string(struct json_writer *writer, struct slice text)
 {
     const char *at = text.data;
-    const char *end = text.data + text.len;
+    const char *end = slice_end(text);
 
     put(writer, SLICE("\""));
     while (at < end && writer->err == ERR_OK) {

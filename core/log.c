@@ -102,7 +102,7 @@ static void put_point(struct line *line, uint32_t point)
 static void put_string(struct line *line, struct slice text)
 {
     const char *at = text.data;
-    const char *end = text.data + MIN_OF(text.len, (size_t)TEXT_MAX_BYTES);
+    const char *end = slice_end(slice_first(text, TEXT_MAX_BYTES));
 
     put(line, SLICE("\""));
     while (at < end) {

@@ -26,6 +26,11 @@ struct slice {
 /* A slice of a NUL-terminated string at the edge to the OS or a library. NULL gives the empty one.
  */
 struct slice slice_of(const char *text);
+/* Just past the last byte; NULL for a NULL slice, to which C forbids to add even 0. */
+static inline const char *slice_end(struct slice s)
+{
+    return s.len > 0 ? s.data + s.len : s.data;
+}
 bool slice_eq(struct slice a, struct slice b);
 /* ASCII letters only. */
 bool slice_eq_ignore_case(struct slice a, struct slice b);

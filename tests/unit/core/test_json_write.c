@@ -55,6 +55,7 @@ static void test_strings_are_escaped_where_they_must_be(void **state)
         const char *written;
     } rows[] = {
         {SLICE_INIT(""), "\"\""},
+        {{NULL, 0}, "\"\""},
         {SLICE_INIT("plain / text \x7f"), "\"plain / text \x7f\""},
         {SLICE_INIT("\"\\"), "\"\\\"\\\\\""},
         {SLICE_INIT("\b\f\n\r\t"), "\"\\b\\f\\n\\r\\t\""},

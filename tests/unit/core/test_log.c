@@ -76,7 +76,7 @@ static void test_a_line_carries_its_fields(void **state)
     capture_begin();
     log_warn("delivery.retry", LOG_TEXT("target", "arn:aws:sqs:us-east-1:1:q"),
              LOG_U64("most", UINT64_MAX), LOG_I64("least", INT64_MIN), LOG_ERR(ERR_REMOTE_TIMEOUT),
-             LOG_SLICE("none", SLICE("")));
+             LOG_TEXT("none", NULL));
     assert_line(capture_end(),
                 ",\"level\":\"warn\",\"name\":\"delivery.retry\","
                 "\"target\":\"arn:aws:sqs:us-east-1:1:q\",\"most\":18446744073709551615,"
