@@ -1,0 +1,24 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * aws_xml.h - picking a few texts out of an XML reply of AWS.
+ */
+#pragma once
+
+#include "core/buf.h"
+#include "core/err.h"
+#include "core/slice.h"
+
+enum { AWS_XML_BYTES_MAX = 65536, AWS_XML_DEPTH_MAX = 16, AWS_XML_WANTS_MAX = 8 };
+
+/* One text to find: that of the first element `name` directly inside an element `parent`. */
+struct aws_xml_want {
+    const char *parent;
+    const char *name;
+    struct buf *text; /* appended to; the caller wipes it where it is a secret */
+    bool is_found;
+};
+
+/* Read the whole document and fill `wants`.  White space around a text is dropped.
+ * ERR_TOO_LARGE when the document, or a text for its buf, is over its maximum; ERR_BAD_VALUE when
+ * it is not well formed, has a DOCTYPE, or is nested deeper than AWS_XML_DEPTH_MAX. */
+MUST_USE enum err aws_xml_read(struct slice xml, struct aws_xml_want *wants, size_t want_count);
