@@ -9,6 +9,7 @@
 #pragma once
 
 #include "core/arena.h"
+#include "core/buf.h"
 #include "core/err.h"
 #include "core/header.h"
 #include "core/slice.h"
@@ -45,7 +46,7 @@ struct target_verdict {
     char message[TARGET_MESSAGE_BYTES_MAX + 1]; /* for a person; from outside, so escape it */
 };
 
-/* A request before it is signed. Everything in the arena of the call, or constant. */
+/* A request before it is signed. In the arena of the call, or constant. */
 struct target_request {
     const char *method;
     const char *url;
@@ -53,9 +54,9 @@ struct target_request {
     struct slice host;                         /* as the Host header says it */
     struct header headers[TARGET_HEADERS_MAX]; /* host not among them */
     size_t header_count;
-    struct slice body;
     struct slice service; /* for the signature */
     struct slice region;
+    struct buf *body; /* in: the caller's, empty; out: filled */
 };
 
 struct target_reply {
@@ -97,13 +98,14 @@ struct target_ops {
      * build, and read_lookup returns true when the target is ready, else a verdict for every item
      * that waits.  NULL: never. */
     bool (*needs_lookup)(const struct target *target);
-    void (*build_lookup)(const struct target *target, struct arena *arena,
-                         struct target_request *request);
+    enum err (*build_lookup)(const struct target *target, struct arena *arena,
+                             struct target_request *request);
     bool (*read_lookup)(struct target *target, const struct target_reply *reply,
-                        struct target_verdict *verdict);
+                        struct arena *arena, struct target_verdict *verdict);
 
-    void (*build)(const struct target *target, const struct target_item *items, size_t count,
-                  struct arena *arena, struct target_request *request);
+    /* ERR_TOO_LARGE if the items do not fit into the body's maximum. */
+    enum err (*build)(const struct target *target, const struct target_item *items, size_t count,
+                      struct arena *arena, struct target_request *request);
     /* One verdict per item, in order. */
     void (*classify)(struct target *target, const struct target_item *items, size_t count,
                      const struct target_reply *reply, struct arena *arena,
