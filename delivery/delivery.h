@@ -8,8 +8,8 @@
  * deliveries of a lane, under one byte cap, and everything else waits in the store.
  *
  * Who calls what:
- *   ingest   before a commit   delivery_may_claim(): may these deliveries be claimed for us?
- *            after it          claimed: delivery_offer().  Not claimed: delivery_note_backlog().
+ *   ingest   commits each delivery with `claim` if delivery_may_claim().  Those that the store
+ *            claimed go to delivery_offer(), the others to delivery_note_backlog().
  *   control  at start and every few seconds: STORE_LANES, then delivery_note_backlog() per lane.
  *            This is what finds work left by a crash, a park or a hand-over, so it must go on.
  *   worker   on a new snapshot delivery_use(); to stop delivery_drain().
@@ -53,7 +53,7 @@ struct delivery_fact {
     uint32_t attempt_count; /* calls made so far, this one included */
     enum err err;           /* RETRIED, DEAD: of the last failure */
     const char *reason;     /* DEAD: a constant such as "target-removed" */
-    uint64_t queue_us;      /* DELIVERED: accepted to call */
+    uint64_t queue_us;      /* DELIVERED: committed to call */
     uint64_t call_us;       /* DELIVERED, RETRIED: the call itself; 0 if none was made */
     uint64_t end_to_end_us; /* DELIVERED: accepted to answered */
 };
@@ -107,8 +107,9 @@ void delivery_destroy(struct delivery_engine *engine);
 void delivery_use(struct delivery_engine *engine, const struct directory *directory,
                   const struct ruleset *ruleset);
 
-/* Should a commit claim a delivery of this lane?  False while its owner has its hands full: then
- * commit it unclaimed, so that the backlog waits in the store. `engine` is the caller's own. */
+/* Should a commit claim its deliveries?  False while this engine stops or some engine of the
+ * process has no memory left for events: then commit them unclaimed, so that the backlog waits in
+ * the store.  `engine` is the caller's own. */
 bool delivery_may_claim(const struct delivery_engine *engine, struct slice lane);
 
 /* A delivery that was just committed with `claim`. Everything is copied or acquired. */
@@ -116,7 +117,7 @@ struct delivery_offer {
     struct store_ref ref;
     struct event *event; /* a reference is taken */
     uint64_t claim_until_ms;
-    uint64_t arrived_us; /* steady clock, when the request arrived; 0: unknown */
+    uint64_t arrived_us; /* steady clock, when its request arrived; 0: unknown */
 };
 
 /* Hand it to whoever owns its destination. `engine` is the caller's own. */
@@ -127,7 +128,7 @@ void delivery_offer(struct delivery_engine *engine, const struct delivery_offer 
 void delivery_note_backlog(struct delivery_engine *engine, struct slice lane);
 
 /* Start nothing any more; once no call and no store operation is under way, run on_idle, always
- * later. Claims that are not served end by themselves. */
+ * later.  Do not destroy the engine inside it.  Claims that are not served end by themselves. */
 void delivery_drain(struct delivery_engine *engine, void (*on_idle)(void *context), void *context);
 
 /* Which worker owns the destination of this lane, under this snapshot. */

@@ -1,0 +1,98 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * resolve.c - from a lane's name to a destination.
+ *
+ * A stored delivery names an account and a target's uid, nothing else; where that leads is decided
+ * each time the snapshot changes.  The destination's key holds all that decides about credentials:
+ * ARN, role, external id, and for an assumed role the account, because the session is tagged with
+ * it.  Two lanes with one key may share a call.
+ *
+ * Pure: borrows from the snapshot, allocates in the caller's arena.
+ */
+#include "delivery/resolve.h"
+
+#include "core/check.h"
+#include "delivery/target.h"
+
+static bool split_name(struct slice lane, struct slice *account, uint64_t *uid)
+{
+    struct slice rest = lane;
+
+    *account = slice_cut(&rest, '/');
+    return account->len == ACCOUNT_ID_CHARS && slice_to_u64(rest, uid);
+}
+
+/* As whom. False if nobody may. */
+static bool choose_credentials(const struct directory *directory, struct arena *arena,
+                               struct resolution *resolution)
+{
+    const struct account *account = resolution->account;
+    struct target_arn parts;
+
+    if (resolution->target->role_arn.len > 0) {
+        resolution->role_arn = rule_fill_account(resolution->target->role_arn, account->id, arena);
+        resolution->external_id = account->external_id;
+        return true;
+    }
+    if (account->dispatch_role_arn.len > 0) {
+        resolution->role_arn = account->dispatch_role_arn;
+        resolution->external_id = account->external_id;
+        return true;
+    }
+    return resolution->rule->is_operator_owned && target_arn_split(resolution->arn, &parts) &&
+           slice_eq(parts.account, directory->central_account);
+}
+
+static struct slice write_key(const struct resolution *resolution, struct arena *arena)
+{
+    if (resolution->role_arn.len == 0) {
+        return resolution->arn;
+    }
+    return arena_printf(arena, "%.*s\n%.*s\n%.*s\n%.*s", SLICE_ARG(resolution->arn),
+                        SLICE_ARG(resolution->role_arn), SLICE_ARG(resolution->external_id),
+                        SLICE_ARG(resolution->account->id));
+}
+
+void resolve_lane(const struct directory *directory, const struct ruleset *ruleset,
+                  struct slice lane, struct arena *arena, struct resolution *resolution)
+{
+    struct slice account_id;
+    uint64_t uid;
+
+    *resolution = (struct resolution){0};
+    if (directory == NULL || ruleset == NULL) {
+        resolution->unknown = "target-removed";
+        return;
+    }
+    if (!split_name(lane, &account_id, &uid)) {
+        resolution->refused = "target-removed";
+        return;
+    }
+    resolution->account = directory_account(directory, account_id);
+    resolution->target = ruleset_target(ruleset, uid, &resolution->rule);
+    if (resolution->target == NULL) {
+        resolution->unknown = "target-removed";
+        return;
+    }
+    if (resolution->account == NULL) {
+        resolution->unknown = "account-removed";
+        return;
+    }
+    resolution->arn = rule_fill_account(resolution->target->arn, account_id, arena);
+    if (target_find(resolution->arn) == NULL) {
+        resolution->refused = "unsupported-target";
+    } else if (!choose_credentials(directory, arena, resolution)) {
+        resolution->refused = "NO_PERMISSIONS";
+    } else {
+        resolution->key = write_key(resolution, arena);
+    }
+}
+
+unsigned resolve_owner(const struct resolution *resolution, struct slice lane,
+                       unsigned worker_count)
+{
+    const struct slice key = resolution->key.len > 0 ? resolution->key : lane;
+
+    CHECK(worker_count > 0);
+    return (unsigned)(map_hash(key) % worker_count);
+}

@@ -1,0 +1,34 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * resolve.h - what a lane's name stands for under one snapshot: target, credentials, destination.
+ */
+#pragma once
+
+#include "accounts/directory.h"
+#include "core/arena.h"
+#include "core/slice.h"
+#include "routing/ruleset.h"
+
+struct resolution {
+    const char *unknown; /* nobody here knows it: what a burial would say; else NULL */
+    const char *refused; /* known, and may never be delivered: the reason; else NULL */
+    const struct rule *rule;
+    const struct rule_target *target;
+    const struct account *account;
+    /* with {account} filled in; in the arena or in the snapshot */
+    struct slice arn;
+    struct slice role_arn; /* empty: weir's own credentials */
+    struct slice external_id;
+    struct slice key; /* of the destination: equal keys share calls, hence credentials */
+};
+
+/* Resolve "ACCOUNT/TARGET-UID".  Credentials: the target's role, else the account's dispatch role,
+ * else weir's own, but those only for a target in the central account of a rule that the central
+ * team owns; without any it is refused with NO_PERMISSIONS.  Either argument may be NULL: then
+ * everything is unknown. */
+void resolve_lane(const struct directory *directory, const struct ruleset *ruleset,
+                  struct slice lane, struct arena *arena, struct resolution *resolution);
+
+/* Which of `worker_count` workers it belongs to. */
+unsigned resolve_owner(const struct resolution *resolution, struct slice lane,
+                       unsigned worker_count);
