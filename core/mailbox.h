@@ -2,8 +2,8 @@
  *
  * mailbox.h - how weir's threads talk: a message is handed over whole and returns home to be freed.
  *
- * Many senders, one receiver, no lock: sending is one compare-and-exchange, and the receiver is woken
- * only when its box was empty.  Order is kept per sender.
+ * Many senders, one receiver, no lock: sending is one compare-and-exchange, and the receiver is
+ * woken only when its box was empty.  Order is kept per sender.
  */
 #pragma once
 

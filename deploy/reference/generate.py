@@ -1,0 +1,152 @@
+#!/usr/bin/python3
+# SPDX-License-Identifier: Apache-2.0
+"""Write ERRORS.md, STATS.md and CONFIG.md from the tables that the code itself is made of.
+
+    deploy/reference/generate.py [--root DIR] [--out DIR]
+
+A table is a .def file: one macro call a line.  The pages are committed, so that they can be read
+without a build; tests/lint/docs_fresh.sh compares them with what this script writes.
+"""
+import argparse
+import pathlib
+import re
+import sys
+
+CALL = re.compile(r"^([A-Z]+)\((.*)\)$")
+ARGUMENT = re.compile(r'\s*((?:"(?:[^"\\]|\\.)*"\s*)+|[^",]+?)\s*(?:,|$)')
+STRING = re.compile(r'"((?:[^"\\]|\\.)*)"')
+
+
+def arguments_of(text):
+    """Split the arguments of one macro call; adjacent string literals join."""
+    values = []
+    for argument in ARGUMENT.findall(text):
+        strings = STRING.findall(argument)
+        joined = "".join(strings) if strings or argument.startswith('"') else argument
+        values.append(re.sub(r"\\(.)", r"\1", joined))
+    return values
+
+
+def rows_of(path, macro, width):
+    """Every call of `macro` in the table at `path`, as lists of `width` arguments."""
+    rows = []
+    for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), 1):
+        call = CALL.match(line.strip())
+        if call and call.group(1) == macro:
+            row = arguments_of(call.group(2))
+            if len(row) != width:
+                sys.exit(f"{path}:{number}: {len(row)} arguments; {macro} has {width}")
+            rows.append(row)
+    return rows
+
+
+def table(heads, rows):
+    """A Markdown table."""
+    lines = ["| " + " | ".join(heads) + " |", "|" + "---|" * len(heads)]
+    for row in rows:
+        cells = [str(cell).replace("|", "\\|") for cell in row]
+        lines.append("| " + " | ".join(cells) + " |")
+    return "\n".join(lines) + "\n"
+
+
+def errors_page(path):
+    """The errors, in the order of their table."""
+    classes = (
+        "`CALLER`: the request is at fault, repeating it unchanged is useless. `BUSY`: nobody's "
+        "fault, try again later.\n`REMOTE`: a target is at fault, weir itself tries again. `LOCAL`: "
+        "weir is at fault, see its log.\n"
+    )
+    rows = [
+        (f"`{name}`", kind, status, f"`{code}`", text)
+        for name, kind, status, code, text in rows_of(path, "ERR", 5)
+    ]
+    heads = ("name", "class", "HTTP status", "AWS code", "meaning")
+    return f"# Errors\n\n{classes}\n{table(heads, rows)}"
+
+
+def stats_page(path):
+    """The counters and the stages of latency."""
+    counters = [
+        (f"`{name}`", unit, sentence)
+        for _, name, unit, sentence in rows_of(path, "COUNTER", 4)
+    ]
+    stages = [(f"`{name}`", sentence) for _, name, sentence in rows_of(path, "STAGE", 3)]
+    return (
+        "# Statistics\n\nCounters start at 0 with the process and only grow.\n\n"
+        + table(("counter", "unit", "counts"), counters)
+        + "\n## Latencies\n\nEach stage is a histogram of microseconds.\n\n"
+        + table(("stage", "measures"), stages)
+    )
+
+
+def largest_unit(number, units):
+    """The number in the largest unit that divides it."""
+    for suffix, factor in units:
+        if number >= factor and number % factor == 0:
+            return f"{number // factor}{suffix}"
+    return str(number)
+
+
+SIZES = (("TiB", 1 << 40), ("GiB", 1 << 30), ("MiB", 1 << 20), ("KiB", 1 << 10))
+SPANS = (("d", 86400000), ("h", 3600000), ("m", 60000), ("s", 1000), ("ms", 1))
+
+
+def range_of(kind, least, most, unit):
+    """What a value may be, in words."""
+    if (least, most) == ("0", "0"):
+        return ""
+    if kind in ("STRING", "PATH", "URL", "STORE"):
+        return f"{least} to {most} characters"
+    if kind == "STRINGS":
+        return f"{least} to {most} strings"
+    if kind in ("SIZE", "SPAN"):
+        units = SIZES if kind == "SIZE" else SPANS
+        return f"{largest_unit(int(least), units)} to {largest_unit(int(most), units)}"
+    return f"{least} to {most} {unit}".strip()
+
+
+def config_page(path):
+    """The settings, in the order of their table."""
+    rows = [
+        (
+            f"`{name}`",
+            kind.lower(),
+            f"`{fallback}`" if fallback else "",
+            range_of(kind, least, most, unit),
+            sentence,
+        )
+        for _, name, kind, fallback, least, most, unit, sentence in rows_of(path, "SETTING", 8)
+    ]
+    heads = ("setting", "type", "default", "range", "meaning")
+    notes = (
+        "A dot in a name is a level of the JSON document: `listen.data.address` is "
+        '`{"listen": {"data": {"address": …}}}`.\nA size is a number of bytes or ends in KiB, MiB, '
+        "GiB or TiB; a span ends in ms, s, m, h or d.\nUnknown and repeated members are errors. "
+        "Relative paths start at the folder of the file.\n"
+    )
+    return f"# Configuration\n\n{notes}\n{table(heads, rows)}"
+
+
+PAGES = (
+    ("ERRORS.md", "core/err.def", errors_page),
+    ("STATS.md", "core/stats.def", stats_page),
+    ("CONFIG.md", "gateway/config.def", config_page),
+)
+
+
+def main():
+    """Write every page whose table exists."""
+    here = pathlib.Path(__file__).resolve().parent
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--root", type=pathlib.Path, default=here.parent.parent)
+    parser.add_argument("--out", type=pathlib.Path, default=here)
+    options = parser.parse_args()
+    for page, source, make in PAGES:
+        if (options.root / source).exists():
+            note = f"<!-- Made from {source} by deploy/reference/generate.py; edit that table. -->\n\n"
+            text = note + make(options.root / source)
+            (options.out / page).write_text(text, encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()

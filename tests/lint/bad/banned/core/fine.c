@@ -1,0 +1,4 @@
+static void fine(void)
+{
+    free(malloc(1));
+}

@@ -1,0 +1,2 @@
+#include "accounts/credentials.h"
+#include "gateway/worker.h"

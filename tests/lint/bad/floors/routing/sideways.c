@@ -1,0 +1,5 @@
+#include "accounts/policy.h"
+#include "pattern.h"
+#include "core/json_internal.h"
+#include "core/json.h"
+#include "routing/pattern_internal.h"
