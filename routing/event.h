@@ -32,6 +32,8 @@ struct event {
     struct slice region;
     struct slice time;
     uint64_t accepted_ms;
+
+    struct arena arena; /* private: where the event itself lives */
 };
 
 struct event *event_acquire(struct event *event);
