@@ -46,7 +46,7 @@ const char *err_text(enum err err);
 
 /* Where a person will read the reason (configuration, patterns, catalog): a bounded text. */
 struct err_why {
-    char text[1024];
+    char text[4096];
 };
 
 /* Set `why` (may be NULL) from a format; cut to fit, never overflows.  Returns `err`, so that

@@ -148,8 +148,7 @@ static void open_container(struct reading *reading, bool is_array)
 
     if (around != NULL) {
         inner.path = around->array != NULL ? around->path : reading->member_path;
-        inner.element =
-            around->array != NULL ? add_element(reading, around) : around->element;
+        inner.element = around->array != NULL ? add_element(reading, around) : around->element;
     }
     if (is_array) {
         inner.array = ARENA_NEW(reading->arena, struct event_array);
@@ -176,8 +175,8 @@ static void add_leaf(struct reading *reading, enum leaf_type type)
     struct event_leaf *leaf = ARENA_NEW(reading->arena, struct event_leaf);
 
     leaf->type = type;
-    leaf->text = type == LEAF_STRING ? json_token_text(&reading->token, reading->arena)
-                                     : reading->token.raw;
+    leaf->text =
+        type == LEAF_STRING ? json_token_text(&reading->token, reading->arena) : reading->token.raw;
     leaf->element = around->element;
     leaf->order = reading->tree->leaf_count++;
     if (path->last != NULL) {
@@ -197,8 +196,8 @@ static bool read_token(struct reading *reading)
 {
     switch (json_next(&reading->reader, &reading->token)) {
     case JSON_TYPE_KEY:
-        reading->member_path = descend(reading, top(reading)->path,
-                                       json_token_text(&reading->token, reading->arena));
+        reading->member_path =
+            descend(reading, top(reading)->path, json_token_text(&reading->token, reading->arena));
         return true;
     case JSON_TYPE_OBJECT_BEGIN:
         open_container(reading, false);

@@ -43,7 +43,7 @@ struct event_element {
 
 struct event_leaf {
     enum leaf_type type;
-    struct slice text; /* characters of a string, spelling of a number */
+    struct slice text;             /* characters of a string, spelling of a number */
     struct event_element *element; /* innermost, or NULL */
     struct event_leaf *next;       /* of the same path, while reading */
     uint32_t order;                /* among all leaves */

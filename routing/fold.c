@@ -58,8 +58,8 @@ static int compare_special(const void *key, const void *row)
 
 static void look_up(uint16_t point, struct forms *forms)
 {
-    const uint16_t *pair = bsearch(&point, fold_pairs, ARRAY_LEN(fold_pairs), sizeof(fold_pairs[0]),
-                                   compare_pair);
+    const uint16_t *pair =
+        bsearch(&point, fold_pairs, ARRAY_LEN(fold_pairs), sizeof(fold_pairs[0]), compare_pair);
     const struct fold_special *special;
 
     if (pair != NULL) {

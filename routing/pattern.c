@@ -123,8 +123,8 @@ static void append_branch(struct compiler *compiler, struct branch_set *set,
                           struct pattern_condition **branch)
 {
     if (set->branches == NULL) {
-        set->branches = ARENA_ARRAY(compiler->scratch, struct pattern_condition **,
-                                    PATTERN_BRANCHES_MAX);
+        set->branches =
+            ARENA_ARRAY(compiler->scratch, struct pattern_condition **, PATTERN_BRANCHES_MAX);
     }
     CHECK(set->count < PATTERN_BRANCHES_MAX);
     set->branches[set->count++] = branch;
@@ -214,8 +214,7 @@ static enum err read_or(struct compiler *compiler, struct slice path, bool is_ro
         TRY(read_alternative(compiler, path, is_root, &before, &after));
     }
     if (alternative_count < 2) {
-        return pattern_refuse(syntax,
-                              "There must have at least 2 Objects in $or relationship.");
+        return pattern_refuse(syntax, "There must have at least 2 Objects in $or relationship.");
     }
     compiler->set = after;
     return ERR_OK;
@@ -236,9 +235,9 @@ static enum err read_member(struct compiler *compiler, struct slice path, bool i
         return read_or(compiler, path, is_root);
     }
     if (is_in_or && is_reserved(key)) {
-        return pattern_refuse(
-            syntax, "%.*s is Ruler reserved fieldName which cannot be used inside $or.",
-            SLICE_ARG(key));
+        return pattern_refuse(syntax,
+                              "%.*s is Ruler reserved fieldName which cannot be used inside $or.",
+                              SLICE_ARG(key));
     }
     inner = join_path(compiler, path, is_root, key);
     TRY(pattern_syntax_next(syntax));
@@ -371,8 +370,7 @@ static enum err finish(struct compiler *compiler, struct pattern *pattern)
 {
     pattern->condition_count = compiler->condition_count;
     pattern->branch_count = compiler->set.count;
-    pattern->branches =
-        ARENA_ARRAY(compiler->arena, struct pattern_branch, pattern->branch_count);
+    pattern->branches = ARENA_ARRAY(compiler->arena, struct pattern_branch, pattern->branch_count);
     for (size_t i = 0; i < pattern->branch_count; i++) {
         TRY(finish_branch(compiler, compiler->set.branches[i], &pattern->branches[i]));
     }

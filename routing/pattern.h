@@ -19,6 +19,21 @@ enum {
     PATTERN_BRANCHES_MAX = 1000, /* product of all $or sizes */
     PATTERN_PATHS_MAX = 256,     /* per branch */
     PATTERN_WILDCARD_COMPLEXITY_MAX = 10,
+    PATTERN_STEPS_MAX = 1000000, /* of the search for array elements that agree, per event */
+};
+
+enum pattern_verdict {
+    PATTERN_NO_MATCH,
+    PATTERN_MATCH,
+    PATTERN_EXHAUSTED, /* the step budget ended before an answer: to be taken for no match */
+};
+
+/* The strings that are known of an event before anything is flattened. */
+struct pattern_envelope {
+    struct slice source;
+    struct slice detail_type;
+    struct slice account;
+    struct slice region;
 };
 
 /* Compile `text`.  On ERR_BAD_PATTERN `why` holds EventBridge's own sentence, beginning
@@ -31,7 +46,15 @@ struct slice pattern_text(const struct pattern *pattern);
 /* Does the pattern use weir's own operator in-list? */
 bool pattern_has_extensions(const struct pattern *pattern);
 
-/* Flatten an event (any JSON object) in the arena; strict over the whole text. */
+/* What it occupies, its text included. */
+size_t pattern_memory_bytes(const struct pattern *pattern);
+
+/* Flatten an event (any JSON object) in the arena; strict over the whole text, which must outlive
+ * the tree. */
 MUST_USE enum err event_tree_read(struct slice text, struct arena *arena, struct event_tree **tree,
                                   struct err_why *why);
 bool pattern_matches(const struct pattern *pattern, const struct event_tree *tree);
+/* The same, but telling a spent budget from a plain no. */
+enum pattern_verdict pattern_evaluate(const struct pattern *pattern, const struct event_tree *tree);
+/* False if no event with this envelope can match; cheap, and true means nothing. */
+bool pattern_may_match(const struct pattern *pattern, const struct pattern_envelope *envelope);

@@ -44,12 +44,12 @@ struct predicate {
     unsigned bits;
     struct wildcard wildcard;
     struct predicate *operands; /* list of PREDICATE_NOT */
-    struct predicate *next; /* in its list */
+    struct predicate *next;     /* in its list */
 };
 
 /* One path with its match list. */
 struct pattern_condition {
-    uint32_t id; /* within the pattern */
+    uint32_t id;       /* within the pattern */
     struct slice path; /* the key names joined by dots */
     struct predicate *predicates;
     bool may_be_absent; /* {"exists": false} is in the list */
@@ -74,6 +74,21 @@ struct pattern {
  * holds the sentence. */
 MUST_USE enum err pattern_read_list(struct pattern_syntax *syntax, struct arena *arena,
                                     struct pattern_condition *condition);
+/* What pattern_leaf.c and pattern_but.c share.  The struct grows at *tail. */
+struct predicate_list {
+    struct predicate *first;
+    struct predicate **tail;
+};
+struct predicate *predicate_append(struct predicate_list *list, struct arena *arena);
+void predicate_set_number(struct predicate *predicate, struct slice text);
+/* Parse the text of a wildcard predicate. */
+MUST_USE enum err predicate_parse_wildcard(struct pattern_syntax *syntax, struct arena *arena,
+                                           struct predicate *predicate);
+/* The next token must close the object. */
+MUST_USE enum err pattern_expect_object_end(struct pattern_syntax *syntax, const char *otherwise);
+/* The value of the key anything-but, to the end of the operator object. */
+MUST_USE enum err pattern_read_anything_but(struct pattern_syntax *syntax, struct arena *arena,
+                                            struct predicate *predicate);
 /* pattern_match.c: does one leaf satisfy one entry? */
 bool predicate_accepts(const struct predicate *predicate, const struct event_leaf *leaf);
 /* pattern_complexity.c: the greatest complexity of any path of any branch, or `limit` + 1. */

@@ -30,13 +30,22 @@ static bool is_token(const struct pattern_syntax *syntax, enum pattern_token tok
 }
 
 /* The next token must close the object. */
-static enum err expect_object_end(struct pattern_syntax *syntax, const char *otherwise)
+enum err pattern_expect_object_end(struct pattern_syntax *syntax, const char *otherwise)
 {
     TRY(pattern_syntax_next(syntax));
     if (!is_token(syntax, PATTERN_TOKEN_OBJECT_END)) {
         return pattern_refuse(syntax, "%s", otherwise);
     }
     return ERR_OK;
+}
+
+struct predicate *predicate_append(struct predicate_list *list, struct arena *arena)
+{
+    struct predicate *predicate = ARENA_NEW(arena, struct predicate);
+
+    *list->tail = predicate;
+    list->tail = &predicate->next;
+    return predicate;
 }
 
 /* ---- literals ------------------------------------------------------------------------------ */
@@ -50,7 +59,7 @@ static void set_string(struct predicate *predicate, struct slice text)
     predicate->text = text;
 }
 
-static void set_number(struct predicate *predicate, struct slice text)
+void predicate_set_number(struct predicate *predicate, struct slice text)
 {
     predicate->kind = PREDICATE_NUMBER;
     predicate->text = text;
@@ -77,7 +86,7 @@ static enum err read_exactly(struct pattern_syntax *syntax, struct arena *arena,
     (void)arena;
     TRY(read_string_operand(syntax, "exact match pattern must be a string", predicate,
                             PREDICATE_TEXT));
-    return expect_object_end(syntax, one_key_only);
+    return pattern_expect_object_end(syntax, one_key_only);
 }
 
 static enum err read_ignore_case(struct pattern_syntax *syntax, struct arena *arena,
@@ -86,12 +95,12 @@ static enum err read_ignore_case(struct pattern_syntax *syntax, struct arena *ar
     (void)arena;
     TRY(read_string_operand(syntax, "equals-ignore-case match pattern must be a string", predicate,
                             PREDICATE_IGNORE_CASE));
-    return expect_object_end(syntax, one_key_only);
+    return pattern_expect_object_end(syntax, one_key_only);
 }
 
 /* What tells prefix and suffix apart. */
 struct affix {
-    const char *name;       /* of the operator */
+    const char *name; /* of the operator */
     const char *capitalised;
     enum predicate_kind kind;
     enum predicate_kind ignoring_case;
@@ -114,8 +123,8 @@ static enum err read_affix_ignore_case(struct pattern_syntax *syntax, const stru
     }
     TRY(read_string_operand(syntax, "equals-ignore-case match pattern must be a string", predicate,
                             affix->ignoring_case));
-    TRY(expect_object_end(syntax, one_key_only));
-    return expect_object_end(syntax, one_key_only);
+    TRY(pattern_expect_object_end(syntax, one_key_only));
+    return pattern_expect_object_end(syntax, one_key_only);
 }
 
 static enum err read_affix(struct pattern_syntax *syntax, const struct affix *affix,
@@ -130,7 +139,7 @@ static enum err read_affix(struct pattern_syntax *syntax, const struct affix *af
     }
     predicate->kind = affix->kind;
     TRY(pattern_syntax_text(syntax, &predicate->text));
-    return expect_object_end(syntax, one_key_only);
+    return pattern_expect_object_end(syntax, one_key_only);
 }
 
 static enum err read_prefix(struct pattern_syntax *syntax, struct arena *arena,
@@ -154,8 +163,8 @@ static enum err read_suffix(struct pattern_syntax *syntax, struct arena *arena,
 }
 
 /* Positions count the opening quote that EventBridge holds around the string. */
-static enum err parse_wildcard(struct pattern_syntax *syntax, struct arena *arena,
-                               struct predicate *predicate)
+enum err predicate_parse_wildcard(struct pattern_syntax *syntax, struct arena *arena,
+                                  struct predicate *predicate)
 {
     size_t position = 0;
 
@@ -176,8 +185,8 @@ static enum err read_wildcard(struct pattern_syntax *syntax, struct arena *arena
 {
     TRY(read_string_operand(syntax, "wildcard match pattern must be a string", predicate,
                             PREDICATE_WILDCARD));
-    TRY(parse_wildcard(syntax, arena, predicate));
-    return expect_object_end(syntax, one_key_only);
+    TRY(predicate_parse_wildcard(syntax, arena, predicate));
+    return pattern_expect_object_end(syntax, one_key_only);
 }
 
 /* ---- exists -------------------------------------------------------------------------------- */
@@ -194,7 +203,7 @@ static enum err read_exists(struct pattern_syntax *syntax, struct arena *arena,
     } else {
         return pattern_refuse(syntax, "exists match pattern must be either true or false.");
     }
-    return expect_object_end(syntax, one_key_only);
+    return pattern_expect_object_end(syntax, one_key_only);
 }
 
 /* ---- cidr ---------------------------------------------------------------------------------- */
@@ -264,7 +273,7 @@ static enum err read_cidr(struct pattern_syntax *syntax, struct arena *arena,
     TRY(read_string_operand(syntax, "prefix match pattern must be a string", predicate,
                             PREDICATE_BLOCK));
     TRY(parse_block(syntax, predicate));
-    return expect_object_end(syntax, one_key_only);
+    return pattern_expect_object_end(syntax, one_key_only);
 }
 
 /* ---- numeric ------------------------------------------------------------------------------- */
@@ -385,203 +394,7 @@ static enum err read_numeric(struct pattern_syntax *syntax, struct arena *arena,
         return pattern_refuse(syntax, "Unrecognized numeric range operator: %.*s",
                               SLICE_ARG(operator_name));
     }
-    return expect_object_end(syntax, too_many_elements);
-}
-
-/* ---- anything-but -------------------------------------------------------------------------- */
-
-/* The operand is a growing list; the last entry is appended where *tail points. */
-struct operand_list {
-    struct predicate *first;
-    struct predicate **tail;
-};
-
-static struct predicate *append_operand(struct operand_list *list, struct arena *arena)
-{
-    struct predicate *operand = ARENA_NEW(arena, struct predicate);
-
-    *list->tail = operand;
-    list->tail = &operand->next;
-    return operand;
-}
-
-/* A plain operand: string or number, textual for strings. */
-static enum err read_plain_operand(struct pattern_syntax *syntax, struct operand_list *list,
-                                   struct arena *arena)
-{
-    struct predicate *operand = append_operand(list, arena);
-    struct slice text;
-
-    TRY(pattern_syntax_text(syntax, &text));
-    if (is_token(syntax, PATTERN_TOKEN_STRING)) {
-        *operand = (struct predicate){.kind = PREDICATE_TEXT, .text = text};
-        return ERR_OK;
-    }
-    set_number(operand, text);
-    if (operand->is_comparable) {
-        return ERR_OK;
-    }
-    /* EventBridge names a place only for a member of a list, and there once */
-    if (syntax->is_in_but_list) {
-        syntax->is_in_but_list = false;
-        return pattern_refuse(syntax, "Cannot compare number : %.*s", SLICE_ARG(text));
-    }
-    return pattern_refuse_bare(syntax, "Cannot compare number : %.*s", SLICE_ARG(text));
-}
-
-static enum err read_plain_list(struct pattern_syntax *syntax, struct operand_list *list,
-                                struct arena *arena)
-{
-    bool has_string = false;
-    bool has_number = false;
-
-    syntax->is_in_but_list = true;
-    for (;;) {
-        TRY(pattern_syntax_next(syntax));
-        if (is_token(syntax, PATTERN_TOKEN_ARRAY_END)) {
-            break;
-        }
-        has_string |= is_token(syntax, PATTERN_TOKEN_STRING);
-        has_number |= is_token(syntax, PATTERN_TOKEN_NUMBER);
-        if (!is_token(syntax, PATTERN_TOKEN_STRING) && !is_token(syntax, PATTERN_TOKEN_NUMBER)) {
-            return pattern_refuse(syntax,
-                                  "Inside anything but list, start|null|boolean is not supported.");
-        }
-        TRY(read_plain_operand(syntax, list, arena));
-    }
-    syntax->is_in_but_list = false;
-    if (has_string == has_number) {
-        return pattern_refuse(syntax, "Inside anything but list, either all values are number or "
-                                      "string, mixed type is not supported");
-    }
-    return ERR_OK;
-}
-
-static const char *but_operand_fault(enum predicate_kind kind)
-{
-    switch (kind) {
-    case PREDICATE_IGNORE_CASE:
-        return "Inside anything-but/equals-ignore-case list, number|start|null|boolean is not "
-               "supported.";
-    case PREDICATE_WILDCARD:
-        return "wildcard match pattern must be a string";
-    default:
-        return "prefix/suffix match pattern must be a string";
-    }
-}
-
-/* An operand of {"anything-but": {OPERATOR: …}}; the current token should be its string. */
-static enum err read_inner_operand(struct pattern_syntax *syntax, enum predicate_kind kind,
-                                   struct operand_list *list, struct arena *arena)
-{
-    struct predicate *operand = append_operand(list, arena);
-
-    operand->kind = kind;
-    if (!is_token(syntax, PATTERN_TOKEN_STRING)) {
-        return pattern_refuse(syntax, "%s", but_operand_fault(kind));
-    }
-    TRY(pattern_syntax_text(syntax, &operand->text));
-    if (operand->text.len == 0 && (kind == PREDICATE_PREFIX || kind == PREDICATE_SUFFIX)) {
-        return pattern_refuse(syntax, "Null prefix/suffix not allowed");
-    }
-    return ERR_OK;
-}
-
-static enum err read_inner_list(struct pattern_syntax *syntax, enum predicate_kind kind,
-                                struct operand_list *list, struct arena *arena)
-{
-    syntax->is_in_but_list = true;
-    for (;;) {
-        TRY(pattern_syntax_next(syntax));
-        if (is_token(syntax, PATTERN_TOKEN_ARRAY_END)) {
-            break;
-        }
-        TRY(read_inner_operand(syntax, kind, list, arena));
-    }
-    syntax->is_in_but_list = false;
-    if (list->first == NULL) {
-        return pattern_refuse(syntax, "Empty arrays are not allowed");
-    }
-    return ERR_OK;
-}
-
-/* The inner operator's key is the current token. */
-static enum err read_inner_kind(struct pattern_syntax *syntax, enum predicate_kind *kind)
-{
-    static const struct {
-        const char *name;
-        enum predicate_kind kind;
-    } inner_operators[] = {
-        {"prefix", PREDICATE_PREFIX},
-        {"suffix", PREDICATE_SUFFIX},
-        {"equals-ignore-case", PREDICATE_IGNORE_CASE},
-        {"wildcard", PREDICATE_WILDCARD},
-    };
-    struct slice name;
-
-    TRY(pattern_syntax_next(syntax));
-    if (!is_token(syntax, PATTERN_TOKEN_KEY)) {
-        return pattern_refuse(syntax, "Anything-But expression name not found");
-    }
-    TRY(pattern_syntax_text(syntax, &name));
-    for (size_t i = 0; i < ARRAY_LEN(inner_operators); i++) {
-        if (slice_eq(name, slice_of(inner_operators[i].name))) {
-            *kind = inner_operators[i].kind;
-            return ERR_OK;
-        }
-    }
-    return pattern_refuse(syntax, "Unsupported anything-but pattern: %.*s", SLICE_ARG(name));
-}
-
-static bool is_but_operand(const struct pattern_syntax *syntax)
-{
-    return is_token(syntax, PATTERN_TOKEN_ARRAY_BEGIN) || is_token(syntax, PATTERN_TOKEN_STRING) ||
-           is_token(syntax, PATTERN_TOKEN_NUMBER);
-}
-
-/* The operand, whose first token is current.  `kind` is PREDICATE_TEXT for the plain form. */
-static enum err read_but_operands(struct pattern_syntax *syntax, enum predicate_kind kind,
-                                  struct operand_list *list, struct arena *arena)
-{
-    const bool is_list = is_token(syntax, PATTERN_TOKEN_ARRAY_BEGIN);
-
-    if (kind == PREDICATE_TEXT) {
-        return is_list ? read_plain_list(syntax, list, arena)
-                       : read_plain_operand(syntax, list, arena);
-    }
-    if (is_list) {
-        TRY(read_inner_list(syntax, kind, list, arena));
-    } else {
-        TRY(read_inner_operand(syntax, kind, list, arena));
-    }
-    for (struct predicate *operand = list->first;
-         operand != NULL && kind == PREDICATE_WILDCARD; operand = operand->next) {
-        TRY(parse_wildcard(syntax, arena, operand));
-    }
-    return ERR_OK;
-}
-
-static enum err read_anything_but(struct pattern_syntax *syntax, struct arena *arena,
-                                  struct predicate *predicate)
-{
-    struct operand_list list = {.first = NULL};
-    enum predicate_kind kind = PREDICATE_TEXT;
-
-    list.tail = &list.first;
-    TRY(pattern_syntax_next(syntax));
-    if (is_token(syntax, PATTERN_TOKEN_OBJECT_BEGIN)) {
-        TRY(read_inner_kind(syntax, &kind));
-        TRY(pattern_syntax_next(syntax));
-    }
-    if (!is_but_operand(syntax)) {
-        return pattern_refuse(
-            syntax, "Value of anything-but must be an array or single string/number value.");
-    }
-    TRY(read_but_operands(syntax, kind, &list, arena));
-    predicate->kind = PREDICATE_NOT;
-    predicate->operands = list.first;
-    TRY(expect_object_end(syntax, too_many_elements));
-    return kind == PREDICATE_TEXT ? ERR_OK : expect_object_end(syntax, too_many_elements);
+    return pattern_expect_object_end(syntax, too_many_elements);
 }
 
 /* ---- lists --------------------------------------------------------------------------------- */
@@ -598,7 +411,7 @@ static enum err read_operator(struct pattern_syntax *syntax, struct arena *arena
         {"prefix", read_prefix},
         {"suffix", read_suffix},
         {"numeric", read_numeric},
-        {"anything-but", read_anything_but},
+        {"anything-but", pattern_read_anything_but},
         {"exists", read_exists},
         {"cidr", read_cidr},
         {"equals-ignore-case", read_ignore_case},
@@ -634,7 +447,7 @@ static enum err read_entry(struct pattern_syntax *syntax, struct arena *arena,
         return ERR_OK;
     case PATTERN_TOKEN_NUMBER:
         TRY(pattern_syntax_text(syntax, &text));
-        set_number(predicate, text);
+        predicate_set_number(predicate, text);
         return ERR_OK;
     case PATTERN_TOKEN_TRUE:
         predicate->kind = PREDICATE_TRUE;
@@ -658,9 +471,8 @@ static enum err read_entry(struct pattern_syntax *syntax, struct arena *arena,
 enum err pattern_read_list(struct pattern_syntax *syntax, struct arena *arena,
                            struct pattern_condition *condition)
 {
-    struct operand_list list = {.first = NULL};
+    struct predicate_list list = {.first = NULL, .tail = &list.first};
 
-    list.tail = &list.first;
     for (;;) {
         struct predicate *predicate;
 
@@ -668,7 +480,7 @@ enum err pattern_read_list(struct pattern_syntax *syntax, struct arena *arena,
         if (is_token(syntax, PATTERN_TOKEN_ARRAY_END)) {
             break;
         }
-        predicate = append_operand(&list, arena);
+        predicate = predicate_append(&list, arena);
         TRY(read_entry(syntax, arena, predicate));
         condition->may_be_absent |= predicate->kind == PREDICATE_ABSENT;
     }

@@ -141,8 +141,8 @@ static bool condition_accepts(const struct pattern_condition *condition,
 /* What is known of one condition and this event; branches share conditions. */
 struct finding {
     bool is_known;
-    bool may_hold;                 /* if it stood alone */
-    bool is_free;                  /* no leaf of its path lies in an element: nothing constrains it */
+    bool may_hold; /* if it stood alone */
+    bool is_free;  /* no leaf of its path lies in an element: nothing constrains it */
     const struct event_path *path; /* NULL: no leaf */
     bool *accepts;                 /* per leaf; NULL until the search asks */
 };
@@ -304,8 +304,7 @@ static void undo(struct evaluation *evaluation, size_t trail_len)
  * it or to later ones. */
 static struct slice state_key(struct evaluation *evaluation, size_t index)
 {
-    uint32_t *key =
-        arena_alloc(&evaluation->arena, sizeof(*key) * (1 + 2 * evaluation->trail_len));
+    uint32_t *key = arena_alloc(&evaluation->arena, sizeof(*key) * (1 + 2 * evaluation->trail_len));
     size_t len = 0;
 
     key[len++] = (uint32_t)index;
@@ -465,8 +464,7 @@ enum pattern_verdict pattern_evaluate(const struct pattern *pattern, const struc
     struct evaluation evaluation = {.tree = tree, .steps_left = PATTERN_STEPS_MAX};
     enum pattern_verdict verdict = PATTERN_NO_MATCH;
 
-    evaluation.findings =
-        ARENA_ARRAY(&evaluation.arena, struct finding, pattern->condition_count);
+    evaluation.findings = ARENA_ARRAY(&evaluation.arena, struct finding, pattern->condition_count);
     for (size_t i = 0; i < pattern->branch_count && verdict != PATTERN_MATCH; i++) {
         const enum pattern_verdict one = match_branch(&evaluation, &pattern->branches[i]);
 

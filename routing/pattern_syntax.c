@@ -437,7 +437,8 @@ static enum err scan_word(struct pattern_syntax *syntax, struct slice word)
 static enum err open_frame(struct pattern_syntax *syntax, bool is_object)
 {
     if (syntax->depth == PATTERN_DEPTH_MAX) {
-        return pattern_refuse_bare(syntax, "Document nesting depth (%d) exceeds the maximum allowed",
+        return pattern_refuse_bare(syntax,
+                                   "Document nesting depth (%d) exceeds the maximum allowed",
                                    PATTERN_DEPTH_MAX + 1);
     }
     syntax->frames[syntax->depth++] =
@@ -498,10 +499,10 @@ static enum err close_frame(struct pattern_syntax *syntax, char c)
         return pattern_refuse(syntax, "Unexpected close marker '%c': no open Object or Array", c);
     }
     if (frame->is_object != (c == '}')) {
-        return pattern_refuse(syntax, "Unexpected close marker '%c': expected '%c' (for %s starting at %.*s)",
-                              c, frame->is_object ? '}' : ']',
-                              frame->is_object ? "Object" : "Array",
-                              SLICE_ARG(describe_place(syntax, frame->start)));
+        return pattern_refuse(
+            syntax, "Unexpected close marker '%c': expected '%c' (for %s starting at %.*s)", c,
+            frame->is_object ? '}' : ']', frame->is_object ? "Object" : "Array",
+            SLICE_ARG(describe_place(syntax, frame->start)));
     }
     syntax->depth--;
     syntax->token = c == '}' ? PATTERN_TOKEN_OBJECT_END : PATTERN_TOKEN_ARRAY_END;
