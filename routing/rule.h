@@ -39,7 +39,11 @@ struct rule {
     size_t target_count;
 };
 
+/* An empty rule with one reference, living in its own arena: the maker fills it, then changes it no
+ * more. */
+struct rule *rule_new(void);
 struct rule *rule_acquire(struct rule *rule);
+/* The last release frees. NULL is fine. */
 void rule_release(struct rule *rule);
 /* `template` with each "{account}" replaced, in the arena; the template itself if it has none. */
 struct slice rule_fill_account(struct slice template, struct slice account, struct arena *arena);

@@ -81,9 +81,9 @@ static void add_targets(struct ruleset *ruleset, const struct rule *rule)
 static void add_rule(struct ruleset *ruleset, struct rule **place)
 {
     const struct rule *rule = *place;
-    struct bus *bus = add_bus(ruleset, rule->is_central ? central_key
-                                                        : bus_key(&ruleset->arena, rule->bus_account,
-                                                                  rule->bus_name));
+    struct bus *bus = add_bus(
+        ruleset, rule->is_central ? central_key
+                                  : bus_key(&ruleset->arena, rule->bus_account, rule->bus_name));
 
     if (bus->rule_count == 0) {
         bus->rules = place;

@@ -18,13 +18,16 @@ struct ruleset_hit {
 
 enum { RULESET_HITS_MAX = 1000 };
 
-/* What a match needs between events; one per thread, reused. */
+/* What a match needs between events; one per thread, reused, zeroed before the first. */
 struct ruleset_scratch {
     struct arena arena;
     struct ruleset_hit hits[RULESET_HITS_MAX];
     size_t hit_count;
-    size_t rule_count; /* rules that matched */
+    size_t rule_count;      /* rules that matched */
+    size_t exhausted_count; /* patterns whose step budget ended: no match, but not for certain */
 };
+
+void ruleset_scratch_clean_up(struct ruleset_scratch *scratch);
 
 /* An immutable set over these rules; acquires each. `buses` names the buses that exist beside every
  * account's `default` and the central bus, as "ACCOUNT/NAME". */
@@ -36,9 +39,11 @@ void ruleset_release(struct ruleset *ruleset);
 bool ruleset_has_bus(const struct ruleset *ruleset, struct slice account, struct slice name);
 /* Fill scratch->hits with the targets of every enabled rule that matches on bus `account/name` and
  * on the central bus.  An unknown bus has no rules; the central bus sees the event all the same.
+ * Rules whose pattern contradicts the envelope's strings cost a comparison; the event is flattened
+ * only when some rule is left.
  * ERR_TOO_LARGE past RULESET_HITS_MAX; ERR_BAD_JSON if the event is not a JSON object. */
 MUST_USE enum err ruleset_match(const struct ruleset *ruleset, struct slice account,
-                                struct slice bus_name, struct slice event_bytes,
+                                struct slice bus_name, const struct event *event,
                                 struct ruleset_scratch *scratch);
 /* The target of that uid and its rule, or NULL when it was removed. */
 const struct rule_target *ruleset_target(const struct ruleset *ruleset, uint64_t uid,

@@ -1,0 +1,253 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * test_ruleset.c - an event reaches the rules of its bus and of the central bus, and no others.
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdint.h>
+#include <stddef.h>
+/* cmocka wants the four above first */
+#include <cmocka.h>
+
+#include "core/check.h"
+#include "routing/ruleset.h"
+
+#define MEMBER  "111122223333"
+#define OTHER   "444455556666"
+#define CENTRAL "999999999999"
+
+struct rule_row {
+    const char *account; /* NULL: the central bus */
+    const char *bus;
+    const char *name;
+    const char *pattern; /* NULL: a schedule */
+    size_t target_count;
+    bool is_disabled;
+};
+
+static struct rule *make_rule(const struct rule_row *row, uint64_t first_uid)
+{
+    struct rule *rule = rule_new();
+    struct err_why why;
+
+    rule->is_central = row->account == NULL;
+    rule->bus_account = slice_of(rule->is_central ? CENTRAL : row->account);
+    rule->bus_name = slice_of(rule->is_central ? "central" : row->bus);
+    rule->name = slice_of(row->name);
+    rule->is_enabled = !row->is_disabled;
+    if (row->pattern != NULL) {
+        assert_int_equal(pattern_compile(slice_of(row->pattern), &rule->pattern, &why), ERR_OK);
+    }
+    rule->target_count = row->target_count;
+    for (size_t i = 0; i < row->target_count; i++) {
+        rule->targets[i].uid = first_uid + i;
+    }
+    return rule;
+}
+
+static struct ruleset *make_ruleset(const struct rule_row *rows, size_t row_count)
+{
+    static const struct slice buses[] = {SLICE_INIT(MEMBER "/audit")};
+    struct rule *rules[16];
+    struct ruleset *ruleset;
+
+    assert_true(row_count <= ARRAY_LEN(rules));
+    for (size_t i = 0; i < row_count; i++) {
+        rules[i] = make_rule(&rows[i], 10 * (i + 1));
+    }
+    ruleset = ruleset_new(rules, row_count, buses, ARRAY_LEN(buses));
+    for (size_t i = 0; i < row_count; i++) {
+        rule_release(rules[i]); /* the set holds its own references */
+    }
+    return ruleset;
+}
+
+static struct event *make_event(const char *source, const char *detail)
+{
+    const struct event_draft draft = {
+        .source = slice_of(source),
+        .detail_type = SLICE("t"),
+        .detail = slice_of(detail),
+    };
+    const struct event_defaults defaults = {
+        .id = SLICE("i"),
+        .account = SLICE(MEMBER),
+        .region = SLICE("us-east-1"),
+        .now_ms = 0,
+    };
+
+    return event_complete(&draft, &defaults);
+}
+
+static const struct rule_row rows[] = {
+    {MEMBER, "default", "b", "{\"source\":[\"s\"]}", 2, false},
+    {MEMBER, "default", "a", "{\"source\":[\"s\"]}", 1, false},
+    {NULL, NULL, "z", "{\"account\":[\"" MEMBER "\"]}", 1, false},
+    {OTHER, "default", "c", "{\"source\":[\"s\"]}", 1, false},
+    {MEMBER, "audit", "d", "{\"detail\":{\"k\":[1]}}", 1, false},
+    {MEMBER, "default", "off", "{\"source\":[\"s\"]}", 1, true},
+    {MEMBER, "default", "clock", NULL, 1, false},
+    {MEMBER, "default", "e", "{\"source\":[\"s\"],\"detail\":{\"k\":[{\"numeric\":[\">\",1]}]}}", 1,
+     false},
+};
+
+static void test_an_event_reaches_its_bus_and_the_central_one(void **state)
+{
+    static const struct {
+        const char *account;
+        const char *bus;
+        const char *source;
+        const char *detail;
+        const char *names; /* of the hits, in order */
+        size_t rule_count;
+    } cases[] = {
+        {MEMBER, "default", "s", "{\"k\":1}", "z a b b ", 3},
+        {MEMBER, "default", "s", "{\"k\":2}", "z a b b e ", 4},
+        {MEMBER, "default", "x", "{\"k\":2}", "z ", 1},
+        {MEMBER, "audit", "s", "{\"k\":1}", "z d ", 2},
+        {MEMBER, "audit", "s", "{\"k\":2}", "z ", 1},
+        {MEMBER, "unknown", "s", "{\"k\":1}", "z ", 1},
+        {OTHER, "default", "s", "{}", "z c ", 2},
+        {MEMBER, "central", "s", "{}", "z ", 1},
+    };
+    struct ruleset *ruleset = make_ruleset(rows, ARRAY_LEN(rows));
+    struct ruleset_scratch *scratch = test_calloc(1, sizeof(*scratch));
+
+    (void)state;
+    for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+        struct event *event = make_event(cases[i].source, cases[i].detail);
+        char names[64] = "";
+        size_t len = 0;
+
+        assert_int_equal(ruleset_match(ruleset, slice_of(cases[i].account), slice_of(cases[i].bus),
+                                       event, scratch),
+                         ERR_OK);
+        for (size_t j = 0; j < scratch->hit_count; j++) {
+            len += (size_t)snprintf(names + len, sizeof(names) - len, "%.*s ",
+                                    SLICE_ARG(scratch->hits[j].rule->name));
+        }
+        assert_string_equal(names, cases[i].names);
+        assert_int_equal(scratch->rule_count, cases[i].rule_count);
+        assert_int_equal(scratch->exhausted_count, 0);
+        event_release(event);
+    }
+    ruleset_scratch_clean_up(scratch);
+    test_free(scratch);
+    ruleset_release(ruleset);
+}
+
+static void test_targets_are_found_by_uid(void **state)
+{
+    struct ruleset *ruleset = make_ruleset(rows, ARRAY_LEN(rows));
+    const struct rule *rule = NULL;
+    const struct rule_target *target = ruleset_target(ruleset, 11, &rule);
+
+    (void)state;
+    assert_non_null(target);
+    assert_int_equal(target->uid, 11);
+    assert_true(slice_eq(rule->name, SLICE("b")));
+    assert_ptr_equal(target, &rule->targets[1]);
+    assert_null(ruleset_target(ruleset, 12, &rule));
+    ruleset_release(ruleset);
+}
+
+static void test_known_buses(void **state)
+{
+    struct ruleset *ruleset = make_ruleset(rows, ARRAY_LEN(rows));
+
+    (void)state;
+    assert_true(ruleset_has_bus(ruleset, SLICE(MEMBER), SLICE("default")));
+    assert_true(ruleset_has_bus(ruleset, SLICE("000000000000"), SLICE("default")));
+    assert_true(ruleset_has_bus(ruleset, SLICE(MEMBER), SLICE("audit")));
+    assert_false(ruleset_has_bus(ruleset, SLICE(OTHER), SLICE("audit")));
+    assert_false(ruleset_has_bus(ruleset, SLICE(MEMBER), SLICE("central")));
+    ruleset_release(ruleset);
+}
+
+/* Goal:   too many hits are an error, never a cut list.
+ * Method: 201 rules of five targets. */
+static void test_too_many_hits_are_refused(void **state)
+{
+    static const struct rule_row row = {NULL, NULL, "r", "{\"source\":[\"s\"]}", 5, false};
+    struct rule *rules[RULESET_HITS_MAX / 5 + 1];
+    struct ruleset_scratch *scratch = test_calloc(1, sizeof(*scratch));
+    struct event *event = make_event("s", "{}");
+
+    (void)state;
+    for (size_t i = 0; i < ARRAY_LEN(rules); i++) {
+        rules[i] = make_rule(&row, 5 * i + 1);
+    }
+    for (size_t count = ARRAY_LEN(rules) - 1; count <= ARRAY_LEN(rules); count++) {
+        struct ruleset *ruleset = ruleset_new(rules, count, NULL, 0);
+
+        assert_int_equal(ruleset_match(ruleset, SLICE(MEMBER), SLICE("default"), event, scratch),
+                         count < ARRAY_LEN(rules) ? ERR_OK : ERR_TOO_LARGE);
+        ruleset_release(ruleset);
+    }
+    for (size_t i = 0; i < ARRAY_LEN(rules); i++) {
+        rule_release(rules[i]);
+    }
+    event_release(event);
+    ruleset_scratch_clean_up(scratch);
+    test_free(scratch);
+}
+
+static void test_an_empty_set_matches_nothing(void **state)
+{
+    struct ruleset *ruleset = ruleset_new(NULL, 0, NULL, 0);
+    struct ruleset_scratch *scratch = test_calloc(1, sizeof(*scratch));
+    struct event *event = make_event("s", "{}");
+
+    (void)state;
+    assert_ptr_equal(ruleset_acquire(ruleset), ruleset);
+    ruleset_release(ruleset);
+    assert_int_equal(ruleset_match(ruleset, SLICE(MEMBER), SLICE("default"), event, scratch),
+                     ERR_OK);
+    assert_int_equal(scratch->hit_count, 0);
+    event_release(event);
+    ruleset_scratch_clean_up(scratch);
+    test_free(scratch);
+    ruleset_release(ruleset);
+    ruleset_release(NULL);
+}
+
+static void test_the_account_is_filled_into_templates(void **state)
+{
+    static const struct {
+        const char *template;
+        const char *expected;
+    } templates[] = {
+        {"", ""},
+        {"arn:aws:sqs:us-east-1:999999999999:q", "arn:aws:sqs:us-east-1:999999999999:q"},
+        {"arn:aws:iam::{account}:role/r", "arn:aws:iam::" MEMBER ":role/r"},
+        {"{account}", MEMBER},
+        {"{account}{account}-{account", MEMBER MEMBER "-{account"},
+        {"x{account}y{account}z", "x" MEMBER "y" MEMBER "z"},
+    };
+    struct arena arena = {0};
+
+    (void)state;
+    for (size_t i = 0; i < ARRAY_LEN(templates); i++) {
+        const struct slice filled =
+            rule_fill_account(slice_of(templates[i].template), SLICE(MEMBER), &arena);
+
+        if (!slice_eq(filled, slice_of(templates[i].expected))) {
+            fail_msg("%s became %.*s", templates[i].template, SLICE_ARG(filled));
+        }
+    }
+    arena_clean_up(&arena);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_an_event_reaches_its_bus_and_the_central_one),
+        cmocka_unit_test(test_targets_are_found_by_uid),
+        cmocka_unit_test(test_known_buses),
+        cmocka_unit_test(test_too_many_hits_are_refused),
+        cmocka_unit_test(test_an_empty_set_matches_nothing),
+        cmocka_unit_test(test_the_account_is_filled_into_templates),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
