@@ -537,7 +537,7 @@ static enum err match_event(struct open_batch *batch, const struct ingest_entry 
         !ruleset_has_bus(batch->snapshot->ruleset, bus_account, entry->bus_name)) {
         return ERR_NOT_FOUND;
     }
-    err = ruleset_match(batch->snapshot->ruleset, bus_account, entry->bus_name, walk->event->bytes,
+    err = ruleset_match(batch->snapshot->ruleset, bus_account, entry->bus_name, walk->event,
                         &ingest->scratch);
     stats_time(ingest->options.stats, STATS_STAGE_MATCH, moment_steady_us() - start_us);
     return err;
