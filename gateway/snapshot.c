@@ -231,12 +231,11 @@ static enum err rule_from_document(const struct catalog_document *document,
                                    const struct snapshot_options *options, struct rule **result,
                                    struct err_why *why)
 {
-    struct rule *rule = xcalloc(1, sizeof(*rule));
+    struct rule *rule = rule_new();
     const json_t *value = document->value;
     const json_t *targets = json_object_get(value, "targets");
     struct err_why detail = {.text = ""};
 
-    atomic_init(&rule->references, 1);
     name_rule(rule, json_member_text(value, "bus"), json_member_text(value, "name"), options);
     rule->is_enabled = !slice_eq(json_member_text(value, "state"), SLICE("DISABLED"));
     rule->is_operator_owned = slice_has_prefix(json_member_text(value, "manager"), SLICE("apply:"));
