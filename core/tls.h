@@ -25,9 +25,9 @@ struct tls_options {
 /* Load certificate and key.  Errors: ERR_BAD_CONFIG with the file and the reason in `why`. */
 MUST_USE enum err tls_context_new(const struct tls_options *options, struct tls_context **context,
                                   struct err_why *why);
-/* Counted, from any thread. */
+/* Counted, from any thread.  Releasing NULL is fine. */
 struct tls_context *tls_context_acquire(struct tls_context *context);
 void tls_context_release(struct tls_context *context);
 
-/* A new server-side connection, the caller's to SSL_free(). */
+/* A new server-side connection, the caller's to SSL_free(), before it releases the context. */
 SSL *tls_session_new(struct tls_context *context);
