@@ -52,15 +52,16 @@ struct stream_handlers {
     void (*on_read)(struct stream *stream, struct slice bytes);
     /* Put up to `room_len` bytes into `room` and return how many.  A full room means "there may be
      * more": this is asked again next turn.  Less means "that was all": say stream_want_write()
-     * when there is more.  NULL: only stream_write() is used. */
+     * when there is more.  Not the place to stream_write().  NULL: only stream_write() is used. */
     size_t (*on_write)(struct stream *stream, char *room, size_t room_len);
     /* Everything given to stream_write() and on_write has left for the kernel.  May be NULL. */
     void (*on_drained)(struct stream *stream);
-    /* The peer will send no more, but may still read.  NULL: as stream_close(). */
+    /* The peer will send no more, but may still read.  NULL: as stream_close(), with
+     * STREAM_PEER_GONE for on_close. */
     void (*on_end)(struct stream *stream);
-    /* STREAM_IDLE or STREAM_DEADLINE has come: say goodbye and stream_close().  The stream goes on
-     * if this does nothing, and the next idle time or deadline counts from now.  NULL: as
-     * stream_close() with that reason. */
+    /* STREAM_IDLE or STREAM_DEADLINE has come: say goodbye and stream_close().  If this does
+     * nothing the stream goes on, without the deadline, or with the idle time beginning anew. NULL:
+     * as stream_close(), with that reason for on_close. */
     void (*on_timeout)(struct stream *stream, enum stream_reason reason);
     /* The end; not NULL. */
     void (*on_close)(struct stream *stream, enum stream_reason reason);
