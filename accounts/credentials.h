@@ -16,7 +16,7 @@
 #include "core/mailbox.h"
 #include "core/slice.h"
 
-/* Immutable and counted; may be shared between threads; secrets are wiped at the end. */
+/* Immutable and counted; may be shared between threads; wiped at the end. */
 struct credentials {
     _Atomic uint32_t references;
     struct slice access_key_id;
@@ -26,29 +26,51 @@ struct credentials {
     struct slice role_arn;      /* empty: weir's own */
 };
 
+/* Copies the texts; one reference.  The secret has at most SIGV4_SECRET_CHARS_MAX characters. */
 struct credentials *credentials_new(struct slice access_key_id, struct slice secret_access_key,
                                     struct slice session_token, uint64_t expires_ms,
                                     struct slice role_arn);
 struct credentials *credentials_acquire(struct credentials *credentials);
+/* NULL is fine. */
 void credentials_release(struct credentials *credentials);
 
 struct credentials_provider;
 
+/* The world as tests replace it.  Production leaves credentials_provider_options.io NULL. */
+struct credentials_io {
+    void *context;
+    void (*start_call)(void *context, struct http_call *call);
+    uint64_t (*now_ms)(void *context);
+    uint64_t (*steady_us)(void *context);
+    const char *(*environment)(void *context, const char *name); /* NULL: not set */
+};
+
 struct credentials_provider_options {
-    struct ev_loop *loop;
+    struct ev_loop *loop; /* NULL: the caller calls credentials_provider_run() itself */
     struct http_client *http;
     struct mailbox *mailbox; /* of the provider's thread */
     struct slice region;
     struct slice sts_endpoint; /* "https://sts.REGION.amazonaws.com" or an override */
     struct slice session_name; /* "weir-dispatch" */
-    unsigned calls_per_second; /* STS bucket, 50 */
+    unsigned calls_per_second; /* STS bucket; 0: 50 */
+    unsigned roles_max;        /* remembered at once; 0: 20,000 */
+    const struct credentials_io *io;
 };
 
+/* The texts of the options are copied. */
 struct credentials_provider *
 credentials_provider_new(const struct credentials_provider_options *options);
+/* After its HTTP client was destroyed and when nobody asks any more; whoever still waits is
+ * answered ERR_STOPPING.  NULL is fine. */
 void credentials_provider_destroy(struct credentials_provider *provider);
+/* Do what is due now: renewals, calls that waited for the bucket.  The provider's timer does. */
+void credentials_provider_run(struct credentials_provider *provider);
 
-/* One question, from any thread; the struct and its slices live until on_answer. */
+/* One question, from any thread; the struct and its slices live until on_answer.
+ *
+ * Credentials of a role are given until a minute before they expire.  A refusal is remembered for
+ * 30 s, growing to 5 minutes, a failure for 1 s, growing to 30 s; who asks meanwhile is told the
+ * same at once.  `renew` is heeded at most every 10 s for one role. */
 struct credentials_ask {
     struct mail mail;
     /* in */
@@ -59,7 +81,9 @@ struct credentials_ask {
     struct mailbox *home;
     void (*on_answer)(struct credentials_ask *ask); /* on home's thread, always later */
     /* out */
-    enum err err; /* OK, NO_CREDENTIALS (permanent), REMOTE_DENIED (permanent), REMOTE_* (retry) */
+    /* OK; permanent: NO_CREDENTIALS (weir has none itself), REMOTE_DENIED (STS refused this role);
+     * worth a retry: REMOTE_THROTTLED, _FAILED, _TIMEOUT, _EXPIRED; STOPPING */
+    enum err err;
     char message[256];
     struct credentials *credentials; /* the asker's reference */
     /* private */

@@ -1,0 +1,785 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * credentials_provider.c - one set of credentials per (role, external id, account), asked for once.
+ *
+ * The happy path: an ask arrives by mail, its role is found in the map, and what is held is sent
+ * back.  When nothing is held, the ask joins the role's waiters and the role the queue; the bucket
+ * lets the first of the queue call STS, signed with weir's own credentials; the session that comes
+ * back answers all waiters, and is renewed in the background once 60 to 80 % of its life are over,
+ * as long as somebody asked during the last hour.
+ *
+ * What goes wrong: a refusal or failure answers all waiters and is remembered, so that one broken
+ * account costs little and STS is not hammered; stale keys of our own are loaded again and a wrong
+ * clock is corrected from the Date header, each once per call; without credentials of our own the
+ * whole queue is told so.
+ *
+ * Account A never gets what was asked for B: all three texts form the key (with their lengths, so
+ * that no two triples read alike), and a session of another account than the role's is refused.
+ *
+ * Invariant: a role is calling, or in the queue, or in the heap, and only one of them.
+ * Threads:   everything runs on the thread of the mailbox; asks and answers travel by mail.
+ * Memory:    roles are counted and capped; an idle one goes after an hour.
+ */
+#include "accounts/credentials.h"
+
+#include "accounts/limiter.h"
+#include "accounts/own_credentials.h"
+#include "accounts/sigv4_sign.h"
+#include "accounts/sts.h"
+#include "core/check.h"
+#include "core/heap.h"
+#include "core/log.h"
+#include "core/map.h"
+#include "core/moment.h"
+#include "core/random.h"
+
+enum {
+    PROVIDER_MAGIC = 0x63726564,
+    CALLS_PER_SECOND = 50,
+    ROLES_MAX = 20000,
+    CALLS_MAX = 32, /* under way at once */
+    CALL_TIMEOUT_MS = 10000,
+    SERVE_BEFORE_MS = 60 * 1000,
+    ROLE_IDLE_MS = 60 * 60 * 1000,
+    RENEW_INTERVAL_MS = 10 * 1000,
+    DENIED_MS = 30 * 1000,
+    DENIED_MAX_MS = 5 * 60 * 1000,
+    FAILED_MS = 1000,
+    FAILED_MAX_MS = 30 * 1000,
+    SKEW_SEEN_MS = 30 * 1000,
+    WAKE_MAX_MS = 30 * 1000, /* the wall clock may be set meanwhile */
+};
+
+struct role {
+    struct credentials_provider *provider;
+    struct arena arena; /* the texts */
+    struct slice key;
+    struct slice arn;
+    struct slice external_id;
+    struct slice account;
+
+    struct list waiters;    /* struct credentials_ask */
+    struct list queue_node; /* waiting for a call */
+    struct heap_node due;   /* renewal, or the end */
+
+    struct credentials *held;
+    uint64_t serve_until_ms;
+    uint64_t renew_ms;
+    uint64_t fetched_ms;
+    uint64_t asked_ms;
+
+    enum err err; /* of the last call, remembered until told_until_ms */
+    char message[256];
+    uint64_t told_until_ms;
+    unsigned failure_count;
+
+    bool is_calling;
+    bool has_reloaded;  /* own credentials, for this call */
+    bool has_corrected; /* the clock, for this call */
+    struct credentials *signer;
+    struct http_call call;
+    struct arena call_arena;
+    struct buf body;
+};
+
+struct credentials_provider {
+    uint32_t magic;
+    struct credentials_provider_options options;
+    struct credentials_io io;
+    struct arena arena;
+    struct own_credentials *own;
+    struct list own_waiters; /* struct credentials_ask */
+    uint64_t own_renewed_ms;
+    struct map roles;
+    struct heap due;
+    struct list queue;
+    struct limiter bucket;
+    unsigned call_count;
+    int64_t clock_offset_ms; /* AWS minus us */
+    bool is_stopping;        /* the HTTP client is being destroyed */
+    ev_timer timer;
+};
+
+static void pump(struct credentials_provider *provider);
+
+static uint64_t now_of(const struct credentials_provider *provider)
+{
+    return provider->io.now_ms(provider->io.context);
+}
+
+/* ---- answering ---- */
+
+static void on_home(struct mail *mail)
+{
+    struct credentials_ask *ask = CONTAINER_OF(mail, struct credentials_ask, mail);
+
+    ask->on_answer(ask);
+}
+
+static void answer(struct credentials_ask *ask, enum err err, const char *message,
+                   struct credentials *credentials)
+{
+    CHECK((err == ERR_OK) == (credentials != NULL));
+    ask->err = err;
+    (void)snprintf(ask->message, sizeof(ask->message), "%s", message);
+    ask->credentials = credentials != NULL ? credentials_acquire(credentials) : NULL;
+    ask->mail.on_arrival = on_home;
+    mailbox_send(ask->home, &ask->mail);
+}
+
+static void answer_all(struct list *waiters, enum err err, const char *message,
+                       struct credentials *credentials)
+{
+    struct list *node;
+
+    while ((node = list_take_first(waiters)) != NULL) {
+        answer(CONTAINER_OF(node, struct credentials_ask, node), err, message, credentials);
+    }
+}
+
+/* ---- roles ---- */
+
+static struct slice role_key(const struct credentials_ask *ask, struct arena *arena)
+{
+    return arena_printf(arena, "%zu %zu %.*s %.*s %.*s", ask->role_arn.len, ask->external_id.len,
+                        SLICE_ARG(ask->role_arn), SLICE_ARG(ask->external_id),
+                        SLICE_ARG(ask->account));
+}
+
+/* The role of an ask, made if it is new; NULL when there are too many. */
+static struct role *find_role(struct credentials_provider *provider,
+                              const struct credentials_ask *ask)
+{
+    struct arena arena = {0};
+    const struct slice key = role_key(ask, &arena);
+    struct role *role = map_get(&provider->roles, key);
+
+    if (role != NULL || provider->roles.count >= provider->options.roles_max) {
+        arena_clean_up(&arena);
+        return role;
+    }
+    role = xcalloc(1, sizeof(*role));
+    role->provider = provider;
+    role->arena = arena;
+    role->key = key;
+    role->arn = arena_copy(&role->arena, ask->role_arn);
+    role->external_id = arena_copy(&role->arena, ask->external_id);
+    role->account = arena_copy(&role->arena, ask->account);
+    list_init(&role->waiters);
+    list_init(&role->queue_node);
+    CHECK(map_put(&provider->roles, role->key, role) == NULL);
+    return role;
+}
+
+static void free_role(struct role *role)
+{
+    CHECK(!role->is_calling);
+    CHECK(list_is_empty(&role->waiters));
+    heap_remove(&role->provider->due, &role->due);
+    list_remove(&role->queue_node);
+    CHECK(map_remove(&role->provider->roles, role->key) == role);
+    credentials_release(role->held);
+    arena_clean_up(&role->arena);
+    xfree(role);
+}
+
+static bool is_usable(const struct role *role, uint64_t now_ms)
+{
+    return role->held != NULL && now_ms < role->serve_until_ms;
+}
+
+static void drop_held(struct role *role)
+{
+    credentials_release(role->held);
+    role->held = NULL;
+}
+
+/* Put a resting role where its next moment finds it. */
+static void schedule(struct role *role, uint64_t now_ms)
+{
+    uint64_t due_ms = role->asked_ms + ROLE_IDLE_MS;
+
+    if (role->is_calling || list_is_linked(&role->queue_node)) {
+        return;
+    }
+    if (is_usable(role, now_ms)) {
+        due_ms = MAX_OF(role->renew_ms, role->told_until_ms);
+    }
+    heap_remove(&role->provider->due, &role->due);
+    heap_push(&role->provider->due, &role->due, MAX_OF(due_ms, now_ms + 1));
+}
+
+static void enqueue(struct role *role)
+{
+    if (role->is_calling || list_is_linked(&role->queue_node)) {
+        return;
+    }
+    heap_remove(&role->provider->due, &role->due);
+    role->has_reloaded = false;
+    role->has_corrected = false;
+    list_append(&role->provider->queue, &role->queue_node);
+}
+
+/* ---- outcomes of a call ---- */
+
+static uint64_t growing_ms(enum err err, unsigned failure_count)
+{
+    const uint64_t first_ms = err == ERR_REMOTE_DENIED ? DENIED_MS : FAILED_MS;
+    const uint64_t most_ms = err == ERR_REMOTE_DENIED ? DENIED_MAX_MS : FAILED_MAX_MS;
+
+    return MIN_OF(first_ms << MIN_OF(failure_count, 10), most_ms);
+}
+
+static void fail_role(struct role *role, enum err err, const char *message)
+{
+    const uint64_t now_ms = now_of(role->provider);
+
+    role->err = err;
+    (void)snprintf(role->message, sizeof(role->message), "%s", message);
+    role->told_until_ms = now_ms + growing_ms(err, role->failure_count);
+    role->failure_count++;
+    log_warn("credentials.failed", LOG_SLICE("role", role->arn),
+             LOG_SLICE("account", role->account), LOG_ERR(err), LOG_TEXT("why", message));
+    if (is_usable(role, now_ms)) {
+        answer_all(&role->waiters, ERR_OK, "", role->held);
+    } else {
+        drop_held(role);
+        answer_all(&role->waiters, err, role->message, NULL);
+    }
+    schedule(role, now_ms);
+}
+
+static void succeed_role(struct role *role, struct credentials *credentials)
+{
+    const uint64_t now_ms = now_of(role->provider);
+    const uint64_t life_ms = credentials->expires_ms - now_ms;
+
+    drop_held(role);
+    role->held = credentials;
+    role->fetched_ms = now_ms;
+    role->serve_until_ms = credentials->expires_ms - MIN_OF(SERVE_BEFORE_MS, life_ms / 5);
+    role->renew_ms = now_ms + life_ms / 100 * (60 + random_u64() % 21);
+    role->told_until_ms = 0;
+    role->failure_count = 0;
+    answer_all(&role->waiters, ERR_OK, "", credentials);
+    schedule(role, now_ms);
+}
+
+/* The account number in an ARN: its fifth part. */
+static struct slice arn_account(struct slice arn)
+{
+    for (unsigned i = 0; i < 4; i++) {
+        (void)slice_cut(&arn, ':');
+    }
+    return slice_cut(&arn, ':');
+}
+
+static void accept_session(struct role *role, const struct sts_session *session)
+{
+    const struct slice assumed = arn_account(buf_slice(&session->assumed_role_arn));
+    const int64_t expires_ms = (int64_t)session->expires_ms - role->provider->clock_offset_ms;
+
+    if (assumed.len > 0 && !slice_eq(assumed, arn_account(role->arn))) {
+        fail_role(role, ERR_REMOTE_FAILED, "STS answered with a session of another account");
+        return;
+    }
+    if (expires_ms <= (int64_t)now_of(role->provider)) {
+        fail_role(role, ERR_REMOTE_FAILED, "STS answered with an expired session");
+        return;
+    }
+    succeed_role(role, credentials_new(buf_slice(&session->access_key_id),
+                                       buf_slice(&session->secret_access_key),
+                                       buf_slice(&session->session_token), (uint64_t)expires_ms,
+                                       role->arn));
+}
+
+/* Does the reply's Date say that our clock is off by more than we knew?  Then correct it. */
+static bool correct_clock(struct credentials_provider *provider, const struct http_call *call)
+{
+    char amz[MOMENT_AMZ_CHARS];
+    int64_t offset_ms;
+    uint64_t date_ms;
+
+    if (sigv4_date_from_http(http_response_header(call, SLICE("date")), amz) != ERR_OK ||
+        moment_from_amz((struct slice){amz, sizeof(amz)}, &date_ms) != ERR_OK) {
+        return false;
+    }
+    offset_ms = (int64_t)date_ms - (int64_t)now_of(provider);
+    if (llabs(offset_ms - provider->clock_offset_ms) < SKEW_SEEN_MS) {
+        return false;
+    }
+    log_warn("credentials.clock_corrected", LOG_I64("offset_ms", offset_ms));
+    provider->clock_offset_ms = offset_ms;
+    return true;
+}
+
+/* Call again, before all others. */
+static void repeat(struct role *role)
+{
+    list_prepend(&role->provider->queue, &role->queue_node);
+}
+
+static void judge_error(struct role *role, const struct http_call *call)
+{
+    struct credentials_provider *provider = role->provider;
+    struct sts_error error;
+    char message[sizeof(error.code) + sizeof(error.message) + 4];
+    enum err err = ERR_REMOTE_FAILED;
+
+    sts_read_error(buf_slice(&call->response), &error);
+    (void)snprintf(message, sizeof(message), "%s: %s",
+                   error.code[0] != '\0' ? error.code : "no error code from STS", error.message);
+    switch (sts_judge(call->status, slice_of(error.code))) {
+    case STS_DENIED:
+        err = ERR_REMOTE_DENIED;
+        break;
+    case STS_THROTTLED:
+        err = ERR_REMOTE_THROTTLED;
+        break;
+    case STS_STALE:
+        if (!role->has_reloaded) {
+            role->has_reloaded = true;
+            if (own_credentials_held(provider->own, now_of(provider)) == role->signer) {
+                own_credentials_drop(provider->own);
+            }
+            repeat(role);
+            return;
+        }
+        err = ERR_REMOTE_EXPIRED;
+        break;
+    case STS_SKEWED:
+        if (!role->has_corrected && correct_clock(provider, call)) {
+            role->has_corrected = true;
+            repeat(role);
+            return;
+        }
+        break;
+    case STS_FAILED:
+        break;
+    }
+    fail_role(role, err, message);
+}
+
+static void judge_call(struct role *role, const struct http_call *call)
+{
+    struct sts_session session;
+
+    if (call->err != ERR_OK) {
+        const bool is_telling =
+            call->err == ERR_STOPPING || err_class(call->err) == ERR_CLASS_REMOTE;
+
+        role->provider->is_stopping |= call->err == ERR_STOPPING;
+        fail_role(role, is_telling ? call->err : ERR_REMOTE_FAILED,
+                  call->error_text[0] != '\0' ? call->error_text : err_text(call->err));
+        return;
+    }
+    if (call->status != 200) {
+        judge_error(role, call);
+        return;
+    }
+    if (sts_read_assume_role(buf_slice(&call->response), &session) == ERR_OK) {
+        accept_session(role, &session);
+    } else {
+        fail_role(role, ERR_REMOTE_FAILED, "the answer of STS cannot be read");
+    }
+    sts_session_clean_up(&session);
+}
+
+static void on_call_done(struct http_call *call)
+{
+    struct role *role = CONTAINER_OF(call, struct role, call);
+    struct credentials_provider *provider = role->provider;
+
+    CHECK(role->is_calling);
+    role->is_calling = false;
+    provider->call_count--;
+    judge_call(role, call);
+    buf_wipe(&call->response);
+    http_call_clean_up(call);
+    buf_clean_up(&role->body);
+    arena_clean_up(&role->call_arena);
+    credentials_release(role->signer);
+    role->signer = NULL;
+    pump(provider);
+}
+
+/* ---- calling ---- */
+
+/* "https://host:port/…" without scheme and path. */
+static struct slice authority_of(struct slice url)
+{
+    const char *mark = url.len >= 3 ? memmem(url.data, url.len, "://", 3) : NULL;
+
+    if (mark != NULL) {
+        url = slice_from(url, (size_t)(mark - url.data) + 3);
+    }
+    return slice_cut(&url, '/');
+}
+
+static enum err write_call(struct role *role)
+{
+    const struct credentials_provider *provider = role->provider;
+    const struct credentials_provider_options *options = &provider->options;
+    const struct sts_assume_role wish = {.role_arn = role->arn,
+                                         .session_name = options->session_name,
+                                         .external_id = role->external_id,
+                                         .account = role->account};
+    struct arena *arena = &role->call_arena;
+    struct header *headers = ARENA_ARRAY(arena, struct header, 2 + SIGV4_ADDED_HEADERS_MAX);
+    struct sigv4_request request = {
+        .method = SLICE("POST"), .path = SLICE("/"), .headers = headers, .header_count = 2};
+    struct sigv4_signed added;
+
+    buf_init(&role->body, STS_BODY_BYTES_MAX);
+    TRY(sts_write_assume_role(&wish, &role->body));
+    headers[0] = (struct header){SLICE("host"), authority_of(options->sts_endpoint)};
+    headers[1] = (struct header){SLICE("content-type"),
+                                 SLICE("application/x-www-form-urlencoded; charset=utf-8")};
+    digest_sha256(buf_slice(&role->body), &request.body_digest);
+    TRY(sigv4_sign(&request, role->signer, options->region, SLICE("sts"),
+                   (uint64_t)((int64_t)now_of(provider) + provider->clock_offset_ms), arena,
+                   &added));
+    memcpy(headers + 2, added.headers, added.header_count * sizeof(*headers));
+    role->call = (struct http_call){
+        .method = "POST",
+        .url = arena_printf(arena, "%.*s/", SLICE_ARG(options->sts_endpoint)).data,
+        .headers = headers,
+        .header_count = 2 + added.header_count,
+        .body = buf_slice(&role->body),
+        .timeout_ms = CALL_TIMEOUT_MS,
+        .response_max = 65536,
+        .on_done = on_call_done,
+    };
+    return ERR_OK;
+}
+
+static void start_call(struct role *role)
+{
+    struct credentials_provider *provider = role->provider;
+
+    role->signer = credentials_acquire(own_credentials_held(provider->own, now_of(provider)));
+    if (write_call(role) != ERR_OK) {
+        buf_clean_up(&role->body);
+        arena_clean_up(&role->call_arena);
+        credentials_release(role->signer);
+        role->signer = NULL;
+        fail_role(role, ERR_REMOTE_DENIED, "the role ARN or the external id is too long");
+        return;
+    }
+    role->is_calling = true;
+    provider->call_count++;
+    provider->io.start_call(provider->io.context, &role->call);
+}
+
+static void fail_queue(struct credentials_provider *provider, enum err err, const char *message)
+{
+    struct list *node;
+
+    while ((node = list_take_first(&provider->queue)) != NULL) {
+        fail_role(CONTAINER_OF(node, struct role, queue_node), err, message);
+    }
+}
+
+/* Why there are no credentials of our own. */
+static enum err own_error(const struct credentials_provider *provider, const char **message)
+{
+    const enum err err = own_credentials_error(provider->own, message);
+
+    if (provider->is_stopping) {
+        *message = err_text(ERR_STOPPING);
+        return ERR_STOPPING;
+    }
+    if (err == ERR_OK) {
+        *message = "weir's own credentials have expired";
+        return ERR_REMOTE_EXPIRED;
+    }
+    return err;
+}
+
+static void on_own_loaded(void *context, enum err err, const char *message)
+{
+    struct credentials_provider *provider = context;
+    struct credentials *held = own_credentials_held(provider->own, now_of(provider));
+
+    if (held != NULL) {
+        answer_all(&provider->own_waiters, ERR_OK, "", held);
+    } else {
+        err = own_error(provider, &message);
+        answer_all(&provider->own_waiters, err, message, NULL);
+        fail_queue(provider, err, message);
+    }
+    pump(provider);
+}
+
+static void load_own_if_due(struct credentials_provider *provider, uint64_t now_ms)
+{
+    if (!provider->is_stopping && own_credentials_is_due(provider->own, now_ms)) {
+        own_credentials_load(provider->own, on_own_loaded, provider);
+    }
+}
+
+/* May a role call now?  False: it waits, or was told that it cannot. */
+static bool has_signer(struct credentials_provider *provider, uint64_t now_ms)
+{
+    const char *message;
+    enum err err;
+
+    load_own_if_due(provider, now_ms);
+    if (!provider->is_stopping && own_credentials_held(provider->own, now_ms) != NULL) {
+        return true;
+    }
+    if (!own_credentials_is_loading(provider->own)) {
+        err = own_error(provider, &message);
+        fail_queue(provider, err, message);
+    }
+    return false;
+}
+
+static void wake_after(struct credentials_provider *provider, uint64_t wait_ms)
+{
+    if (provider->options.loop == NULL) {
+        return;
+    }
+    ev_timer_stop(provider->options.loop, &provider->timer);
+    ev_timer_set(&provider->timer, (double)MIN_OF(wait_ms, WAKE_MAX_MS) / 1000.0, 0.0);
+    ev_timer_start(provider->options.loop, &provider->timer);
+}
+
+/* Start what may be started, and wake up for what comes next. */
+static void pump(struct credentials_provider *provider)
+{
+    const uint64_t now_ms = now_of(provider);
+    uint64_t wait_ms = WAKE_MAX_MS;
+    const struct heap_node *next;
+
+    while (!list_is_empty(&provider->queue) && provider->call_count < CALLS_MAX &&
+           has_signer(provider, now_ms)) {
+        const uint64_t now_us = provider->io.steady_us(provider->io.context);
+
+        if (limiter_take(&provider->bucket, 1, now_us, &wait_ms) == 0) {
+            break;
+        }
+        wait_ms = WAKE_MAX_MS;
+        start_call(CONTAINER_OF(list_take_first(&provider->queue), struct role, queue_node));
+    }
+    next = heap_peek(&provider->due);
+    if (next != NULL) {
+        wait_ms = MIN_OF(wait_ms, next->key > now_ms ? next->key - now_ms : 1);
+    }
+    wake_after(provider, wait_ms);
+}
+
+/* ---- asking ---- */
+
+static void ask_own(struct credentials_provider *provider, struct credentials_ask *ask,
+                    uint64_t now_ms)
+{
+    struct credentials *held;
+    const char *message;
+    enum err err;
+
+    if (ask->renew && now_ms >= provider->own_renewed_ms + RENEW_INTERVAL_MS &&
+        !own_credentials_is_loading(provider->own)) {
+        provider->own_renewed_ms = now_ms;
+        own_credentials_drop(provider->own);
+    }
+    load_own_if_due(provider, now_ms);
+    held = own_credentials_held(provider->own, now_ms);
+    if (held != NULL) {
+        answer(ask, ERR_OK, "", held);
+    } else if (own_credentials_is_loading(provider->own)) {
+        list_append(&provider->own_waiters, &ask->node);
+    } else {
+        err = own_error(provider, &message);
+        answer(ask, err, message, NULL);
+    }
+}
+
+static void ask_role(struct credentials_provider *provider, struct credentials_ask *ask,
+                     uint64_t now_ms)
+{
+    struct role *role = find_role(provider, ask);
+
+    if (role == NULL) {
+        answer(ask, ERR_REMOTE_FAILED, "more roles are in use than are kept at once", NULL);
+        return;
+    }
+    role->asked_ms = now_ms;
+    if (ask->renew && role->held != NULL && now_ms >= role->fetched_ms + RENEW_INTERVAL_MS) {
+        drop_held(role);
+    }
+    if (is_usable(role, now_ms)) {
+        answer(ask, ERR_OK, "", role->held);
+    } else if (now_ms < role->told_until_ms) {
+        answer(ask, role->err, role->message, NULL);
+    } else {
+        list_append(&role->waiters, &ask->node);
+        enqueue(role);
+        return;
+    }
+    if (!heap_is_linked(&role->due)) {
+        schedule(role, now_ms);
+    }
+}
+
+static void on_ask(struct mail *mail)
+{
+    struct credentials_ask *ask = CONTAINER_OF(mail, struct credentials_ask, mail);
+    struct credentials_provider *provider = ask->provider;
+    const uint64_t now_ms = now_of(provider);
+
+    CHECK_MAGIC(provider, PROVIDER_MAGIC);
+    if (ask->role_arn.len == 0) {
+        ask_own(provider, ask, now_ms);
+    } else {
+        ask_role(provider, ask, now_ms);
+    }
+    pump(provider);
+}
+
+void credentials_request(struct credentials_provider *provider, struct credentials_ask *ask)
+{
+    CHECK_MAGIC(provider, PROVIDER_MAGIC);
+    CHECK(ask->on_answer != NULL);
+    CHECK(ask->home != NULL);
+    ask->provider = provider;
+    ask->err = ERR_OK;
+    ask->message[0] = '\0';
+    ask->credentials = NULL;
+    list_init(&ask->node);
+    ask->mail.on_arrival = on_ask;
+    mailbox_send(provider->options.mailbox, &ask->mail);
+}
+
+/* ---- time passing ---- */
+
+/* A role's moment came: renew what is in use, let go of what is not. */
+static void on_due(struct role *role, uint64_t now_ms)
+{
+    const bool is_in_use = now_ms < role->asked_ms + ROLE_IDLE_MS;
+
+    if (is_usable(role, now_ms)) {
+        if (is_in_use) {
+            enqueue(role);
+        } else {
+            heap_push(&role->provider->due, &role->due, role->serve_until_ms);
+        }
+        return;
+    }
+    drop_held(role);
+    if (is_in_use) {
+        schedule(role, now_ms);
+    } else {
+        free_role(role);
+    }
+}
+
+void credentials_provider_run(struct credentials_provider *provider)
+{
+    const uint64_t now_ms = now_of(provider);
+    struct heap_node *next;
+
+    CHECK_MAGIC(provider, PROVIDER_MAGIC);
+    while ((next = heap_peek(&provider->due)) != NULL && next->key <= now_ms) {
+        heap_remove(&provider->due, next);
+        on_due(CONTAINER_OF(next, struct role, due), now_ms);
+    }
+    /* Only what is in use is renewed ahead of time; the first ask loads. */
+    if (own_credentials_held(provider->own, now_ms) != NULL) {
+        load_own_if_due(provider, now_ms);
+    }
+    pump(provider);
+}
+
+static void on_timer(struct ev_loop *loop, ev_timer *timer, int events)
+{
+    (void)loop;
+    (void)events;
+    credentials_provider_run(timer->data);
+}
+
+/* ---- the real world ---- */
+
+static void start_real_call(void *context, struct http_call *call)
+{
+    http_start(context, call);
+}
+
+static uint64_t real_now_ms(void *context)
+{
+    (void)context;
+    return moment_now_ms();
+}
+
+static uint64_t real_steady_us(void *context)
+{
+    (void)context;
+    return moment_steady_us();
+}
+
+static const char *real_environment(void *context, const char *name)
+{
+    (void)context;
+    return getenv(name); /* NOLINT(concurrency-mt-unsafe): nobody changes the environment */
+}
+
+struct credentials_provider *
+credentials_provider_new(const struct credentials_provider_options *options)
+{
+    struct credentials_provider *provider = xcalloc(1, sizeof(*provider));
+    const uint64_t rate =
+        options->calls_per_second > 0 ? options->calls_per_second : CALLS_PER_SECOND;
+
+    CHECK(options->mailbox != NULL);
+    CHECK(options->io != NULL || options->http != NULL);
+    provider->magic = PROVIDER_MAGIC;
+    provider->options = *options;
+    provider->options.roles_max = options->roles_max > 0 ? options->roles_max : ROLES_MAX;
+    provider->options.region = arena_copy(&provider->arena, options->region);
+    provider->options.sts_endpoint = arena_copy(&provider->arena, options->sts_endpoint);
+    provider->options.session_name = arena_copy(&provider->arena, options->session_name);
+    while (slice_has_suffix(provider->options.sts_endpoint, SLICE("/"))) {
+        provider->options.sts_endpoint.len--;
+    }
+    provider->io = options->io != NULL ? *options->io
+                                       : (struct credentials_io){.context = options->http,
+                                                                 .start_call = start_real_call,
+                                                                 .now_ms = real_now_ms,
+                                                                 .steady_us = real_steady_us,
+                                                                 .environment = real_environment};
+    provider->own = own_credentials_new(&provider->io, options->mailbox);
+    list_init(&provider->own_waiters);
+    list_init(&provider->queue);
+    heap_init(&provider->due);
+    limiter_configure(&provider->bucket, rate, rate, provider->io.steady_us(provider->io.context));
+    ev_timer_init(&provider->timer, on_timer, WAKE_MAX_MS / 1000.0, 0.0);
+    provider->timer.data = provider;
+    wake_after(provider, WAKE_MAX_MS);
+    return provider;
+}
+
+void credentials_provider_destroy(struct credentials_provider *provider)
+{
+    struct role *role;
+    size_t cursor = 0;
+
+    if (provider == NULL) {
+        return;
+    }
+    CHECK_MAGIC(provider, PROVIDER_MAGIC);
+    CHECK(provider->call_count == 0);
+    if (provider->options.loop != NULL) {
+        ev_timer_stop(provider->options.loop, &provider->timer);
+    }
+    answer_all(&provider->own_waiters, ERR_STOPPING, err_text(ERR_STOPPING), NULL);
+    while ((role = map_next(&provider->roles, &cursor)) != NULL) {
+        answer_all(&role->waiters, ERR_STOPPING, err_text(ERR_STOPPING), NULL);
+        free_role(role);
+    }
+    own_credentials_destroy(provider->own);
+    map_clean_up(&provider->roles);
+    heap_clean_up(&provider->due);
+    arena_clean_up(&provider->arena);
+    provider->magic = 0;
+    xfree(provider);
+}
