@@ -57,6 +57,7 @@ enum err buf_append(struct buf *buf, struct slice bytes)
         return ERR_OK;
     }
     TRY(buf_reserve(buf, bytes.len, &room));
+    CHECK(room != NULL);
     memcpy(room, bytes.data, bytes.len);
     buf->len += bytes.len;
     return ERR_OK;
@@ -67,6 +68,7 @@ enum err buf_append_byte(struct buf *buf, char byte)
     char *room;
 
     TRY(buf_reserve(buf, 1, &room));
+    CHECK(room != NULL);
     *room = byte;
     buf->len++;
     return ERR_OK;

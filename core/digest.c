@@ -3,25 +3,24 @@
  * digest.c - hashing over OpenSSL 3, without its costs per call.
  *
  * Naming an algorithm makes OpenSSL search its providers under a lock; making a context makes it
- * allocate.  So algorithms are fetched once per process, and contexts are made once per thread and
+ * allocate.  So algorithms are fetched once per process, and one context is made per thread and
  * kept until the thread ends.
  *
  * Threads: everything a call touches belongs to its thread, except the fetched algorithms, which
- *          nobody changes.  A pthread key frees the contexts of a thread that ends; those of the
- *          main thread live as long as the process.
+ *          nobody changes.  A pthread key frees the context of a thread that ends; that of the main
+ *          thread lives as long as the process.
  * Errors:  none.  With the parameters used here OpenSSL fails only without memory or without its
  *          own algorithms, and then weir cannot run.
  */
 #include "core/digest.h"
 
-#include <openssl/core_names.h>
 #include <openssl/crypto.h>
 #include <openssl/evp.h>
 #include <pthread.h>
 
 #include "core/check.h"
 
-enum { MD5_BYTES = 16 };
+enum { MD5_BYTES = 16, BLOCK_BYTES = 64 /* of SHA-256 */ };
 
 static const char hex_digits[] = "0123456789abcdef";
 
@@ -30,25 +29,15 @@ static const char hex_digits[] = "0123456789abcdef";
 static pthread_once_t fetch_once = PTHREAD_ONCE_INIT;
 static EVP_MD *sha256;
 static EVP_MD *md5;
-static EVP_MAC *hmac;
 static pthread_key_t thread_key;
 
 /* What one thread keeps. */
-struct contexts {
-    EVP_MD_CTX *hash;
-    EVP_MAC_CTX *hmac_sha256;
-};
+static _Thread_local EVP_MD_CTX *thread_context;
 
-static _Thread_local struct contexts *thread_contexts;
-
-static void free_contexts(void *pointer)
+static void free_context(void *context)
 {
-    struct contexts *contexts = pointer;
-
-    EVP_MD_CTX_free(contexts->hash);
-    EVP_MAC_CTX_free(contexts->hmac_sha256);
-    free(contexts);
-    thread_contexts = NULL;
+    EVP_MD_CTX_free(context);
+    thread_context = NULL;
 }
 
 static void fetch(void)
@@ -56,9 +45,7 @@ static void fetch(void)
     sha256 = EVP_MD_fetch(NULL, "SHA256", NULL);
     CHECK(sha256 != NULL);
     md5 = EVP_MD_fetch(NULL, "MD5", NULL); /* absent under a FIPS provider: checked when asked */
-    hmac = EVP_MAC_fetch(NULL, "HMAC", NULL);
-    CHECK(hmac != NULL);
-    CHECK(pthread_key_create(&thread_key, free_contexts) == 0);
+    CHECK(pthread_key_create(&thread_key, free_context) == 0);
 }
 
 void digest_init(void)
@@ -66,42 +53,29 @@ void digest_init(void)
     CHECK(pthread_once(&fetch_once, fetch) == 0);
 }
 
-static struct contexts *contexts_new(void)
+static EVP_MD_CTX *context_of_thread(void)
 {
-    struct contexts *contexts = xcalloc(1, sizeof(*contexts));
-    char name[] = "SHA256"; /* OpenSSL's parameter takes no constant */
-    const OSSL_PARAM parameters[] = {
-        OSSL_PARAM_construct_utf8_string(OSSL_MAC_PARAM_DIGEST, name, 0),
-        OSSL_PARAM_construct_end(),
-    };
-
-    digest_init();
-    contexts->hash = EVP_MD_CTX_new();
-    CHECK(contexts->hash != NULL);
-    contexts->hmac_sha256 = EVP_MAC_CTX_new(hmac);
-    CHECK(contexts->hmac_sha256 != NULL);
-    CHECK(EVP_MAC_CTX_set_params(contexts->hmac_sha256, parameters) == 1);
-    CHECK(pthread_setspecific(thread_key, contexts) == 0);
-    return contexts;
-}
-
-static struct contexts *contexts_of_thread(void)
-{
-    if (thread_contexts == NULL) {
-        thread_contexts = contexts_new();
+    if (thread_context == NULL) {
+        digest_init();
+        thread_context = EVP_MD_CTX_new();
+        CHECK(thread_context != NULL);
+        CHECK(pthread_setspecific(thread_key, thread_context) == 0);
     }
-    return thread_contexts;
+    return thread_context;
 }
 
 /* --- SHA-256, HMAC, MD5 --- */
 
-static void hash(const EVP_MD *algorithm, struct slice bytes, uint8_t *out, size_t out_len)
+/* The sum of two pieces, one after the other. */
+static void hash(const EVP_MD *algorithm, struct slice first, struct slice second, uint8_t *out,
+                 size_t out_len)
 {
-    EVP_MD_CTX *context = contexts_of_thread()->hash;
+    EVP_MD_CTX *context = context_of_thread();
     unsigned len = 0;
 
     CHECK(EVP_DigestInit_ex2(context, algorithm, NULL) == 1);
-    CHECK(EVP_DigestUpdate(context, bytes.data, bytes.len) == 1);
+    CHECK(EVP_DigestUpdate(context, first.data, first.len) == 1);
+    CHECK(EVP_DigestUpdate(context, second.data, second.len) == 1);
     CHECK(EVP_DigestFinal_ex(context, out, &len) == 1);
     CHECK(len == out_len);
 }
@@ -109,7 +83,7 @@ static void hash(const EVP_MD *algorithm, struct slice bytes, uint8_t *out, size
 void digest_sha256(struct slice bytes, struct digest *digest)
 {
     digest_init();
-    hash(sha256, bytes, digest->bytes, DIGEST_BYTES);
+    hash(sha256, bytes, SLICE(""), digest->bytes, DIGEST_BYTES);
 }
 
 void digest_stream_begin(struct digest_stream *stream)
@@ -143,17 +117,29 @@ void digest_stream_clean_up(struct digest_stream *stream)
     stream->context = NULL;
 }
 
+/* RFC 2104 in full: OpenSSL's own copies two contexts through the allocator for each sum, and takes
+ * twice the time of the hashing. */
 void digest_hmac_sha256(struct slice key, struct slice bytes, struct digest *digest)
 {
-    EVP_MAC_CTX *context = contexts_of_thread()->hmac_sha256;
-    /* a NULL key would mean the key of the last call */
-    const char *key_data = key.len > 0 ? key.data : "";
-    size_t len = 0;
+    uint8_t block[BLOCK_BYTES] = {0};
+    const struct slice pad = {(const char *)block, BLOCK_BYTES};
+    struct digest inner;
 
-    CHECK(EVP_MAC_init(context, (const uint8_t *)key_data, key.len, NULL) == 1);
-    CHECK(EVP_MAC_update(context, (const uint8_t *)bytes.data, bytes.len) == 1);
-    CHECK(EVP_MAC_final(context, digest->bytes, &len, DIGEST_BYTES) == 1);
-    CHECK(len == DIGEST_BYTES);
+    digest_init();
+    if (key.len > BLOCK_BYTES) {
+        hash(sha256, key, SLICE(""), block, DIGEST_BYTES);
+    } else if (key.len > 0) {
+        memcpy(block, key.data, key.len);
+    }
+    for (size_t i = 0; i < BLOCK_BYTES; i++) {
+        block[i] ^= 0x36;
+    }
+    hash(sha256, pad, bytes, inner.bytes, DIGEST_BYTES);
+    for (size_t i = 0; i < BLOCK_BYTES; i++) {
+        block[i] ^= 0x36 ^ 0x5C;
+    }
+    hash(sha256, pad, digest_slice(&inner), digest->bytes, DIGEST_BYTES);
+    OPENSSL_cleanse(block, sizeof(block));
 }
 
 static void to_hex(const uint8_t *bytes, size_t len, char *hex)
@@ -170,7 +156,7 @@ void digest_md5_hex(struct slice bytes, char hex[static 32])
 
     digest_init();
     CHECK(md5 != NULL);
-    hash(md5, bytes, sum, MD5_BYTES);
+    hash(md5, bytes, SLICE(""), sum, MD5_BYTES);
     to_hex(sum, MD5_BYTES, hex);
 }
 

@@ -75,6 +75,7 @@ void heap_push(struct heap *heap, struct heap_node *node, uint64_t key)
     CHECK(node->place == 0);
     if (heap->count == heap->cap) {
         heap->cap = MAX_OF(heap->cap * 2, (size_t)CAP_MIN);
+        /* NOLINTNEXTLINE(bugprone-sizeof-expression): it is an array of pointers */
         heap->nodes = xrealloc(heap->nodes, heap->cap * sizeof(heap->nodes[0]));
     }
     node->key = key;

@@ -13,15 +13,15 @@
 
 #include "core/check.h"
 
-#define MS_PER_SECOND 1000u
-#define MS_PER_MINUTE (60u * MS_PER_SECOND)
-#define MS_PER_HOUR   (60u * MS_PER_MINUTE)
-#define MS_PER_DAY    (24u * MS_PER_HOUR)
+#define MS_PER_SECOND UINT64_C(1000)
+#define MS_PER_MINUTE (60 * MS_PER_SECOND)
+#define MS_PER_HOUR   (60 * MS_PER_MINUTE)
+#define MS_PER_DAY    (24 * MS_PER_HOUR)
 
 #define LAST_DAY       2932896u /* 9999-12-31 */
 #define DAYS_PER_ERA   146097u  /* 400 years, after which the calendar repeats */
 #define DAYS_TO_1970   719468u  /* from 0000-03-01 to 1970-01-01 */
-#define LAST_MOMENT_MS (LAST_DAY * (uint64_t)MS_PER_DAY + MS_PER_DAY - 1)
+#define LAST_MOMENT_MS (LAST_DAY * MS_PER_DAY + MS_PER_DAY - 1)
 
 struct civil {
     unsigned year, month, day, hour, minute, second;
@@ -204,7 +204,7 @@ static bool take_offset(struct slice *text, int64_t *offset_ms)
         hours > 23 || minutes > 59) {
         return false;
     }
-    *offset_ms = (int64_t)hours * MS_PER_HOUR + (int64_t)minutes * MS_PER_MINUTE;
+    *offset_ms = (int64_t)(hours * MS_PER_HOUR + minutes * MS_PER_MINUTE);
     if (is_west) {
         *offset_ms = -*offset_ms;
     }
@@ -218,9 +218,10 @@ static bool ms_of(const struct civil *civil, unsigned ms_of_second, int64_t offs
     if (civil->year < 1970 || !exists(civil)) {
         return false;
     }
-    sum = (int64_t)(days_from_civil(civil->year, civil->month, civil->day) * MS_PER_DAY);
-    sum += (int64_t)civil->hour * MS_PER_HOUR + (int64_t)civil->minute * MS_PER_MINUTE;
-    sum += (int64_t)civil->second * MS_PER_SECOND + (int64_t)ms_of_second - offset_ms;
+    sum = (int64_t)(days_from_civil(civil->year, civil->month, civil->day) * MS_PER_DAY +
+                    civil->hour * MS_PER_HOUR + civil->minute * MS_PER_MINUTE +
+                    civil->second * MS_PER_SECOND + ms_of_second) -
+          offset_ms;
     if (sum < 0 || (uint64_t)sum > LAST_MOMENT_MS) {
         return false;
     }

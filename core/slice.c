@@ -16,9 +16,9 @@ bool slice_eq(struct slice a, struct slice b)
     return a.len == b.len && (a.len == 0 || memcmp(a.data, b.data, a.len) == 0);
 }
 
-static char to_lower(char byte)
+static int to_lower(char byte)
 {
-    return byte >= 'A' && byte <= 'Z' ? (char)(byte | 0x20) : byte;
+    return byte >= 'A' && byte <= 'Z' ? byte | 0x20 : byte;
 }
 
 bool slice_eq_ignore_case(struct slice a, struct slice b)

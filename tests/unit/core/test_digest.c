@@ -93,6 +93,11 @@ static void test_hmac_gives_the_published_sums(void **state)
     digest_hmac_sha256(repeat(key, (char)0xaa, 131),
                        SLICE("Test Using Larger Than Block-Size Key - Hash Key First"), &digest);
     assert_hex(&digest, "60e431591ee0b67f0d8a26aacbf5b77f8e0bc6213728c5140546040f0ee37f54");
+    /* the longest key that is used as it is, and the shortest that is hashed first (CPython's) */
+    digest_hmac_sha256(repeat(key, 'k', 64), SLICE(""), &digest);
+    assert_hex(&digest, "83026a325aaee70e36cfe607536aa1054104ad1077c36134810d4ccded1ccd3b");
+    digest_hmac_sha256(repeat(key, 'k', 65), SLICE(""), &digest);
+    assert_hex(&digest, "41f1c4cc3107cd5b8d92460f61032902bfdb06484eef17e861b83a5012d3b7f3");
     digest_hmac_sha256((struct slice){NULL, 0}, (struct slice){NULL, 0}, &digest);
     assert_hex(&digest, "b613679a0814d9ec772f95d778c35fc5ff1697c493715653c6c712144292c5ad");
 }
