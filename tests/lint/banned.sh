@@ -47,7 +47,7 @@ ban "$call(m|c|re)alloc ?\(|${call}free ?\(|${call}strn?dup ?\(" 'core/.*' 'use 
 ban "$call(clock_gettime|gettimeofday|time|ev_time) ?\(" 'core/moment\.c' 'take now_ms as an argument, or ask core/moment.h'
 ban "$call(s?rand|s?random|[lm]rand48|getrandom|RAND_\w+) ?\(" 'core/random\.c' 'use core/random.h'
 ban '\bgoto (?!fail;)' '-' 'keep one label, fail'
-ban '\btypedef (struct|enum|union)\b' '-' 'write struct, enum or union where it is used'
+ban '\btypedef (struct|enum|union)\b[^(]*$' '-' 'write struct, enum or union where it is used'
 ban "$call(f?printf|f?puts|putchar|perror|dprintf) ?\(" 'gateway/(main|cli_\w+)\.[ch]' 'log with core/log.h; only the commands print'
 ban "$call(system|popen|setlocale|uselocale) ?\(" '-' 'not in this process'
 ban '\bEVP_Cipher ?\(' '-' 'it skips the tag: use EVP_CipherUpdate and EVP_CipherFinal_ex'

@@ -20,3 +20,5 @@ static void bad(struct bad_thing *thing)
     system("true");
     assert(thing);
 }
+/* a function type may have a name */
+typedef struct bad_thing *(*bad_thing_fn)(int);
