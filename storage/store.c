@@ -66,6 +66,9 @@ enum err store_commit_check(const struct store_commit *commit)
         for (size_t k = 0; k < entry->delivery_count; k++) {
             TRY(check_delivery(&entry->deliveries[k], entry->account));
         }
+        if (record_len(entry) > STORE_ENTRY_BYTES_MAX) {
+            return ERR_TOO_LARGE;
+        }
     }
     return ERR_OK;
 }

@@ -43,9 +43,11 @@ enum {
     STORE_EVENT_ID_CHARS_MAX = 64,
     STORE_REASON_CHARS_MAX = 48,
     STORE_MESSAGE_BYTES_MAX = 512,
-    STORE_CLAIM_MAX = 64, /* records of one lane that one process may hold */
+    STORE_CLAIM_MAX = 64,   /* records of one lane that one process may hold */
+    STORE_LANES_MAX = 1024, /* named by one STORE_LANES */
     STORE_ENTRY_DELIVERIES_MAX = 4096,
     STORE_ENTRY_BODY_BYTES_MAX = 4 << 20,
+    STORE_ENTRY_BYTES_MAX = 16 << 20, /* body and the names of all deliveries */
 };
 
 enum store_op_kind {
@@ -168,7 +170,8 @@ struct store_claim {
     struct list records; /* struct store_record */
     bool has_more;       /* due and unclaimed deliveries remain */
     /* When more falls due: the earliest due of what waits, or end of a claim (those just made
-     * included); of a parked lane, the end of the park.  UINT64_MAX if it owes nothing. */
+     * included); of a parked lane, the end of the park; with `has_more`, now.  UINT64_MAX if it
+     * owes nothing. */
     uint64_t next_due_ms;
 };
 
@@ -179,7 +182,7 @@ struct store_lanes {
     struct store_op op;
     uint64_t now_ms;
     char after[STORE_LANE_CHARS_MAX + 1];
-    size_t count_max; /* <= 1024 */
+    size_t count_max; /* <= STORE_LANES_MAX */
     /* out */
     char (*lanes)[STORE_LANE_CHARS_MAX + 1]; /* in: room for count_max; out: filled */
     size_t count;
@@ -247,11 +250,22 @@ struct store_dead {
 
 void store_dead_free(struct store_dead *dead);
 
+/* How far a long walk has come, which an engine does in steps so that commits pass in between. */
+struct store_walk {
+    uint64_t kept_id; /* done and durable up to here */
+    uint64_t step_id; /* done up to here in the step under way */
+    uint64_t last_id; /* where the walk ends */
+    uint64_t step_count;
+    bool is_begun;
+    bool is_finished;
+};
+
 struct store_dead_list {
     struct store_op op;
     struct store_dead_filter filter;
     uint64_t after_id; /* 0: from the start */
     size_t count_max;
+    struct store_walk walk; /* private to the engine */
     /* out */
     struct list dead; /* struct store_dead, by id */
     bool has_more;
@@ -268,6 +282,7 @@ struct store_dead_edit {
     struct store_dead_filter filter;
     uint64_t now_ms;
     bool dry_run;
+    struct store_walk walk; /* private to the engine */
     /* out */
     uint64_t count;
 };

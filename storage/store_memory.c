@@ -165,6 +165,7 @@ static void claim_walk(struct memory_store *store, struct store_claim *claim,
             taken_count++;
         } else if (delivery->claim == 0 && is_due) {
             claim->has_more = true;
+            claim->next_due_ms = claim->now_ms;
         }
         if (delivery->claim != 0) {
             claim->next_due_ms = MIN_OF(claim->next_due_ms, delivery->claim_until_ms);
@@ -178,6 +179,7 @@ static enum err claim_run(struct memory_store *store, struct store_claim *claim)
 {
     struct memory_lane *lane = map_get(&store->lanes, slice_of(claim->lane));
 
+    CHECK(claim->claim_until_ms > claim->now_ms);
     list_init(&claim->records);
     claim->has_more = false;
     claim->next_due_ms = UINT64_MAX;

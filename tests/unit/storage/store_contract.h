@@ -426,12 +426,13 @@ static void claim_gives_the_oldest_due_first_and_says_what_remains(void **state)
     desk_claim_start(&claim, LANE_A, T0 + 3, 2);
     assert_int_equal(desk_run(desk, &claim.op, STORE_CLAIM), ERR_OK);
     assert_true(claim.has_more);
-    assert_int_equal(claim.next_due_ms, T0 + 4);
+    assert_int_equal(claim.next_due_ms, T0 + 3);
     assert_int_equal(desk_take_refs(&claim.records, refs, 8), 2);
     assert_true(refs[0].seq < refs[1].seq);
     desk_claim_start(&claim, LANE_A, T0 + 3, 8);
     assert_int_equal(desk_run(desk, &claim.op, STORE_CLAIM), ERR_OK);
     assert_false(claim.has_more);
+    assert_int_equal(claim.next_due_ms, T0 + 4);
     assert_int_equal(desk_take_refs(&claim.records, refs + 2, 6), 2);
     assert_true(refs[1].seq < refs[2].seq);
     assert_int_equal(desk_retry(desk, refs[3], T0 + 1, 1), ERR_OK);
