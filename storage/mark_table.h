@@ -1,0 +1,31 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * mark_table.h - which dedup marks live, in 24 bytes each: a hash, a number and a moment.
+ *
+ * The table knows hashes only; who finds one reads the mark itself from the database before
+ * believing it.
+ */
+#pragma once
+
+#include "core/base.h"
+
+struct mark_slot {
+    uint64_t hash;
+    uint64_t value; /* never 0: that is an empty slot */
+    uint64_t expires_ms;
+};
+
+struct mark_table {
+    struct mark_slot *slots;
+    size_t count;
+    size_t slot_count; /* a power of two, or 0 */
+};
+
+/* A zeroed struct is an empty table. */
+void mark_table_clean_up(struct mark_table *table);
+void mark_table_add(struct mark_table *table, uint64_t hash, uint64_t value, uint64_t expires_ms);
+/* Walk the slots of one hash: start with *cursor = 0, NULL at the end.  A slot may be changed in
+ * place (but for its hash); the pointer is good until the table changes. */
+struct mark_slot *mark_table_next(const struct mark_table *table, uint64_t hash, size_t *cursor);
+/* Remove the slot of this hash and value; harmless if there is none. */
+void mark_table_remove(struct mark_table *table, uint64_t hash, uint64_t value);

@@ -1,0 +1,270 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * sqlite_mark.c - which events are known already: the table `mark` and two hash tables beside it.
+ *
+ *     marks       hash of (key, content) -> sequence: a candidate for "duplicate", whose row is
+ *                 read and compared before it is believed
+ *     mark_keys   hash of (key)          -> how many marks have it: "the key is known with other
+ *                 content", a counter's worth of information, so the hash alone decides
+ *
+ * Marks expire from the front of the table, in the order of commits; a mark with a long window
+ * holds back the removal of those behind it, never their expiry, which each lookup checks by
+ * itself.
+ *
+ * Invariant: a row of `mark` has one slot in `marks` and one count in `mark_keys`.
+ * Memory:    two slots of 24 bytes per mark, at most half filled tables.
+ */
+#include "storage/sqlite_internal.h"
+
+#include "core/check.h"
+#include "core/log.h"
+
+struct mark_hashes {
+    uint64_t exact;
+    uint64_t key;
+};
+
+static struct mark_hashes hashes_of(struct slice key, struct slice content)
+{
+    char both[2 * DIGEST_BYTES];
+
+    CHECK(key.len == DIGEST_BYTES);
+    CHECK(content.len == DIGEST_BYTES);
+    memcpy(both, key.data, DIGEST_BYTES);
+    memcpy(both + DIGEST_BYTES, content.data, DIGEST_BYTES);
+    return (struct mark_hashes){.exact = map_hash((struct slice){both, sizeof(both)}),
+                                .key = map_hash(key)};
+}
+
+static uint32_t crc_of(const struct sqlite_store *store, uint64_t seq, struct slice key,
+                       struct slice content, struct slice id)
+{
+    const struct slice columns[] = {key, content, id};
+
+    return record_row_crc(&store->uuid, "mark", seq, columns, ARRAY_LEN(columns));
+}
+
+/* ---- the tables ---------------------------------------------------------------------------- */
+
+static void tables_add(struct sqlite_store *store, struct mark_hashes hashes, uint64_t seq,
+                       uint64_t expires_ms)
+{
+    size_t cursor = 0;
+    struct mark_slot *key = mark_table_next(&store->mark_keys, hashes.key, &cursor);
+
+    mark_table_add(&store->marks, hashes.exact, seq, expires_ms);
+    if (key == NULL) {
+        mark_table_add(&store->mark_keys, hashes.key, 1, expires_ms);
+    } else {
+        key->value++;
+        key->expires_ms = MAX_OF(key->expires_ms, expires_ms);
+    }
+}
+
+static void tables_remove(struct sqlite_store *store, struct mark_hashes hashes, uint64_t seq)
+{
+    size_t cursor = 0;
+    struct mark_slot *key = mark_table_next(&store->mark_keys, hashes.key, &cursor);
+
+    mark_table_remove(&store->marks, hashes.exact, seq);
+    if (key != NULL && key->value > 1) {
+        key->value--;
+    } else {
+        mark_table_remove(&store->mark_keys, hashes.key, 1);
+    }
+}
+
+/* ---- lookup -------------------------------------------------------------------------------- */
+
+/* Is the mark `seq` really this entry's?  Then its id becomes the answer. */
+static enum err compare(struct sqlite_store *store, uint64_t seq, struct store_entry *entry,
+                        bool *is_same)
+{
+    sqlite3_stmt *read = sqlite_sql_start(store, SQL_MARK_READ);
+    struct slice id;
+    bool has_row;
+
+    *is_same = false;
+    sqlite_bind_u64(read, 1, seq);
+    TRY(sqlite_sql_next(store, read, &has_row));
+    if (!has_row) {
+        return ERR_OK; /* purged a moment ago */
+    }
+    id = sqlite_column_slice(read, 2);
+    if (slice_eq(sqlite_column_slice(read, 0), digest_slice(&entry->key)) &&
+        slice_eq(sqlite_column_slice(read, 1), digest_slice(&entry->content)) &&
+        sqlite_column_u64(read, 3) ==
+            crc_of(store, seq, sqlite_column_slice(read, 0), sqlite_column_slice(read, 1), id)) {
+        *is_same = true;
+        store_name_copy(entry->duplicate_of, sizeof(entry->duplicate_of), id);
+    }
+    (void)sqlite3_reset(read);
+    return ERR_OK;
+}
+
+enum err sqlite_mark_find(struct sqlite_store *store, struct store_entry *entry, uint64_t now_ms,
+                          enum sqlite_mark_answer *answer)
+{
+    const struct mark_hashes hashes =
+        hashes_of(digest_slice(&entry->key), digest_slice(&entry->content));
+    size_t cursor = 0;
+    const struct mark_slot *slot;
+
+    for (slot = mark_table_next(&store->marks, hashes.exact, &cursor); slot != NULL;
+         slot = mark_table_next(&store->marks, hashes.exact, &cursor)) {
+        bool is_same = false;
+
+        if (slot->expires_ms > now_ms) {
+            TRY(compare(store, slot->value, entry, &is_same));
+        }
+        if (is_same) {
+            *answer = SQLITE_MARK_DUPLICATE;
+            return ERR_OK;
+        }
+    }
+    cursor = 0;
+    slot = mark_table_next(&store->mark_keys, hashes.key, &cursor);
+    *answer = slot != NULL && slot->expires_ms > now_ms ? SQLITE_MARK_CONFLICT : SQLITE_MARK_NEW;
+    return ERR_OK;
+}
+
+/* ---- changes ------------------------------------------------------------------------------- */
+
+static void note_change(struct sqlite_store *store, struct sqlite_mark_change **list,
+                        struct mark_hashes hashes, uint64_t seq)
+{
+    struct sqlite_mark_change *change = ARENA_NEW(&store->batch_arena, struct sqlite_mark_change);
+
+    *change = (struct sqlite_mark_change){
+        .next = *list, .exact_hash = hashes.exact, .key_hash = hashes.key, .seq = seq};
+    *list = change;
+}
+
+enum err sqlite_mark_add(struct sqlite_store *store, const struct store_entry *entry,
+                         uint64_t now_ms)
+{
+    const struct slice key = digest_slice(&entry->key);
+    const struct slice content = digest_slice(&entry->content);
+    const struct mark_hashes hashes = hashes_of(key, content);
+    const uint64_t expires_ms = now_ms + entry->mark_ttl_ms;
+    sqlite3_stmt *add = sqlite_sql_start(store, SQL_MARK_ADD);
+
+    sqlite_bind_u64(add, 1, entry->seq);
+    sqlite_bind_u64(add, 2, expires_ms);
+    sqlite_bind_blob(add, 3, key);
+    sqlite_bind_blob(add, 4, content);
+    sqlite_bind_text(add, 5, entry->event_id);
+    sqlite_bind_u64(add, 6, crc_of(store, entry->seq, key, content, entry->event_id));
+    TRY(sqlite_sql_run(store, add));
+    tables_add(store, hashes, entry->seq, expires_ms);
+    note_change(store, &store->marks_added, hashes, entry->seq);
+    store->header.bytes_used += STORE_MARK_COST;
+    if (store->oldest_mark_expires_ms == UINT64_MAX) {
+        store->oldest_mark_expires_ms = expires_ms;
+    }
+    return ERR_OK;
+}
+
+static enum err delete_up_to(struct sqlite_store *store, uint64_t last_seq, size_t count)
+{
+    sqlite3_stmt *purge = sqlite_sql_start(store, SQL_MARK_PURGE);
+
+    if (count == 0) {
+        return ERR_OK;
+    }
+    TRY(sqlite_write_begin(store));
+    sqlite_bind_u64(purge, 1, last_seq);
+    TRY(sqlite_sql_run(store, purge));
+    store->header.bytes_used -= count * STORE_MARK_COST;
+    return ERR_OK;
+}
+
+enum err sqlite_marks_purge(struct sqlite_store *store, uint64_t now_ms, size_t count_max)
+{
+    sqlite3_stmt *walk;
+    uint64_t last_seq = 0;
+    size_t count = 0;
+    bool has_row;
+
+    if (store->oldest_mark_expires_ms > now_ms) {
+        return ERR_OK;
+    }
+    walk = sqlite_sql_start(store, SQL_MARK_WALK);
+    store->oldest_mark_expires_ms = UINT64_MAX;
+    TRY(sqlite_sql_next(store, walk, &has_row));
+    while (has_row) {
+        const uint64_t expires_ms = sqlite_column_u64(walk, 1);
+
+        if (expires_ms > now_ms || count == count_max) {
+            store->oldest_mark_expires_ms = expires_ms;
+            (void)sqlite3_reset(walk);
+            break;
+        }
+        last_seq = sqlite_column_u64(walk, 0);
+        note_change(store, &store->marks_purged,
+                    hashes_of(sqlite_column_slice(walk, 2), sqlite_column_slice(walk, 3)),
+                    last_seq);
+        count++;
+        TRY(sqlite_sql_next(store, walk, &has_row));
+    }
+    return delete_up_to(store, last_seq, count);
+}
+
+/* ---- after the transaction ------------------------------------------------------------------- */
+
+static void remove_all(struct sqlite_store *store, const struct sqlite_mark_change *change)
+{
+    for (; change != NULL; change = change->next) {
+        tables_remove(store,
+                      (struct mark_hashes){.exact = change->exact_hash, .key = change->key_hash},
+                      change->seq);
+    }
+}
+
+void sqlite_marks_keep(struct sqlite_store *store)
+{
+    remove_all(store, store->marks_purged);
+    store->marks_added = NULL;
+    store->marks_purged = NULL;
+}
+
+/* The moment in `mark_keys` may stay too late: then a conflict is counted that is none. */
+void sqlite_marks_undo(struct sqlite_store *store)
+{
+    remove_all(store, store->marks_added);
+    store->marks_added = NULL;
+    store->marks_purged = NULL;
+    store->oldest_mark_expires_ms = 0;
+}
+
+enum err sqlite_marks_load(struct sqlite_store *store)
+{
+    sqlite3_stmt *walk = sqlite_sql_start(store, SQL_MARK_WALK);
+    bool has_row;
+
+    TRY(sqlite_sql_next(store, walk, &has_row));
+    while (has_row) {
+        const uint64_t seq = sqlite_column_u64(walk, 0);
+        const struct slice key = sqlite_column_slice(walk, 2);
+        const struct slice content = sqlite_column_slice(walk, 3);
+        const struct slice id = sqlite_column_slice(walk, 4);
+
+        if (key.len != DIGEST_BYTES || content.len != DIGEST_BYTES ||
+            id.len > STORE_EVENT_ID_CHARS_MAX) {
+            return sqlite_sql_failed(store, SQLITE_CORRUPT);
+        }
+        if (sqlite_column_u64(walk, 5) == crc_of(store, seq, key, content, id)) {
+            tables_add(store, hashes_of(key, content), seq, sqlite_column_u64(walk, 1));
+        } else {
+            log_error("store.mark_damaged", LOG_U64("seq", seq));
+        }
+        TRY(sqlite_sql_next(store, walk, &has_row));
+    }
+    return ERR_OK;
+}
+
+void sqlite_marks_free(struct sqlite_store *store)
+{
+    mark_table_clean_up(&store->marks);
+    mark_table_clean_up(&store->mark_keys);
+}
