@@ -27,9 +27,9 @@
 #include "core/digest.h"
 #include "core/log.h"
 
-enum { SIDE_BYTES = 36, SIDE_CRC_AT = 32, BALLAST_BYTES = 4 << 20 };
+enum { UUID_AT = 8, BATCH_AT = 24, SIDE_CRC_AT = 32, SIDE_BYTES = 36, BALLAST_BYTES = 4 << 20 };
 
-static const char side_magic[8] = "weirdur1";
+static const struct slice side_magic = SLICE_INIT("weirdur1");
 
 /* ---- open and lock ------------------------------------------------------------------------ */
 
@@ -175,7 +175,7 @@ static bool side_read(int fd, uint8_t side[static SIDE_BYTES])
     uint32_t crc = 0;
 
     if (pread(fd, side, SIDE_BYTES, 0) != SIDE_BYTES ||
-        memcmp(side, side_magic, sizeof(side_magic)) != 0) {
+        !slice_eq((struct slice){(const char *)side, side_magic.len}, side_magic)) {
         return false;
     }
     for (size_t i = 0; i < 4; i++) {
@@ -197,7 +197,7 @@ bool sqlite_folder_has_history(struct sqlite_folder *folder)
 {
     uint8_t side[SIDE_BYTES];
 
-    return side_open(folder) && side_read(folder->durable_fd, side) && get_u64(side + 24) > 0;
+    return side_open(folder) && side_read(folder->durable_fd, side) && get_u64(side + BATCH_AT) > 0;
 }
 
 enum err sqlite_folder_durable_read(struct sqlite_folder *folder, const struct store_uuid *uuid,
@@ -213,13 +213,14 @@ enum err sqlite_folder_durable_read(struct sqlite_folder *folder, const struct s
     if (!side_read(folder->durable_fd, side)) {
         return ERR_OK;
     }
-    if (memcmp(side + 8, uuid->bytes, STORE_UUID_BYTES) != 0) {
+    if (!slice_eq((struct slice){(const char *)side + UUID_AT, STORE_UUID_BYTES},
+                  (struct slice){(const char *)uuid->bytes, STORE_UUID_BYTES})) {
         return err_because(ERR_STORE_CORRUPT, why,
                            "store folder %s: the file `durable` belongs to another store than "
                            "weir.db; if weir.db was put here on purpose, remove `durable`",
                            folder->path);
     }
-    *batch = get_u64(side + 24);
+    *batch = get_u64(side + BATCH_AT);
     return ERR_OK;
 }
 
@@ -230,9 +231,9 @@ enum err sqlite_folder_durable_write(struct sqlite_folder *folder, const struct 
     uint32_t crc;
 
     CHECK(folder->durable_fd >= 0);
-    memcpy(side, side_magic, sizeof(side_magic));
-    memcpy(side + 8, uuid->bytes, STORE_UUID_BYTES);
-    put_u64(side + 24, batch);
+    memcpy(side, side_magic.data, side_magic.len);
+    memcpy(side + UUID_AT, uuid->bytes, STORE_UUID_BYTES);
+    put_u64(side + BATCH_AT, batch);
     crc = side_crc(side);
     for (size_t i = 0; i < 4; i++) {
         side[SIDE_CRC_AT + i] = (uint8_t)(crc >> (8 * i));
