@@ -56,7 +56,7 @@ static inline void certificate_make(struct certificate *certificate)
     EVP_PKEY *key = EVP_EC_gen("P-256");
 
     CHECK(key != NULL);
-    (void)snprintf(certificate->folder, sizeof(certificate->folder), "weir-test-XXXXXX");
+    (void)snprintf(certificate->folder, sizeof(certificate->folder), P_tmpdir "/weir-test-XXXXXX");
     CHECK(mkdtemp(certificate->folder) != NULL);
     (void)snprintf(certificate->certificate_path, sizeof(certificate->certificate_path),
                    "%s/server.pem", certificate->folder);
