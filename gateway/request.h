@@ -72,3 +72,5 @@ void request_respond(struct request *request);
 void request_respond_error(struct request *request, enum err err, const char *message);
 /* A header's value, or empty. */
 struct slice request_header(const struct request *request, struct slice name);
+/* The body of an error answer, `{"error":{"code","message"}}`, in `arena`. */
+struct slice request_error_body(struct arena *arena, const char *code, const char *message);
