@@ -20,25 +20,17 @@
  * Threads:   everything runs on the thread of the mailbox; asks and answers travel by mail.
  * Memory:    roles are counted and capped; an idle one goes after an hour.
  */
-#include "accounts/credentials.h"
+#include "accounts/credentials_internal.h"
 
-#include "accounts/limiter.h"
-#include "accounts/own_credentials.h"
-#include "accounts/sigv4_sign.h"
-#include "accounts/sts.h"
 #include "core/check.h"
-#include "core/heap.h"
 #include "core/log.h"
-#include "core/map.h"
 #include "core/moment.h"
 #include "core/random.h"
 
 enum {
-    PROVIDER_MAGIC = 0x63726564,
     CALLS_PER_SECOND = 50,
     ROLES_MAX = 20000,
     CALLS_MAX = 32, /* under way at once */
-    CALL_TIMEOUT_MS = 10000,
     SERVE_BEFORE_MS = 60 * 1000,
     ROLE_IDLE_MS = 60 * 60 * 1000,
     RENEW_INTERVAL_MS = 10 * 1000,
@@ -46,63 +38,10 @@ enum {
     DENIED_MAX_MS = 5 * 60 * 1000,
     FAILED_MS = 1000,
     FAILED_MAX_MS = 30 * 1000,
-    SKEW_SEEN_MS = 30 * 1000,
     WAKE_MAX_MS = 30 * 1000, /* the wall clock may be set meanwhile */
 };
 
-struct role {
-    struct credentials_provider *provider;
-    struct arena arena; /* the texts */
-    struct slice key;
-    struct slice arn;
-    struct slice external_id;
-    struct slice account;
-
-    struct list waiters;    /* struct credentials_ask */
-    struct list queue_node; /* waiting for a call */
-    struct heap_node due;   /* renewal, or the end */
-
-    struct credentials *held;
-    uint64_t serve_until_ms;
-    uint64_t renew_ms;
-    uint64_t fetched_ms;
-    uint64_t asked_ms;
-
-    enum err err; /* of the last call, remembered until told_until_ms */
-    char message[256];
-    uint64_t told_until_ms;
-    unsigned failure_count;
-
-    bool is_calling;
-    bool has_reloaded;  /* own credentials, for this call */
-    bool has_corrected; /* the clock, for this call */
-    struct credentials *signer;
-    struct http_call call;
-    struct arena call_arena;
-    struct buf body;
-};
-
-struct credentials_provider {
-    uint32_t magic;
-    struct credentials_provider_options options;
-    struct credentials_io io;
-    struct arena arena;
-    struct own_credentials *own;
-    struct list own_waiters; /* struct credentials_ask */
-    uint64_t own_renewed_ms;
-    struct map roles;
-    struct heap due;
-    struct list queue;
-    struct limiter bucket;
-    unsigned call_count;
-    int64_t clock_offset_ms; /* AWS minus us */
-    bool is_stopping;        /* the HTTP client is being destroyed */
-    ev_timer timer;
-};
-
-static void pump(struct credentials_provider *provider);
-
-static uint64_t now_of(const struct credentials_provider *provider)
+uint64_t credentials_now_ms(const struct credentials_provider *provider)
 {
     return provider->io.now_ms(provider->io.context);
 }
@@ -230,9 +169,9 @@ static uint64_t growing_ms(enum err err, unsigned failure_count)
     return MIN_OF(first_ms << MIN_OF(failure_count, 10), most_ms);
 }
 
-static void fail_role(struct role *role, enum err err, const char *message)
+void credentials_role_fail(struct role *role, enum err err, const char *message)
 {
-    const uint64_t now_ms = now_of(role->provider);
+    const uint64_t now_ms = credentials_now_ms(role->provider);
 
     role->err = err;
     (void)snprintf(role->message, sizeof(role->message), "%s", message);
@@ -249,9 +188,9 @@ static void fail_role(struct role *role, enum err err, const char *message)
     schedule(role, now_ms);
 }
 
-static void succeed_role(struct role *role, struct credentials *credentials)
+void credentials_role_succeed(struct role *role, struct credentials *credentials)
 {
-    const uint64_t now_ms = now_of(role->provider);
+    const uint64_t now_ms = credentials_now_ms(role->provider);
     const uint64_t life_ms = credentials->expires_ms - now_ms;
 
     drop_held(role);
@@ -265,210 +204,9 @@ static void succeed_role(struct role *role, struct credentials *credentials)
     schedule(role, now_ms);
 }
 
-/* The account number in an ARN: its fifth part. */
-static struct slice arn_account(struct slice arn)
-{
-    for (unsigned i = 0; i < 4; i++) {
-        (void)slice_cut(&arn, ':');
-    }
-    return slice_cut(&arn, ':');
-}
-
-static void accept_session(struct role *role, const struct sts_session *session)
-{
-    const struct slice assumed = arn_account(buf_slice(&session->assumed_role_arn));
-    const int64_t expires_ms = (int64_t)session->expires_ms - role->provider->clock_offset_ms;
-
-    if (assumed.len > 0 && !slice_eq(assumed, arn_account(role->arn))) {
-        fail_role(role, ERR_REMOTE_FAILED, "STS answered with a session of another account");
-        return;
-    }
-    if (expires_ms <= (int64_t)now_of(role->provider)) {
-        fail_role(role, ERR_REMOTE_FAILED, "STS answered with an expired session");
-        return;
-    }
-    succeed_role(role, credentials_new(buf_slice(&session->access_key_id),
-                                       buf_slice(&session->secret_access_key),
-                                       buf_slice(&session->session_token), (uint64_t)expires_ms,
-                                       role->arn));
-}
-
-/* Does the reply's Date say that our clock is off by more than we knew?  Then correct it. */
-static bool correct_clock(struct credentials_provider *provider, const struct http_call *call)
-{
-    char amz[MOMENT_AMZ_CHARS];
-    int64_t offset_ms;
-    uint64_t date_ms;
-
-    if (sigv4_date_from_http(http_response_header(call, SLICE("date")), amz) != ERR_OK ||
-        moment_from_amz((struct slice){amz, sizeof(amz)}, &date_ms) != ERR_OK) {
-        return false;
-    }
-    offset_ms = (int64_t)date_ms - (int64_t)now_of(provider);
-    if (llabs(offset_ms - provider->clock_offset_ms) < SKEW_SEEN_MS) {
-        return false;
-    }
-    log_warn("credentials.clock_corrected", LOG_I64("offset_ms", offset_ms));
-    provider->clock_offset_ms = offset_ms;
-    return true;
-}
-
-/* Call again, before all others. */
-static void repeat(struct role *role)
+void credentials_role_repeat(struct role *role)
 {
     list_prepend(&role->provider->queue, &role->queue_node);
-}
-
-static void judge_error(struct role *role, const struct http_call *call)
-{
-    struct credentials_provider *provider = role->provider;
-    struct sts_error error;
-    char message[sizeof(error.code) + sizeof(error.message) + 4];
-    enum err err = ERR_REMOTE_FAILED;
-
-    sts_read_error(buf_slice(&call->response), &error);
-    (void)snprintf(message, sizeof(message), "%s: %s",
-                   error.code[0] != '\0' ? error.code : "no error code from STS", error.message);
-    switch (sts_judge(call->status, slice_of(error.code))) {
-    case STS_DENIED:
-        err = ERR_REMOTE_DENIED;
-        break;
-    case STS_THROTTLED:
-        err = ERR_REMOTE_THROTTLED;
-        break;
-    case STS_STALE:
-        if (!role->has_reloaded) {
-            role->has_reloaded = true;
-            if (own_credentials_held(provider->own, now_of(provider)) == role->signer) {
-                own_credentials_drop(provider->own);
-            }
-            repeat(role);
-            return;
-        }
-        err = ERR_REMOTE_EXPIRED;
-        break;
-    case STS_SKEWED:
-        if (!role->has_corrected && correct_clock(provider, call)) {
-            role->has_corrected = true;
-            repeat(role);
-            return;
-        }
-        break;
-    case STS_FAILED:
-        break;
-    }
-    fail_role(role, err, message);
-}
-
-static void judge_call(struct role *role, const struct http_call *call)
-{
-    struct sts_session session;
-
-    if (call->err != ERR_OK) {
-        const bool is_telling =
-            call->err == ERR_STOPPING || err_class(call->err) == ERR_CLASS_REMOTE;
-
-        role->provider->is_stopping |= call->err == ERR_STOPPING;
-        fail_role(role, is_telling ? call->err : ERR_REMOTE_FAILED,
-                  call->error_text[0] != '\0' ? call->error_text : err_text(call->err));
-        return;
-    }
-    if (call->status != 200) {
-        judge_error(role, call);
-        return;
-    }
-    if (sts_read_assume_role(buf_slice(&call->response), &session) == ERR_OK) {
-        accept_session(role, &session);
-    } else {
-        fail_role(role, ERR_REMOTE_FAILED, "the answer of STS cannot be read");
-    }
-    sts_session_clean_up(&session);
-}
-
-static void on_call_done(struct http_call *call)
-{
-    struct role *role = CONTAINER_OF(call, struct role, call);
-    struct credentials_provider *provider = role->provider;
-
-    CHECK(role->is_calling);
-    role->is_calling = false;
-    provider->call_count--;
-    judge_call(role, call);
-    buf_wipe(&call->response);
-    http_call_clean_up(call);
-    buf_clean_up(&role->body);
-    arena_clean_up(&role->call_arena);
-    credentials_release(role->signer);
-    role->signer = NULL;
-    pump(provider);
-}
-
-/* ---- calling ---- */
-
-/* "https://host:port/…" without scheme and path. */
-static struct slice authority_of(struct slice url)
-{
-    const char *mark = url.len >= 3 ? memmem(url.data, url.len, "://", 3) : NULL;
-
-    if (mark != NULL) {
-        url = slice_from(url, (size_t)(mark - url.data) + 3);
-    }
-    return slice_cut(&url, '/');
-}
-
-static enum err write_call(struct role *role)
-{
-    const struct credentials_provider *provider = role->provider;
-    const struct credentials_provider_options *options = &provider->options;
-    const struct sts_assume_role wish = {.role_arn = role->arn,
-                                         .session_name = options->session_name,
-                                         .external_id = role->external_id,
-                                         .account = role->account};
-    struct arena *arena = &role->call_arena;
-    struct header *headers = ARENA_ARRAY(arena, struct header, 2 + SIGV4_ADDED_HEADERS_MAX);
-    struct sigv4_request request = {
-        .method = SLICE("POST"), .path = SLICE("/"), .headers = headers, .header_count = 2};
-    struct sigv4_signed added;
-
-    buf_init(&role->body, STS_BODY_BYTES_MAX);
-    TRY(sts_write_assume_role(&wish, &role->body));
-    headers[0] = (struct header){SLICE("host"), authority_of(options->sts_endpoint)};
-    headers[1] = (struct header){SLICE("content-type"),
-                                 SLICE("application/x-www-form-urlencoded; charset=utf-8")};
-    digest_sha256(buf_slice(&role->body), &request.body_digest);
-    TRY(sigv4_sign(&request, role->signer, options->region, SLICE("sts"),
-                   (uint64_t)((int64_t)now_of(provider) + provider->clock_offset_ms), arena,
-                   &added));
-    memcpy(headers + 2, added.headers, added.header_count * sizeof(*headers));
-    role->call = (struct http_call){
-        .method = "POST",
-        .url = arena_printf(arena, "%.*s/", SLICE_ARG(options->sts_endpoint)).data,
-        .headers = headers,
-        .header_count = 2 + added.header_count,
-        .body = buf_slice(&role->body),
-        .timeout_ms = CALL_TIMEOUT_MS,
-        .response_max = 65536,
-        .on_done = on_call_done,
-    };
-    return ERR_OK;
-}
-
-static void start_call(struct role *role)
-{
-    struct credentials_provider *provider = role->provider;
-
-    role->signer = credentials_acquire(own_credentials_held(provider->own, now_of(provider)));
-    if (write_call(role) != ERR_OK) {
-        buf_clean_up(&role->body);
-        arena_clean_up(&role->call_arena);
-        credentials_release(role->signer);
-        role->signer = NULL;
-        fail_role(role, ERR_REMOTE_DENIED, "the role ARN or the external id is too long");
-        return;
-    }
-    role->is_calling = true;
-    provider->call_count++;
-    provider->io.start_call(provider->io.context, &role->call);
 }
 
 static void fail_queue(struct credentials_provider *provider, enum err err, const char *message)
@@ -476,7 +214,7 @@ static void fail_queue(struct credentials_provider *provider, enum err err, cons
     struct list *node;
 
     while ((node = list_take_first(&provider->queue)) != NULL) {
-        fail_role(CONTAINER_OF(node, struct role, queue_node), err, message);
+        credentials_role_fail(CONTAINER_OF(node, struct role, queue_node), err, message);
     }
 }
 
@@ -499,7 +237,7 @@ static enum err own_error(const struct credentials_provider *provider, const cha
 static void on_own_loaded(void *context, enum err err, const char *message)
 {
     struct credentials_provider *provider = context;
-    struct credentials *held = own_credentials_held(provider->own, now_of(provider));
+    struct credentials *held = own_credentials_held(provider->own, credentials_now_ms(provider));
 
     if (held != NULL) {
         answer_all(&provider->own_waiters, ERR_OK, "", held);
@@ -508,7 +246,7 @@ static void on_own_loaded(void *context, enum err err, const char *message)
         answer_all(&provider->own_waiters, err, message, NULL);
         fail_queue(provider, err, message);
     }
-    pump(provider);
+    credentials_pump(provider);
 }
 
 static void load_own_if_due(struct credentials_provider *provider, uint64_t now_ms)
@@ -546,9 +284,9 @@ static void wake_after(struct credentials_provider *provider, uint64_t wait_ms)
 }
 
 /* Start what may be started, and wake up for what comes next. */
-static void pump(struct credentials_provider *provider)
+void credentials_pump(struct credentials_provider *provider)
 {
-    const uint64_t now_ms = now_of(provider);
+    const uint64_t now_ms = credentials_now_ms(provider);
     uint64_t wait_ms = WAKE_MAX_MS;
     const struct heap_node *next;
 
@@ -560,7 +298,8 @@ static void pump(struct credentials_provider *provider)
             break;
         }
         wait_ms = WAKE_MAX_MS;
-        start_call(CONTAINER_OF(list_take_first(&provider->queue), struct role, queue_node));
+        credentials_call_start(
+            CONTAINER_OF(list_take_first(&provider->queue), struct role, queue_node));
     }
     next = heap_peek(&provider->due);
     if (next != NULL) {
@@ -626,20 +365,20 @@ static void on_ask(struct mail *mail)
 {
     struct credentials_ask *ask = CONTAINER_OF(mail, struct credentials_ask, mail);
     struct credentials_provider *provider = ask->provider;
-    const uint64_t now_ms = now_of(provider);
+    const uint64_t now_ms = credentials_now_ms(provider);
 
-    CHECK_MAGIC(provider, PROVIDER_MAGIC);
+    CHECK_MAGIC(provider, CREDENTIALS_PROVIDER_MAGIC);
     if (ask->role_arn.len == 0) {
         ask_own(provider, ask, now_ms);
     } else {
         ask_role(provider, ask, now_ms);
     }
-    pump(provider);
+    credentials_pump(provider);
 }
 
 void credentials_request(struct credentials_provider *provider, struct credentials_ask *ask)
 {
-    CHECK_MAGIC(provider, PROVIDER_MAGIC);
+    CHECK_MAGIC(provider, CREDENTIALS_PROVIDER_MAGIC);
     CHECK(ask->on_answer != NULL);
     CHECK(ask->home != NULL);
     ask->provider = provider;
@@ -676,10 +415,10 @@ static void on_due(struct role *role, uint64_t now_ms)
 
 void credentials_provider_run(struct credentials_provider *provider)
 {
-    const uint64_t now_ms = now_of(provider);
+    const uint64_t now_ms = credentials_now_ms(provider);
     struct heap_node *next;
 
-    CHECK_MAGIC(provider, PROVIDER_MAGIC);
+    CHECK_MAGIC(provider, CREDENTIALS_PROVIDER_MAGIC);
     while ((next = heap_peek(&provider->due)) != NULL && next->key <= now_ms) {
         heap_remove(&provider->due, next);
         on_due(CONTAINER_OF(next, struct role, due), now_ms);
@@ -688,7 +427,7 @@ void credentials_provider_run(struct credentials_provider *provider)
     if (own_credentials_held(provider->own, now_ms) != NULL) {
         load_own_if_due(provider, now_ms);
     }
-    pump(provider);
+    credentials_pump(provider);
 }
 
 static void on_timer(struct ev_loop *loop, ev_timer *timer, int events)
@@ -732,7 +471,7 @@ credentials_provider_new(const struct credentials_provider_options *options)
 
     CHECK(options->mailbox != NULL);
     CHECK(options->io != NULL || options->http != NULL);
-    provider->magic = PROVIDER_MAGIC;
+    provider->magic = CREDENTIALS_PROVIDER_MAGIC;
     provider->options = *options;
     provider->options.roles_max = options->roles_max > 0 ? options->roles_max : ROLES_MAX;
     provider->options.region = arena_copy(&provider->arena, options->region);
@@ -766,7 +505,7 @@ void credentials_provider_destroy(struct credentials_provider *provider)
     if (provider == NULL) {
         return;
     }
-    CHECK_MAGIC(provider, PROVIDER_MAGIC);
+    CHECK_MAGIC(provider, CREDENTIALS_PROVIDER_MAGIC);
     CHECK(provider->call_count == 0);
     if (provider->options.loop != NULL) {
         ev_timer_stop(provider->options.loop, &provider->timer);
