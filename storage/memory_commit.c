@@ -58,7 +58,7 @@ static const struct memory_mark *mark_find(struct memory_store *store,
         if (mark->expires_ms <= now_ms) {
             continue;
         }
-        if (memcmp(&mark->content, &entry->content, sizeof(mark->content)) == 0) {
+        if (slice_eq(digest_slice(&mark->content), digest_slice(&entry->content))) {
             *conflict = false;
             return mark;
         }
