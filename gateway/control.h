@@ -1,0 +1,52 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * control.h - the thread that changes things: catalog, snapshots, credentials, start and stop.
+ */
+#pragma once
+
+#include "core/stats.h"
+#include "gateway/catalog.h"
+#include "gateway/config.h"
+#include "gateway/snapshot.h"
+
+struct control;
+struct store;
+
+/* Run the gateway until SIGTERM or SIGINT has been obeyed.  Everything is opened before the data
+ * listener is; an error names what could not be. */
+MUST_USE enum err control_run(const struct config *config, struct err_why *why);
+
+const struct config *control_config(const struct control *control);
+const struct catalog *control_catalog(const struct control *control);
+struct store *control_store(struct control *control);
+struct mailbox *control_mailbox(struct control *control);
+const uint8_t *control_seal_key(const struct control *control);
+
+/* Is it ready to take events? If not, `reasons` (room for CONTROL_REASONS_MAX) says why. */
+enum { CONTROL_REASONS_MAX = 4 };
+size_t control_unready_reasons(const struct control *control,
+                               const char *reasons[static CONTROL_REASONS_MAX]);
+
+/* One change of the catalog.  Changes run one after the other: `plan` sees the catalog as the one
+ * before left it and fills `edit`; then the store takes the edit, every worker uses the new
+ * snapshot, and `on_done` runs, always later.  An empty edit is done at once. */
+struct control_change {
+    struct list node;
+    enum err (*plan)(struct control_change *change, const struct catalog *catalog,
+                     struct catalog_edit *edit);
+    void (*on_done)(struct control_change *change, enum err err);
+    void *context;
+    struct err_why why; /* of an error */
+    uint64_t rev;       /* of the catalog afterwards */
+    /* private */
+    struct control *control;
+    struct catalog_edit edit;
+    struct store_catalog_put put;
+};
+void control_submit(struct control *control, struct control_change *change);
+
+/* Sum every worker's counters: `on_done` gets the sum, which goes with the call. */
+void control_collect(struct control *control,
+                     void (*on_done)(void *context, const struct stats *sum), void *context);
+/* Deliveries that became due by an operator's hand: look for them now. */
+void control_look_for_backlog(struct control *control);

@@ -1,0 +1,72 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * worker.h - one thread that serves connections and pays deliveries: a loop and all that hangs on
+ * it.
+ */
+#pragma once
+
+#include "core/mailbox.h"
+#include "core/stats.h"
+#include "gateway/snapshot.h"
+
+struct config;
+struct credentials_provider;
+struct delivery_engine;
+struct store;
+struct tls_context;
+struct worker;
+
+struct worker_options {
+    unsigned index;
+    unsigned count;
+    const struct config *config;
+    struct store *store;
+    struct credentials_provider *credentials;
+    struct tls_context *tls;                /* NULL: cleartext */
+    struct delivery_engine *const *engines; /* of all workers, filled before any starts */
+    struct mailbox *control;                /* where notices return */
+};
+
+/* Everything of a worker but its thread: call for each, then start each. */
+MUST_USE enum err worker_new(const struct worker_options *options, struct worker **worker,
+                             struct err_why *why);
+struct delivery_engine *worker_engine(struct worker *worker);
+/* Start the thread with this snapshot in force. */
+void worker_start(struct worker *worker, struct snapshot *snapshot);
+/* The thread has ended (after worker_stop's on_stopped) or never ran. NULL is fine. */
+void worker_destroy(struct worker *worker);
+
+/* A new snapshot on its way to a worker and back. */
+struct worker_notice {
+    struct mail mail;
+    struct snapshot *snapshot; /* the notice's reference */
+    struct worker *worker;
+    void (*on_return)(struct worker_notice *notice); /* on control's thread: it is in force */
+    void *context;
+};
+void worker_publish(struct worker *worker, struct worker_notice *notice);
+
+/* A sum of all workers' counters, on its way from one to the next and home. */
+struct worker_visit {
+    struct mail mail;
+    struct stats *sum;
+    struct worker *const *workers;
+    unsigned worker_count;
+    unsigned next;
+    void (*on_return)(struct worker_visit *visit); /* on control's thread */
+    void *context;
+};
+void worker_collect(struct worker_visit *visit);
+
+/* The store holds unclaimed deliveries of this lane: pass it to whoever owns them. Any thread. */
+void worker_note_backlog(struct worker *worker, struct slice lane);
+
+/* Serve what is open, start nothing new, then end the thread.  `on_stopped` runs on control's
+ * thread when the worker touches nothing any more. */
+struct worker_stop {
+    struct mail mail;
+    struct worker *worker;
+    void (*on_stopped)(struct worker_stop *stop);
+    void *context;
+};
+void worker_stop(struct worker *worker, struct worker_stop *stop);
