@@ -1,0 +1,199 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * issue.c - SigV4 keys and API keys.
+ *
+ * A SigV4 secret must be known in the clear to check a signature, so it is stored sealed under the
+ * seal key and bound to its account and id.  An API key is only ever compared, so its keyed hash is
+ * enough.
+ */
+#include "gateway/issue.h"
+
+#include "accounts/api_key.h"
+#include "core/base64.h"
+#include "core/check.h"
+#include "core/json_write.h"
+#include "core/moment.h"
+#include "core/random.h"
+
+enum { ACCESS_KEY_ID_CHARS = 20, SECRET_KEY_BYTES = 30, SECRET_KEY_CHARS = 40 };
+
+/* "WEIR" and 16 characters of base32: the form that SDKs expect of an access key id. */
+static void make_access_key_id(char id[static ACCESS_KEY_ID_CHARS + 1])
+{
+    static const char alphabet[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZ234567";
+    uint8_t bytes[ACCESS_KEY_ID_CHARS - 4];
+
+    random_bytes(bytes, sizeof(bytes));
+    memcpy(id, "WEIR", 4);
+    for (size_t i = 0; i < sizeof(bytes); i++) {
+        id[4 + i] = alphabet[bytes[i] & 31];
+    }
+    id[ACCESS_KEY_ID_CHARS] = '\0';
+}
+
+static json_t *common_document(const struct issue_options *options, const char *id)
+{
+    json_t *document = json_pack(
+        "{s:s, s:s%, s:s%, s:I, s:I, s:b, s:s}", "id", id, "account", options->account.data,
+        options->account.len, "kind", options->kind.data, options->kind.len, "created_ms",
+        (json_int_t)options->now_ms, "expires_ms", (json_int_t)options->expires_ms, "forwarder",
+        options->is_forwarder ? 1 : 0, "manager", "api:operator");
+
+    CHECK(document != NULL);
+    return document;
+}
+
+static void show_common(struct json_writer *writer, const struct issue_options *options,
+                        const char *id)
+{
+    char expires[MOMENT_ISO_CHARS];
+
+    json_write_key_string(writer, SLICE("credential"), slice_of(id));
+    json_write_key_string(writer, SLICE("account"), options->account);
+    json_write_key_string(writer, SLICE("kind"), options->kind);
+    json_write_key(writer, SLICE("expires"));
+    if (options->expires_ms == 0) {
+        json_write_null(writer);
+    } else {
+        moment_to_iso(options->expires_ms, expires);
+        json_write_string(writer, (struct slice){expires, sizeof(expires)});
+    }
+}
+
+static enum err seal_secret(const struct issue_options *options, const char *id,
+                            struct slice secret, json_t *document)
+{
+    struct buf context;
+    struct buf sealed;
+    struct buf text;
+    enum err err;
+
+    buf_init(&context, 256);
+    buf_init(&sealed, 256);
+    buf_init(&text, 512);
+    err = buf_printf(&context, "%.*s/%s", SLICE_ARG(options->account), id);
+    if (err == ERR_OK) {
+        err = seal_close(options->seal_key, buf_slice(&context), secret, &sealed);
+    }
+    if (err == ERR_OK) {
+        err = base64_encode(buf_slice(&sealed), &text);
+    }
+    if (err == ERR_OK) {
+        json_object_set_new(document, "sealed", json_stringn(text.data, text.len));
+    }
+    buf_clean_up(&context);
+    buf_clean_up(&sealed);
+    buf_clean_up(&text);
+    return err;
+}
+
+static enum err issue_sigv4(const struct issue_options *options, json_t **document,
+                            struct buf *shown)
+{
+    char id[ACCESS_KEY_ID_CHARS + 1];
+    uint8_t bytes[SECRET_KEY_BYTES];
+    struct json_writer writer;
+    struct buf secret;
+    enum err err;
+
+    make_access_key_id(id);
+    random_bytes(bytes, sizeof(bytes));
+    buf_init(&secret, SECRET_KEY_CHARS);
+    err = base64_encode((struct slice){(const char *)bytes, sizeof(bytes)}, &secret);
+    *document = common_document(options, id);
+    if (err == ERR_OK) {
+        err = seal_secret(options, id, buf_slice(&secret), *document);
+    }
+    if (err == ERR_OK) {
+        json_write_begin(&writer, shown);
+        json_write_object_begin(&writer);
+        show_common(&writer, options, id);
+        json_write_key_string(&writer, SLICE("access_key_id"), slice_of(id));
+        json_write_key_string(&writer, SLICE("secret_access_key"), buf_slice(&secret));
+        json_write_object_end(&writer);
+        err = json_write_end(&writer);
+    }
+    buf_wipe(&secret);
+    return err;
+}
+
+static enum err issue_api_key(const struct issue_options *options, json_t **document,
+                              struct buf *shown)
+{
+    const struct slice header = options->header.len > 0 ? options->header : SLICE("x-api-key");
+    char hex[DIGEST_HEX_CHARS];
+    uint8_t pepper_bytes[SEAL_KEY_BYTES];
+    struct digest pepper;
+    struct digest hash;
+    struct json_writer writer;
+    struct buf key;
+    char id[24];
+    enum err err;
+
+    digest_hmac_sha256((struct slice){(const char *)options->seal_key, SEAL_KEY_BYTES},
+                       SLICE("weir api key pepper"), &pepper);
+    memcpy(pepper_bytes, pepper.bytes, sizeof(pepper_bytes));
+    buf_init(&key, 128);
+    err = api_key_issue(pepper_bytes, id, &key, &hash);
+    if (err == ERR_OK) {
+        *document = common_document(options, id);
+        digest_hex(&hash, hex);
+        json_object_set_new(*document, "hash", json_stringn(hex, sizeof(hex)));
+        json_object_set_new(*document, "header", json_stringn(header.data, header.len));
+        json_write_begin(&writer, shown);
+        json_write_object_begin(&writer);
+        show_common(&writer, options, id);
+        json_write_key_string(&writer, SLICE("header"), header);
+        json_write_key_string(&writer, SLICE("key"), buf_slice(&key));
+        json_write_object_end(&writer);
+        err = json_write_end(&writer);
+    }
+    buf_wipe(&key);
+    return err;
+}
+
+/* A header that nothing else of HTTP or of the SigV4 path uses. */
+static bool is_free_header(struct slice name)
+{
+    static const struct slice taken[] = {
+        SLICE_INIT("host"),          SLICE_INIT("content-length"), SLICE_INIT("content-type"),
+        SLICE_INIT("authorization"), SLICE_INIT("connection"),     SLICE_INIT("transfer-encoding"),
+        SLICE_INIT("user-agent"),    SLICE_INIT("cookie"),
+    };
+    static const char allowed[] = "abcdefghijklmnopqrstuvwxyz0123456789-_";
+
+    for (size_t i = 0; i < ARRAY_LEN(taken); i++) {
+        if (slice_eq(name, taken[i])) {
+            return false;
+        }
+    }
+    for (size_t i = 0; i < name.len; i++) {
+        if (name.data[i] == '\0' || strchr(allowed, name.data[i]) == NULL) {
+            return false;
+        }
+    }
+    return name.len <= 64;
+}
+
+enum err issue_credential(const struct issue_options *options, json_t **document, struct buf *shown,
+                          struct err_why *why)
+{
+    enum err err;
+
+    *document = NULL;
+    if (slice_eq(options->kind, SLICE("sigv4"))) {
+        err = issue_sigv4(options, document, shown);
+    } else if (!slice_eq(options->kind, SLICE("api-key"))) {
+        return err_because(ERR_BAD_REQUEST, why, "kind: must be sigv4 or api-key");
+    } else if (!is_free_header(options->header)) {
+        return err_because(ERR_BAD_REQUEST, why,
+                           "header: must be a lower-case header name that HTTP does not use");
+    } else {
+        err = issue_api_key(options, document, shown);
+    }
+    if (err != ERR_OK) {
+        json_decref(*document);
+        *document = NULL;
+    }
+    return err;
+}

@@ -1,0 +1,27 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * issue.h - making a credential: what is stored, and what is shown exactly once.
+ */
+#pragma once
+
+#include <jansson.h>
+
+#include "core/buf.h"
+#include "core/err.h"
+#include "core/seal.h"
+
+struct issue_options {
+    const uint8_t *seal_key; /* SEAL_KEY_BYTES */
+    struct slice account;
+    struct slice kind;   /* "sigv4" or "api-key" */
+    struct slice header; /* of an api key; empty: x-api-key */
+    bool is_forwarder;
+    uint64_t expires_ms; /* 0: never */
+    uint64_t now_ms;
+};
+
+/* Make one.  `document` (the caller's reference) is for the catalog under "credential/" + its `id`
+ * member; it holds no secret in the clear.  `shown` gets the JSON object for the person who asked:
+ * wipe it.  ERR_BAD_REQUEST with the reason in `why`. */
+MUST_USE enum err issue_credential(const struct issue_options *options, json_t **document,
+                                   struct buf *shown, struct err_why *why);
