@@ -1,0 +1,382 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * admin_catalog.c - operators change and read the catalog: apply, export, accounts, credentials.
+ *
+ * Each change is a control_change: planned against the catalog as it is when its turn comes, and
+ * answered when every worker uses the outcome.
+ */
+#include "gateway/admin.h"
+
+#include <openssl/crypto.h>
+
+#include "core/check.h"
+#include "core/moment.h"
+#include "gateway/catalog_check.h"
+#include "gateway/catalog_file.h"
+#include "gateway/catalog_plan.h"
+#include "gateway/issue.h"
+
+enum { BODY_DEPTH_MAX = 32, NAME_CHARS_MAX = 64, SHOWN_BYTES_MAX = 4096 };
+
+/* ---- apply and export ---------------------------------------------------------------------------
+ */
+
+struct application {
+    struct control_change change;
+    struct request *request;
+    json_t *file;
+    json_t *changes;
+    char manager[NAME_CHARS_MAX + 8];
+    bool is_dry_run;
+    bool take_over;
+};
+
+/* The answer: {"changes":[…],"applied":BOOL,"rev":N}, or {"error":…,"mistakes":[…]}. */
+static void respond_tree(struct request *request, unsigned status, json_t *tree)
+{
+    char *text = json_dumps(tree, JSON_COMPACT);
+
+    CHECK(text != NULL);
+    request->response.status = status;
+    request->response.content_type = SLICE("application/json");
+    request->response.body = arena_copy(&request->arena, slice_of(text));
+    xfree(text);
+    json_decref(tree);
+    request_respond(request);
+}
+
+static enum err plan_application(struct control_change *change, const struct catalog *catalog,
+                                 struct catalog_edit *edit)
+{
+    struct application *application = change->context;
+    const struct catalog_plan_options options = {
+        .manager = slice_of(application->manager),
+        .take_over = application->take_over,
+    };
+    enum err err;
+
+    err = catalog_plan(catalog, application->file, &options, edit, &application->changes,
+                       &change->why);
+    if (err == ERR_OK && application->is_dry_run) {
+        catalog_edit_clean_up(edit);
+        catalog_edit_init(edit);
+    }
+    return err;
+}
+
+static void on_applied(struct control_change *change, enum err err)
+{
+    struct application *application = change->context;
+
+    if (err != ERR_OK) {
+        admin_respond_error(application->request, err, &change->why);
+    } else {
+        respond_tree(application->request, 200,
+                     json_pack("{s:O, s:b, s:I}", "changes", application->changes, "applied",
+                               application->is_dry_run ? 0 : 1, "rev", (json_int_t)change->rev));
+    }
+    json_decref(application->changes);
+    json_decref(application->file);
+    xfree(application);
+}
+
+static bool is_on(struct slice value)
+{
+    return slice_eq(value, SLICE("true")) || slice_eq(value, SLICE("1"));
+}
+
+static void respond_mistakes(struct request *request, json_t *mistakes)
+{
+    respond_tree(request, 400,
+                 json_pack("{s:{s:s, s:s}, s:o}", "error", "code", err_code(ERR_BAD_CATALOG),
+                           "message", err_text(ERR_BAD_CATALOG), "mistakes", mistakes));
+}
+
+void admin_catalog_apply(struct admin_call *call)
+{
+    struct request *request = call->request;
+    struct slice name = admin_parameter(call, SLICE("name"));
+    struct application *application;
+    struct err_why why = {.text = ""};
+    json_t *file = NULL;
+    json_t *mistakes;
+    const enum err err = catalog_file_read(buf_slice(&request->body), &file, &why);
+
+    if (err != ERR_OK) {
+        admin_respond_error(request, err, &why);
+        return;
+    }
+    mistakes = catalog_check(file);
+    if (json_array_size(mistakes) > 0) {
+        json_decref(file);
+        respond_mistakes(request, mistakes);
+        return;
+    }
+    json_decref(mistakes);
+    name = name.len > 0 ? slice_first(name, NAME_CHARS_MAX) : SLICE("default");
+    application = xcalloc(1, sizeof(*application));
+    application->request = request;
+    application->file = file;
+    application->is_dry_run = is_on(admin_parameter(call, SLICE("dry_run")));
+    application->take_over = is_on(admin_parameter(call, SLICE("take_over")));
+    (void)snprintf(application->manager, sizeof(application->manager), "apply:%.*s",
+                   SLICE_ARG(name));
+    application->change = (struct control_change){
+        .plan = plan_application, .on_done = on_applied, .context = application};
+    control_submit(call->control, &application->change);
+}
+
+void admin_catalog_export(struct admin_call *call)
+{
+    struct buf out;
+    enum err err;
+
+    buf_init(&out, CATALOG_FILE_BYTES_MAX);
+    err = catalog_file_write(control_catalog(call->control), &out);
+    if (err == ERR_OK) {
+        admin_respond_json(call->request, buf_slice(&out));
+    } else {
+        admin_respond_error(call->request, err, NULL);
+    }
+    buf_clean_up(&out);
+}
+
+/* ---- accounts
+ * ------------------------------------------------------------------------------------ */
+
+static struct slice account_document(struct admin_call *call, struct slice id)
+{
+    return arena_printf(&call->request->arena, "account/%.*s", SLICE_ARG(id));
+}
+
+/* An account with its credentials, none of them with what makes it secret. */
+static json_t *describe_account(const struct catalog *catalog,
+                                const struct catalog_document *account)
+{
+    static const char *const members[] = {"id",         "kind",      "expires_ms",
+                                          "created_ms", "forwarder", "header"};
+    json_t *description = json_deep_copy(account->value);
+    json_t *credentials = json_array();
+    struct arena arena = {0};
+    size_t count;
+    const struct catalog_document **documents =
+        catalog_of_kind(catalog, SLICE("credential"), &arena, &count);
+
+    for (size_t i = 0; i < count; i++) {
+        json_t *shown;
+
+        if (!slice_eq(json_member_text(documents[i]->value, "account"),
+                      json_member_text(account->value, "id"))) {
+            continue;
+        }
+        shown = json_object();
+        for (size_t k = 0; k < ARRAY_LEN(members); k++) {
+            json_t *member = json_object_get(documents[i]->value, members[k]);
+
+            if (member != NULL) {
+                json_object_set(shown, members[k], member);
+            }
+        }
+        json_array_append_new(credentials, shown);
+    }
+    json_object_set_new(description, "credentials", credentials);
+    json_object_set_new(description, "suspended",
+                        json_boolean(json_is_true(json_object_get(description, "is_suspended"))));
+    json_object_del(description, "is_suspended");
+    json_object_set_new(description, "rev", json_integer((json_int_t)account->rev));
+    arena_clean_up(&arena);
+    return description;
+}
+
+void admin_account_list(struct admin_call *call)
+{
+    const struct catalog *catalog = control_catalog(call->control);
+    json_t *list = json_array();
+    size_t count;
+    const struct catalog_document **documents =
+        catalog_of_kind(catalog, SLICE("account"), &call->request->arena, &count);
+
+    for (size_t i = 0; i < count; i++) {
+        json_array_append_new(list, describe_account(catalog, documents[i]));
+    }
+    respond_tree(call->request, 200, json_pack("{s:o}", "accounts", list));
+}
+
+void admin_account_show(struct admin_call *call)
+{
+    const struct catalog *catalog = control_catalog(call->control);
+    const struct catalog_document *account =
+        catalog_get(catalog, account_document(call, call->rest));
+
+    if (account == NULL) {
+        admin_respond_error(call->request, ERR_NOT_FOUND, NULL);
+        return;
+    }
+    respond_tree(call->request, 200, describe_account(catalog, account));
+}
+
+/* ---- one document at a time
+ * ----------------------------------------------------------------------- */
+
+/* A change of one existing or new document, answered with `answer`. */
+struct edit_of_one {
+    struct control_change change;
+    struct request *request;
+    struct slice name;    /* in the request's arena */
+    struct slice account; /* must exist as well, if not empty */
+    bool must_exist;
+    json_t *value; /* NULL with must_exist: delete, or see is_suspended */
+    bool changes_suspension;
+    bool is_suspended;
+    struct buf answer;
+};
+
+static enum err plan_one(struct control_change *change, const struct catalog *catalog,
+                         struct catalog_edit *edit)
+{
+    struct edit_of_one *one = change->context;
+    const struct catalog_document *old = catalog_get(catalog, one->name);
+
+    if ((one->must_exist && old == NULL) ||
+        (one->account.len > 0 && catalog_get(catalog, one->account) == NULL)) {
+        return err_because(ERR_NOT_FOUND, &change->why, "%.*s does not exist",
+                           SLICE_ARG(one->must_exist ? one->name : one->account));
+    }
+    if (one->changes_suspension) {
+        json_t *value = json_deep_copy(old->value);
+
+        json_object_set_new(value, "is_suspended", json_boolean(one->is_suspended));
+        catalog_edit_put(edit, catalog, one->name, value);
+        json_decref(value);
+        return ERR_OK;
+    }
+    catalog_edit_put(edit, catalog, one->name, one->value);
+    return ERR_OK;
+}
+
+static void on_one_done(struct control_change *change, enum err err)
+{
+    struct edit_of_one *one = change->context;
+
+    if (err == ERR_OK) {
+        admin_respond_json(one->request, buf_slice(&one->answer));
+    } else {
+        admin_respond_error(one->request, err, &change->why);
+    }
+    json_decref(one->value);
+    buf_wipe(&one->answer);
+    xfree(one);
+}
+
+static struct edit_of_one *edit_new(struct admin_call *call, struct slice name)
+{
+    struct edit_of_one *one = xcalloc(1, sizeof(*one));
+
+    one->request = call->request;
+    one->name = name;
+    buf_init(&one->answer, SHOWN_BYTES_MAX);
+    one->change = (struct control_change){.plan = plan_one, .on_done = on_one_done, .context = one};
+    return one;
+}
+
+static void set_suspension(struct admin_call *call, bool is_suspended)
+{
+    struct edit_of_one *one = edit_new(call, account_document(call, call->rest));
+
+    one->must_exist = true;
+    one->changes_suspension = true;
+    one->is_suspended = is_suspended;
+    CHECK(buf_printf(&one->answer, "{\"account\":\"%.*s\",\"suspended\":%s}",
+                     SLICE_ARG(slice_first(call->rest, ACCOUNT_ID_CHARS)),
+                     is_suspended ? "true" : "false") == ERR_OK);
+    control_submit(call->control, &one->change);
+}
+
+void admin_account_suspend(struct admin_call *call)
+{
+    set_suspension(call, true);
+}
+
+void admin_account_resume(struct admin_call *call)
+{
+    set_suspension(call, false);
+}
+
+/* ---- credentials
+ * ------------------------------------------------------------------------------------ */
+
+static enum err read_issue(struct admin_call *call, const json_t *body,
+                           struct issue_options *options, struct err_why *why)
+{
+    static const char *const known[] = {"kind", "header", "forwarder", "expires"};
+    const struct slice expires = json_member_text(body, "expires");
+    uint64_t span_ms = 0;
+    const char *key;
+    json_t *member;
+
+    json_object_foreach((json_t *)(uintptr_t)body, key, member)
+    {
+        bool is_known = false;
+
+        for (size_t i = 0; i < ARRAY_LEN(known); i++) {
+            is_known = is_known || strcmp(key, known[i]) == 0;
+        }
+        if (!is_known) {
+            return err_because(ERR_BAD_REQUEST, why, "%.64s: unknown member", key);
+        }
+    }
+    if (expires.len > 0 && moment_parse_span(expires, &span_ms) != ERR_OK) {
+        return err_because(ERR_BAD_REQUEST, why,
+                           "expires: must be a span of time such as \"90d\" or \"24h\"");
+    }
+    *options = (struct issue_options){
+        .seal_key = control_seal_key(call->control),
+        .account = call->rest,
+        .kind = json_member_text(body, "kind"),
+        .header = json_member_text(body, "header"),
+        .is_forwarder = json_is_true(json_object_get(body, "forwarder")),
+        .now_ms = moment_now_ms(),
+    };
+    options->expires_ms = span_ms > 0 ? options->now_ms + span_ms : 0;
+    return ERR_OK;
+}
+
+void admin_credential_issue(struct admin_call *call)
+{
+    struct request *request = call->request;
+    json_t *body = json_loadb(request->body.data != NULL ? request->body.data : "",
+                              request->body.len, JSON_REJECT_DUPLICATES, NULL);
+    struct edit_of_one *one = edit_new(call, (struct slice){NULL, 0});
+    struct issue_options options;
+    enum err err = ERR_OK;
+
+    if (!json_is_object(body)) {
+        err = err_because(ERR_BAD_REQUEST, &one->change.why, "the body must be a JSON object");
+    }
+    if (err == ERR_OK) {
+        err = read_issue(call, body, &options, &one->change.why);
+    }
+    if (err == ERR_OK) {
+        err = issue_credential(&options, &one->value, &one->answer, &one->change.why);
+    }
+    if (err != ERR_OK) {
+        on_one_done(&one->change, err);
+    } else {
+        one->account = account_document(call, call->rest);
+        one->name = arena_printf(&request->arena, "credential/%.*s",
+                                 SLICE_ARG(json_member_text(one->value, "id")));
+        control_submit(call->control, &one->change);
+    }
+    json_decref(body);
+}
+
+void admin_credential_revoke(struct admin_call *call)
+{
+    struct edit_of_one *one = edit_new(
+        call, arena_printf(&call->request->arena, "credential/%.*s", SLICE_ARG(call->rest)));
+
+    one->must_exist = true;
+    CHECK(buf_printf(&one->answer, "{\"credential\":\"%.*s\",\"revoked\":true}",
+                     SLICE_ARG(slice_first(call->rest, NAME_CHARS_MAX))) == ERR_OK);
+    control_submit(call->control, &one->change);
+}

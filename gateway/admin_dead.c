@@ -1,0 +1,170 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * admin_dead.c - operators look at dead letters, send them again, or let them go.
+ */
+#include "gateway/admin.h"
+
+#include "core/check.h"
+#include "core/moment.h"
+
+enum { PAGE_DEFAULT = 50, PAGE_MAX = 1000, PAGE_BYTES_MAX = 32 * 1024 * 1024 };
+
+static struct store_dead_filter read_filter(const struct admin_call *call)
+{
+    struct store_dead_filter filter = {
+        .account = admin_parameter(call, SLICE("account")),
+        .bus = admin_parameter(call, SLICE("bus")),
+        .rule = admin_parameter(call, SLICE("rule")),
+        .target_id = admin_parameter(call, SLICE("target")),
+        .reason = admin_parameter(call, SLICE("reason")),
+    };
+
+    (void)slice_to_u64(admin_parameter(call, SLICE("id")), &filter.id);
+    (void)slice_to_u64(admin_parameter(call, SLICE("since_ms")), &filter.since_ms);
+    return filter;
+}
+
+/* ---- listing
+ * -------------------------------------------------------------------------------------- */
+
+struct listing {
+    struct store_dead_list list;
+    struct request *request;
+    bool with_payload;
+};
+
+static void write_dead(struct json_writer *writer, const struct store_dead *dead, bool with_payload)
+{
+    char buried[MOMENT_ISO_CHARS];
+
+    moment_to_iso(dead->buried_ms, buried);
+    json_write_object_begin(writer);
+    json_write_key_u64(writer, SLICE("id"), dead->id);
+    json_write_key_string(writer, SLICE("buried"), (struct slice){buried, sizeof(buried)});
+    json_write_key_string(writer, SLICE("account"), dead->record->account);
+    json_write_key_string(writer, SLICE("bus"), dead->record->bus);
+    json_write_key_string(writer, SLICE("rule"), dead->record->rule);
+    json_write_key_string(writer, SLICE("target"), dead->record->target_id);
+    json_write_key_string(writer, SLICE("event_id"), dead->record->event_id);
+    json_write_key_u64(writer, SLICE("attempts"), dead->attempt_count);
+    json_write_key_string(writer, SLICE("reason"), dead->reason);
+    json_write_key_string(writer, SLICE("message"), dead->message);
+    if (with_payload) {
+        json_write_key(writer, SLICE("event"));
+        json_write_raw(writer, dead->record->body);
+    }
+    json_write_object_end(writer);
+}
+
+static void on_listed(struct store_op *op)
+{
+    struct listing *listing = CONTAINER_OF(op, struct listing, list.op);
+    struct json_writer writer;
+    struct buf out;
+    uint64_t last_id = 0;
+    enum err err = op->err;
+
+    buf_init(&out, PAGE_BYTES_MAX);
+    json_write_begin(&writer, &out);
+    json_write_object_begin(&writer);
+    json_write_key(&writer, SLICE("dead"));
+    json_write_array_begin(&writer);
+    LIST_FOREACH (node, &listing->list.dead) {
+        struct store_dead *dead = CONTAINER_OF(node, struct store_dead, node);
+
+        write_dead(&writer, dead, listing->with_payload);
+        last_id = dead->id;
+        list_remove(&dead->node);
+        store_dead_free(dead);
+    }
+    json_write_array_end(&writer);
+    if (listing->list.has_more) {
+        json_write_key_u64(&writer, SLICE("next"), last_id);
+    }
+    json_write_object_end(&writer);
+    if (err == ERR_OK) {
+        err = json_write_end(&writer);
+    }
+    if (err == ERR_OK) {
+        admin_respond_json(listing->request, buf_slice(&out));
+    } else {
+        admin_respond_error(listing->request, err, NULL);
+    }
+    buf_clean_up(&out);
+    xfree(listing);
+}
+
+void admin_dead_list(struct admin_call *call)
+{
+    struct listing *listing = xcalloc(1, sizeof(*listing));
+    uint64_t limit = PAGE_DEFAULT;
+    uint64_t after = 0;
+
+    (void)slice_to_u64(admin_parameter(call, SLICE("limit")), &limit);
+    (void)slice_to_u64(admin_parameter(call, SLICE("next")), &after);
+    listing->request = call->request;
+    listing->with_payload = slice_eq(admin_parameter(call, SLICE("payload")), SLICE("true"));
+    listing->list = (struct store_dead_list){
+        .op = {.kind = STORE_DEAD_LIST,
+               .home = control_mailbox(call->control),
+               .on_done = on_listed},
+        .filter = read_filter(call),
+        .after_id = after,
+        .count_max = (size_t)MIN_OF(MAX_OF(limit, 1), (uint64_t)PAGE_MAX),
+    };
+    list_init(&listing->list.dead);
+    store_submit(control_store(call->control), &listing->list.op);
+}
+
+/* ---- redrive and drop
+ * --------------------------------------------------------------------------------- */
+
+struct edit_of_dead {
+    struct store_dead_edit edit;
+    struct request *request;
+    struct control *control;
+};
+
+static void on_edited(struct store_op *op)
+{
+    struct edit_of_dead *job = CONTAINER_OF(op, struct edit_of_dead, edit.op);
+    char text[96];
+
+    if (op->err == ERR_OK) {
+        (void)snprintf(text, sizeof(text), "{\"count\":%" PRIu64 ",\"dry_run\":%s}",
+                       job->edit.count, job->edit.dry_run ? "true" : "false");
+        admin_respond_json(job->request, slice_of(text));
+        control_look_for_backlog(job->control);
+    } else {
+        admin_respond_error(job->request, op->err, NULL);
+    }
+    xfree(job);
+}
+
+static void edit_dead(struct admin_call *call, enum store_dead_edit_kind kind)
+{
+    struct edit_of_dead *job = xcalloc(1, sizeof(*job));
+
+    job->request = call->request;
+    job->control = call->control;
+    job->edit = (struct store_dead_edit){
+        .op = {.kind = STORE_DEAD_EDIT,
+               .home = control_mailbox(call->control),
+               .on_done = on_edited},
+        .edit = kind,
+        .filter = read_filter(call),
+        .now_ms = moment_now_ms(),
+        .dry_run = slice_eq(admin_parameter(call, SLICE("dry_run")), SLICE("true")),
+    };
+    store_submit(control_store(call->control), &job->edit.op);
+}
+
+void admin_dead_redrive(struct admin_call *call)
+{
+    edit_dead(call, STORE_DEAD_REDRIVE);
+}
+
+void admin_dead_drop(struct admin_call *call)
+{
+    edit_dead(call, STORE_DEAD_DROP);
+}
