@@ -1,0 +1,53 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * cli.h - what the commands share: options, finding the running gateway, one call to it.
+ */
+#pragma once
+
+#include "core/buf.h"
+#include "core/err.h"
+#include "core/slice.h"
+
+/* Exit codes of every command. */
+enum { CLI_DONE = 0, CLI_FAILED = 1, CLI_USAGE = 2 };
+
+/* One option of a command; ends with a NULL name. */
+struct cli_option {
+    const char *name;   /* "--account"; or "-f" */
+    const char **value; /* takes a value; or NULL and */
+    bool *flag;         /* is a flag */
+};
+
+/* Options that every command understands that talks to a running gateway. */
+struct cli_common {
+    const char *admin;
+    const char *config;
+};
+
+/* Sort `argv` (after the command's name) into options and at most `operand_max` operands.  Prints
+ * `usage` to standard output for --help, or the mistake and `usage` to standard error; then returns
+ * false with the exit code in `code`. */
+bool cli_parse(int argc, char **argv, const struct cli_option *options, struct cli_common *common,
+               const char **operands, size_t operand_max, size_t *operand_count, const char *usage,
+               int *code);
+
+/* One request to the admin listener.  `body` may be empty.  Prints the reason to standard error and
+ * returns false if no answer came; an answer of any status is true. */
+bool cli_call(const struct cli_common *common, const char *method, const char *path,
+              struct slice body, unsigned *status, struct buf *answer);
+/* The same, where anything but 200 is printed as an error: CLI_DONE with the answer, or
+ * CLI_FAILED. */
+int cli_ask(const struct cli_common *common, const char *method, const char *path,
+            struct slice body, struct buf *answer);
+/* Append `text` percent-encoded. */
+MUST_USE enum err cli_encode(struct slice text, struct buf *out);
+/* JSON to standard output, indented. */
+void cli_print_json(struct slice json);
+
+/* The commands. */
+int cli_serve(int argc, char **argv);
+int cli_apply(int argc, char **argv);
+int cli_export(int argc, char **argv);
+int cli_account(int argc, char **argv);
+int cli_stats(int argc, char **argv);
+int cli_dead(int argc, char **argv);

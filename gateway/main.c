@@ -1,0 +1,56 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * main.c - one binary, many commands: the table of them.
+ */
+#include <curl/curl.h>
+#include <jansson.h>
+#include <sys/stat.h>
+
+#include "core/digest.h"
+#include "core/random.h"
+#include "gateway/cli.h"
+#include "gateway/cli_match.h"
+
+static const struct command {
+    const char *name;
+    int (*run)(int argc, char **argv); /* arguments after the command's name */
+    const char *sentence;
+} commands[] = {
+    {"serve", cli_serve, "run the gateway"},
+    {"apply", cli_apply, "make the catalog equal to a file"},
+    {"export", cli_export, "print the catalog"},
+    {"account", cli_account,
+     "list, show, suspend and resume accounts; issue and revoke credentials"},
+    {"stats", cli_stats, "what came in, what went out, what is stuck"},
+    {"dead", cli_dead, "list, show, redrive and drop dead letters"},
+    {"match", cli_match, "which rules match which events, offline"},
+    {"test-pattern", cli_test_pattern, "does a pattern match an event, offline, many at once"},
+};
+
+static void print_usage(FILE *out)
+{
+    (void)fprintf(out, "usage: weir COMMAND [OPTIONS]\n\n");
+    for (size_t i = 0; i < ARRAY_LEN(commands); i++) {
+        (void)fprintf(out, "  %-14s %s\n", commands[i].name, commands[i].sentence);
+    }
+    (void)fprintf(out, "\nEach command explains itself with --help.\n");
+}
+
+int main(int argc, char **argv)
+{
+    (void)umask(077);
+    json_object_seed((size_t)random_u64());
+    digest_init();
+    curl_global_init(CURL_GLOBAL_DEFAULT);
+    if (argc >= 2 && (strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "help") == 0)) {
+        print_usage(stdout);
+        return CLI_DONE;
+    }
+    for (size_t i = 0; argc >= 2 && i < ARRAY_LEN(commands); i++) {
+        if (strcmp(commands[i].name, argv[1]) == 0) {
+            return commands[i].run(argc - 2, argv + 2);
+        }
+    }
+    print_usage(stderr);
+    return CLI_USAGE;
+}
