@@ -1,0 +1,129 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * test_config.c - defaults, every type of setting, and a clear word for each mistake.
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <cmocka.h>
+
+#include "gateway/config.h"
+
+#define LEAST "\"central_account\":\"999999999999\",\"listen\":{\"data\":{\"cleartext\":true}}"
+
+static void test_the_least_configuration_takes_every_default(void **state)
+{
+    struct config config;
+    struct err_why why = {.text = ""};
+
+    (void)state;
+    assert_int_equal(config_parse(&config, SLICE("{" LEAST "}"), SLICE("/etc/weir"), &why), ERR_OK);
+    assert_true(slice_eq(config.region, SLICE("us-east-1")));
+    assert_true(slice_eq(config.store, SLICE("embedded:/etc/weir/state")));
+    assert_true(slice_eq(config_state_folder(&config), SLICE("/etc/weir/state")));
+    assert_true(slice_eq(config.seal_key, SLICE("/etc/weir/seal.key")));
+    assert_true(slice_eq(config.data_address, SLICE("0.0.0.0:8443")));
+    assert_int_equal(config.memory_limit, UINT64_C(4) << 30);
+    assert_int_equal(config.idle_ms, 60000);
+    assert_int_equal(config.log_level, LOG_INFO);
+    assert_false(config.strict_bus);
+    config_clean_up(&config);
+}
+
+static void test_each_type_is_read(void **state)
+{
+    struct config config;
+    struct err_why why = {.text = ""};
+
+    (void)state;
+    assert_int_equal(
+        config_parse(&config,
+                     SLICE("{" LEAST ",\"workers\":3,\"store\":\"memory:\",\"log_level\":\"warn\","
+                           "\"memory_limit\":\"2GiB\",\"strict_bus\":true,"
+                           "\"limits\":{\"body\":65536,\"entries_total\":\"32KiB\","
+                           "\"idle_time\":\"5m\"},"
+                           "\"aws\":{\"endpoint\":null,\"endpoints\":{\"sqs\":\"http://a:1\"}},"
+                           "\"seal_key\":\"/run/key\"}"),
+                     SLICE("/etc/weir"), &why),
+        ERR_OK);
+    assert_int_equal(config.workers, 3);
+    assert_int_equal(config.log_level, LOG_WARN);
+    assert_int_equal(config.memory_limit, UINT64_C(2) << 30);
+    assert_int_equal(config.body_max, 65536);
+    assert_int_equal(config.entries_total_max, 32768);
+    assert_int_equal(config.idle_ms, 300000);
+    assert_true(config.strict_bus);
+    assert_int_equal(config.aws_endpoint.len, 0);
+    assert_true(slice_eq(config.aws_endpoint_sqs, SLICE("http://a:1")));
+    assert_true(slice_eq(config.seal_key, SLICE("/run/key")));
+    assert_true(slice_eq(config_state_folder(&config), SLICE("/etc/weir")));
+    config_clean_up(&config);
+}
+
+static void test_each_mistake_is_named(void **state)
+{
+    static const struct {
+        const char *text;
+        const char *why;
+    } rows[] = {
+        {"{", "line 1"},
+        {"[]", "must be a JSON object"},
+        {"{\"listen\":{\"data\":{\"cleartext\":true}}}", "central_account: is required"},
+        {"{\"central_account\":\"12\"}", "central_account: must be a 12-digit account id"},
+        {"{\"central_account\":\"999999999999\"}", "listen.data.certificate: is required"},
+        {"{" LEAST ",\"typo\":1}", "typo: unknown key"},
+        {"{" LEAST ",\"limits\":{\"typo\":1}}", "limits.typo: unknown key"},
+        {"{" LEAST ",\"limits\":7}", "limits: must be an object"},
+        {"{" LEAST ",\"workers\":\"two\"}", "workers: must be a number"},
+        {"{" LEAST ",\"workers\":257}", "workers: 257 is not in 0..256"},
+        {"{" LEAST ",\"workers\":1,\"workers\":2}", "duplicate"},
+        {"{" LEAST ",\"memory_limit\":\"4GB\"}", "memory_limit: must be a number of bytes"},
+        {"{" LEAST ",\"memory_limit\":\"64MiB\"}", "memory_limit: limits.inflight"},
+        {"{" LEAST ",\"limits\":{\"idle_time\":\"soon\"}}", "limits.idle_time: must be a span"},
+        {"{" LEAST ",\"limits\":{\"entries_total\":\"1MiB\",\"body\":\"64KiB\"}}",
+         "limits.entries_total: is more than limits.body"},
+        {"{" LEAST ",\"store\":\"redis://x\"}", "store: must be embedded:DIR or memory:"},
+        {"{" LEAST ",\"store\":7}", "store: must be"},
+        {"{" LEAST ",\"log_level\":\"loud\"}", "log_level: must be debug, info, warn or error"},
+        {"{" LEAST ",\"aws\":{\"endpoint\":\"sqs.local\"}}", "aws.endpoint: must be an http://"},
+        {"{" LEAST ",\"strict_bus\":1}", "strict_bus: must be true or false"},
+        {"{\"central_account\":\"999999999999\",\"listen\":{\"data\":{\"names\":\"x\"}}}",
+         "listen.data.names: must be a list of strings"},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+        struct config config;
+        struct err_why why = {.text = ""};
+        const enum err err =
+            config_parse(&config, slice_of(rows[i].text), SLICE("/etc/weir"), &why);
+
+        if (err != ERR_BAD_CONFIG || strstr(why.text, rows[i].why) == NULL) {
+            fail_msg("%s: got %s \"%s\", expected \"%s\"", rows[i].text, err_name(err), why.text,
+                     rows[i].why);
+        }
+    }
+}
+
+static void test_a_missing_file_is_named(void **state)
+{
+    struct config config;
+    struct err_why why = {.text = ""};
+
+    (void)state;
+    assert_int_equal(config_load(&config, "/nowhere/weir.json", &why), ERR_SYSTEM);
+    assert_non_null(strstr(why.text, "/nowhere/weir.json"));
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_the_least_configuration_takes_every_default),
+        cmocka_unit_test(test_each_type_is_read),
+        cmocka_unit_test(test_each_mistake_is_named),
+        cmocka_unit_test(test_a_missing_file_is_named),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
