@@ -422,6 +422,10 @@ static void plan_deliveries(struct open_batch *batch, struct walk *walk, struct 
         delivery->rule = hit->rule->name;
         delivery->target_id = hit->target->id;
         walk->labels[i] = hit->rule->label;
+        if (i == 0 || hit->rule != scratch->hits[i - 1].rule) {
+            stats_count_part(batch->ingest->options.stats, STATS_RULE, hit->rule->label,
+                             STATS_MATCHED, 1);
+        }
         delivery->claim = delivery_may_claim(batch->ingest->options.engine, delivery->lane);
     }
 }
@@ -540,6 +544,7 @@ static enum err match_event(struct open_batch *batch, const struct ingest_entry 
     err = ruleset_match(batch->snapshot->ruleset, bus_account, entry->bus_name, walk->event,
                         &ingest->scratch);
     stats_time(ingest->options.stats, STATS_STAGE_MATCH, moment_steady_us() - start_us);
+    stats_count(ingest->options.stats, STATS_MATCH_EXHAUSTED, ingest->scratch.exhausted_count);
     return err;
 }
 
