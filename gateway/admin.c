@@ -171,7 +171,7 @@ static enum err on_head(void *context, struct request *request, size_t *body_max
         return ERR_ACCESS_DENIED;
     }
     if (!admin->is_unix && !has_token(admin, request)) {
-        return ERR_BAD_CREDENTIAL;
+        return ERR_NO_TOKEN;
     }
     if (find_route(routes, ARRAY_LEN(routes), request, &rest, &is_known_path) == NULL) {
         return is_known_path ? ERR_BAD_METHOD : ERR_NOT_FOUND;
