@@ -9,7 +9,6 @@
 #include "core/digest.h"
 #include "core/random.h"
 #include "gateway/cli.h"
-#include "gateway/cli_match.h"
 
 static const struct command {
     const char *name;
@@ -23,8 +22,6 @@ static const struct command {
      "list, show, suspend and resume accounts; issue and revoke credentials"},
     {"stats", cli_stats, "what came in, what went out, what is stuck"},
     {"dead", cli_dead, "list, show, redrive and drop dead letters"},
-    {"match", cli_match, "which rules match which events, offline"},
-    {"test-pattern", cli_test_pattern, "does a pattern match an event, offline, many at once"},
 };
 
 static void print_usage(FILE *out)
