@@ -285,7 +285,7 @@ const char *json_skip_plain(const char *at, const char *end)
     return at;
 }
 
-static int hex_digit(char byte)
+int json_hex_digit(char byte)
 {
     if (byte >= '0' && byte <= '9') {
         return byte - '0';
@@ -304,7 +304,7 @@ static const char *skip_escape(struct json_reader *reader, const char *at)
     if (is_good && *next == 'u') {
         for (unsigned i = 0; i < 4 && is_good; i++) {
             next++;
-            is_good = next < end && hex_digit(*next) >= 0;
+            is_good = next < end && json_hex_digit(*next) >= 0;
         }
     }
     if (!is_good) {
@@ -488,145 +488,4 @@ enum err json_fault(const struct json_reader *reader, struct err_why *why)
     }
     return err_because(ERR_BAD_JSON, why, "%s, at byte %zu (line %zu, column %zu)",
                        reader->fault_text, reader->position, line, column);
-}
-
-/* Past the closing quote of the valid string that begins at `at`. */
-static const char *skip_valid_string(const char *at, const char *end)
-{
-    for (at++; at < end && *at != '"'; at++) {
-        at = json_skip_plain(at, end);
-        if (at < end && *at == '"') {
-            break;
-        }
-        at += at < end && *at == '\\';
-    }
-    CHECK(at < end);
-    return at + 1;
-}
-
-enum err json_compact(struct slice text, struct buf *out)
-{
-    const char *at = text.data;
-    const char *end = slice_end(text);
-    const size_t len_before = out->len;
-    enum err err = ERR_OK;
-
-    while (at < end && err == ERR_OK) {
-        const char *run = at; /* kept bytes, copied together */
-
-        while (at < end && classes[(uint8_t)*at] != CLASS_BLANK) {
-            at = *at == '"' ? skip_valid_string(at, end) : at + 1;
-        }
-        err = buf_append(out, (struct slice){run, (size_t)(at - run)});
-        at += at < end; /* the blank */
-    }
-    if (err != ERR_OK) {
-        out->len = len_before;
-    }
-    return err;
-}
-
-/* --- what a string stands for --- */
-
-/* The four hex digits at `digits`, which the reader has seen. */
-static uint32_t hex4(const char *digits)
-{
-    uint32_t unit = 0;
-
-    for (unsigned i = 0; i < 4; i++) {
-        CHECK(hex_digit(digits[i]) >= 0);
-        unit = unit << 4 | (uint32_t)hex_digit(digits[i]);
-    }
-    return unit;
-}
-
-/* The character of the \u escape at *at; joins a surrogate pair; *at moves past it. */
-static uint32_t take_unicode_escape(const char **at, const char *end)
-{
-    uint32_t point;
-
-    CHECK(end - *at >= 6);
-    point = hex4(*at + 2);
-    *at += 6;
-    if (point >= 0xD800 && point <= 0xDBFF && end - *at >= 6 && (*at)[0] == '\\' &&
-        (*at)[1] == 'u') {
-        const uint32_t low = hex4(*at + 2);
-
-        if (low >= 0xDC00 && low <= 0xDFFF) {
-            *at += 6;
-            point = 0x10000 + ((point - 0xD800) << 10) + (low - 0xDC00);
-        }
-    }
-    return point;
-}
-
-/* The bytes of the escape at *at into `out`; *at moves past it. Returns how many. */
-static size_t take_escape(const char **at, const char *end, char out[static UTF8_MAX_BYTES])
-{
-    static const char from[] = "\"\\/bfnrt";
-    static const char to[] = "\"\\/\b\f\n\r\t";
-    const char *found;
-
-    CHECK(end - *at >= 2);
-    if ((*at)[1] == 'u') {
-        return utf8_encode(take_unicode_escape(at, end), out);
-    }
-    found = memchr(from, (*at)[1], sizeof(from) - 1);
-    CHECK(found != NULL);
-    *at += 2;
-    out[0] = to[found - from];
-    return 1;
-}
-
-/* Write what `raw` stands for to `out`, or only count it when `out` is NULL. */
-static size_t unescape(struct slice raw, char *out)
-{
-    const char *at = raw.data;
-    const char *end = slice_end(raw);
-    size_t len = 0;
-
-    while (at < end) {
-        const char *backslash = memchr(at, '\\', (size_t)(end - at));
-        const size_t run = (size_t)((backslash != NULL ? backslash : end) - at);
-        char character[UTF8_MAX_BYTES];
-        size_t character_len = 0;
-
-        if (out != NULL) {
-            memcpy(out + len, at, run);
-        }
-        len += run;
-        at += run;
-        if (at < end) {
-            character_len = take_escape(&at, end, character);
-        }
-        if (out != NULL) {
-            memcpy(out + len, character, character_len);
-        }
-        len += character_len;
-    }
-    return len;
-}
-
-enum err json_unescape(struct slice raw, struct buf *out)
-{
-    const size_t len = unescape(raw, NULL);
-    char *room;
-
-    TRY(buf_reserve(out, len, &room));
-    if (len > 0) {
-        out->len += unescape(raw, room);
-    }
-    return ERR_OK;
-}
-
-struct slice json_token_text(const struct json_token *token, struct arena *arena)
-{
-    char *room;
-
-    CHECK(token->type == JSON_TYPE_STRING || token->type == JSON_TYPE_KEY);
-    if (!token->has_escapes) {
-        return token->raw;
-    }
-    room = arena_alloc(arena, token->raw.len); /* an escape is never shorter than its character */
-    return (struct slice){room, unescape(token->raw, room)};
 }

@@ -7,37 +7,43 @@ set -euo pipefail
 cd "${1:-$(dirname "$0")/../..}"
 bad=0
 
-say() {
-    printf '%s:%d: %s; %s\n' "$@"
-    bad=1
+mapfile -t files < <(find . \( -name build -o -name node_modules -o -name '.git' -o -path ./tests/lint/bad \) \
+    -prune -o -type f -size +0 \( -name '*.[ch]' -o -name '*.def' -o -name '*.sh' -o -name '*.py' -o \
+    -name '*.cmake' -o -name '*.mjs' -o -name '*.go' -o -name CMakeLists.txt \) -print | sed 's,^\./,,' | sort)
+
+awk '
+function say(line, what, instead) {
+    printf "%s:%d: %s; %s\n", file, line, what, instead
+    bad = 1
 }
 
-sources() {
-    find . \( -name build -o -name node_modules -o -name '.git' -o -path ./tests/lint/bad \) -prune \
-        -o -type f -name "$1" -print | sed 's,^\./,,' | sort
+FNR > 3 { nextfile }
+{ head[FILENAME, FNR] = $0 }
+
+END {
+    licence = "SPDX-License-Identifier: Apache-2.0"
+    for (i = 1; i < ARGC; i++) {
+        file = ARGV[i]
+        name = file
+        sub(/.*\//, "", name)
+        first = head[file, 1]
+        third = head[file, 3]
+        if (file ~ /\.([ch]|def)$/ ? first != "/* " licence :
+            !index(first head[file, 2] third, licence)) {
+            say(1, "no licence line", "put " licence " there")
+        } else if (file ~ /\.[ch]$/ && index(third, " * " name " - ") != 1 &&
+                   third !~ /^ \* Target functions: /) {
+            say(3, "no opening essay", "write ` * " name " - what it is`, then why, invariants, memory, time")
+        }
+    }
+    exit bad
 }
-
-while read -r file; do
-    mapfile -t head < <(head -n 3 "$file")
-    name=${file##*/}
-    if [ "${head[0]:-}" != '/* SPDX-License-Identifier: Apache-2.0' ]; then
-        say "$file" 1 'no licence line' 'begin with /* SPDX-License-Identifier: Apache-2.0'
-    elif [[ "$name" == *.def ]]; then
-        :
-    elif [[ "${head[2]:-}" != " * $name - "* && "${head[2]:-}" != ' * Target functions: '* ]]; then
-        say "$file" 3 'no opening essay' "write \` * $name - what it is' there, then why, invariants, memory, time"
-    fi
-done < <(sources '*.[ch]'; sources '*.def')
-
-while read -r file; do
-    if ! head -n 3 "$file" | grep -q 'SPDX-License-Identifier: Apache-2.0'; then
-        say "$file" 1 'no licence line' 'put SPDX-License-Identifier: Apache-2.0 in the first lines'
-    fi
-done < <(sources '*.sh'; sources '*.py'; sources '*.cmake'; sources '*.mjs'; sources '*.go'; sources 'CMakeLists.txt')
+' "${files[@]}" </dev/null || bad=1
 
 for folder in core accounts routing storage delivery gateway tests deploy; do
     if [ -d "$folder" ] && [ ! -f "$folder/README.md" ]; then
-        say "$folder/README.md" 1 'is missing' 'write a page: purpose, reading order, invariants, who owns what'
+        bad=1
+        echo "$folder/README.md:1: is missing; write a page: purpose, reading order, invariants, who owns what"
     fi
 done
 exit $bad

@@ -5,13 +5,9 @@
 set -euo pipefail
 cd "${1:-$(dirname "$0")/../..}"
 
-mapfile -t scripts < <(find . \( -name build -o -name node_modules -o -name .git -o -path ./tests/lint/bad \) \
-    -prune -o -type f -size -256k -print | sed 's,^\./,,' | sort |
-    while read -r file; do
-        if head -n 1 "$file" 2>/dev/null | grep -qaE '^#!.*\b(ba)?sh$'; then
-            echo "$file"
-        fi
-    done)
+mapfile -t files < <(find . \( -name build -o -name node_modules -o -name .git -o -path ./tests/lint/bad -o \
+    -path ./tests/fuzz/corpus \) -prune -o -type f -size +0 -print | sed 's,^\./,,' | sort)
+mapfile -t scripts < <(awk '/^#!.*[\/ ](ba)?sh$/ { print FILENAME } { nextfile }' "${files[@]}")
 if [ ${#scripts[@]} -eq 0 ]; then
     exit 0
 fi
