@@ -22,8 +22,8 @@ code=$(awk '
                 rest = at ? substr(rest, at + 2) : ""
                 in_comment = !at
             } else if (match(rest, /\/\*|"([^"\\]|\\.)*"/)) {
-                text = text substr(rest, 1, RSTART - 1)
                 in_comment = substr(rest, RSTART, 2) == "/*"
+                text = text substr(rest, 1, RSTART - 1) (in_comment ? "" : "\"\"")
                 rest = substr(rest, RSTART + RLENGTH)
             } else {
                 text = text rest
@@ -48,10 +48,10 @@ ban "$call(clock_gettime|gettimeofday|time|ev_time) ?\(" 'core/moment\.c' 'take 
 ban "$call(s?rand|s?random|[lm]rand48|getrandom|RAND_\w+) ?\(" 'core/random\.c' 'use core/random.h'
 ban '\bgoto (?!fail;)' '-' 'keep one label, fail'
 ban '\btypedef (struct|enum|union)\b[^(]*$' '-' 'write struct, enum or union where it is used'
-ban "$call(f?printf|f?puts|putchar|perror|dprintf) ?\(" 'gateway/(main|cli_\w+)\.[ch]' 'log with core/log.h; only the commands print'
+ban "$call(f?printf|f?puts|putchar|perror|dprintf) ?\(" 'gateway/(main|cli\w*)\.[ch]' 'log with core/log.h; only the commands print'
 ban "$call(system|popen|setlocale|uselocale) ?\(" '-' 'not in this process'
 ban '\bEVP_Cipher ?\(' '-' 'it skips the tag: use EVP_CipherUpdate and EVP_CipherFinal_ex'
-ban "$call(assert|abort|exit) ?\(" 'core/base\.c|gateway/(main|cli_\w+)\.c' 'state facts with CHECK, return errors'
+ban "$call(assert|abort|exit) ?\(" 'core/base\.c|gateway/(main|cli\w*)\.c' 'state facts with CHECK, return errors'
 ban '\bmemcmp ?\(' "$(grep -v '^#' tests/lint/memcmp.txt 2>/dev/null | cut -d' ' -f1 | paste -sd'|')" \
     'use slice_eq, or digest_equal for secrets; else add the file to tests/lint/memcmp.txt with the reason'
 exit $bad

@@ -28,8 +28,8 @@ END {
         sub(/.*\//, "", name)
         first = head[file, 1]
         third = head[file, 3]
-        if (file ~ /\.([ch]|def)$/ ? first != "/* " licence :
-            !index(first head[file, 2] third, licence)) {
+        is_c = file ~ /\.([ch]|def)$/
+        if ((is_c && first != "/* " licence) || !index(first head[file, 2] third, licence)) {
             say(1, "no licence line", "put " licence " there")
         } else if (file ~ /\.[ch]$/ && index(third, " * " name " - ") != 1 &&
                    third !~ /^ \* Target functions: /) {
