@@ -46,7 +46,8 @@ struct exchange {
     /* out */
     bool is_head_method;
     size_t sent_bytes;
-    uint64_t moved_ms; /* steady clock: last time a byte of the answer left */
+    size_t unwanted_bytes; /* of the body, after the answer was given */
+    uint64_t moved_ms;     /* steady clock: last time a byte of the answer left */
 };
 
 /* What the exchanges of one listener share: the quota of body bytes and some spare memory. */

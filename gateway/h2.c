@@ -142,11 +142,12 @@ static void check_answers(struct h2 *h2)
     h2->stall_check_ms = h2->now_ms + CHECK_AGAIN_MS;
     LIST_FOREACH (node, &h2->sending) {
         const struct exchange *exchange = CONTAINER_OF(node, struct exchange, node);
+        const bool is_sent = exchange->sent_bytes == exchange->request.response.body.len;
 
         if (h2->now_ms - exchange->moved_ms >= limits_of(h2)->answer_stall_ms) {
-            h2->connection->host->counts.timeouts++;
+            h2->connection->host->counts.timeouts += is_sent ? 0 : 1;
             (void)nghttp2_submit_rst_stream(h2->session, NGHTTP2_FLAG_NONE, exchange->stream_id,
-                                            NGHTTP2_CANCEL);
+                                            is_sent ? NGHTTP2_NO_ERROR : NGHTTP2_CANCEL);
         }
     }
 }

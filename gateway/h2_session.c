@@ -4,8 +4,10 @@
  *
  * A stream becomes an exchange when its HEADERS begin.  The handler starts only after the complete
  * body: a peer that opens and resets streams makes us parse, never work.  An answer may come before
- * the body has ended (a refusal, a timeout); then the stream is closed behind it with NO_ERROR, and
- * what still arrives is dropped.
+ * the body has ended (a refusal, a timeout).  What still arrives is then dropped, up to
+ * unwanted_max_bytes, and only past that the stream is closed with NO_ERROR: clients that meet a
+ * reset while they send (curl, several SDKs) tell their user of a broken stream instead of the
+ * answer.
  *
  * Flow control.  Bytes are consumed as they arrive, because what bounds memory is the quota of
  * exchange.c, not the window: to hold back the window of a connection whose streams are all
@@ -304,6 +306,19 @@ static void end_head(struct h2 *h2, struct exchange *exchange, bool is_end)
     }
 }
 
+/* The body goes on although the answer was given: not for ever. */
+static void drop_unwanted(struct h2 *h2, struct exchange *exchange, size_t len)
+{
+    const size_t max = limits_of(h2)->unwanted_max_bytes;
+    const bool was_within = exchange->unwanted_bytes <= max;
+
+    exchange->unwanted_bytes += len;
+    if (was_within && exchange->unwanted_bytes > max) {
+        (void)nghttp2_submit_rst_stream(h2->session, NGHTTP2_FLAG_NONE, exchange->stream_id,
+                                        NGHTTP2_NO_ERROR);
+    }
+}
+
 static int on_data(nghttp2_session *session, uint8_t flags, int32_t stream_id, const uint8_t *data,
                    size_t len, void *user_data)
 {
@@ -311,6 +326,9 @@ static int on_data(nghttp2_session *session, uint8_t flags, int32_t stream_id, c
     struct exchange *exchange = find_exchange(h2, stream_id);
 
     (void)flags;
+    if (exchange != NULL && exchange->state == EXCHANGE_SENDING) {
+        drop_unwanted(h2, exchange, len);
+    }
     if (exchange != NULL && exchange->state == EXCHANGE_READING) {
         const enum err err = exchange_add_body(exchange, (struct slice){(const char *)data, len});
 
@@ -389,15 +407,6 @@ static int on_stream_close(nghttp2_session *session, int32_t stream_id, uint32_t
     return 0;
 }
 
-/* An answer has left before the request was complete: the rest of that is not wanted. */
-static void close_behind_answer(struct h2 *h2, int32_t stream_id)
-{
-    if (nghttp2_session_get_stream_remote_close(h2->session, stream_id) == 0) {
-        (void)nghttp2_submit_rst_stream(h2->session, NGHTTP2_FLAG_NONE, stream_id,
-                                        NGHTTP2_NO_ERROR);
-    }
-}
-
 static int on_frame_sent(nghttp2_session *session, const nghttp2_frame *frame, void *user_data)
 {
     struct h2 *h2 = h2_of(user_data);
@@ -413,9 +422,6 @@ static int on_frame_sent(nghttp2_session *session, const nghttp2_frame *frame, v
         } else if (h2_bucket_left(&h2->glitches, glitch_max) < glitch_max / 4) {
             h2_begin_drain(h2);
         }
-    } else if ((frame->hd.type == NGHTTP2_DATA || frame->hd.type == NGHTTP2_HEADERS) &&
-               (frame->hd.flags & NGHTTP2_FLAG_END_STREAM) != 0) {
-        close_behind_answer(h2, frame->hd.stream_id);
     }
     return 0;
 }

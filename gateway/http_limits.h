@@ -16,6 +16,7 @@ struct http_limits {
     size_t field_count_max;
     size_t value_max_bytes; /* of one field */
     size_t body_max_bytes;
+    size_t unwanted_max_bytes;   /* of a body that goes on after its answer; then it is reset */
     size_t read_ahead_max_bytes; /* HTTP/1.1: more than this waits in the kernel */
 
     /* sizes, of one listener */
@@ -55,6 +56,7 @@ struct http_limits {
         .field_count_max = 64,                                                                     \
         .value_max_bytes = 16 * 1024,                                                              \
         .body_max_bytes = (1024 + 64) * 1024,                                                      \
+        .unwanted_max_bytes = 1024 * 1024,                                                         \
         .read_ahead_max_bytes = 4 * 1024,                                                          \
         .connection_max = 10000,                                                                   \
         .in_flight_max_bytes = 64 * 1024 * 1024,                                                   \

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Bytes on the wire, for what no well-behaved client would send."""
 
+import re
 import socket
 import ssl
 
@@ -41,7 +42,7 @@ def exchange(weir, data, half_close=False):
 
 def statuses(stream):
     """Status codes of the answers in a stream of HTTP/1.1 bytes."""
-    return [int(part.split(b" ", 1)[0]) for part in stream.split(b"HTTP/1.1 ")[1:]]
+    return [int(status) for status in re.findall(rb"(?m)^HTTP/1\.1 (\d{3}) ", stream)]
 
 
 class Http2:
