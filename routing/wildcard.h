@@ -28,13 +28,14 @@ bool wildcard_matches(const struct wildcard *wildcard, struct slice text);
 
 /* One entry of a match list that holds wildcards: `wildcard`, or `anything-but` with its list. */
 struct wildcard_group {
-    const struct wildcard *wildcards;
+    const struct wildcard *const *wildcards;
     size_t count;
+    bool is_negative; /* of anything-but */
 };
 
 /* The complexity of the entries of one path: the greatest number of (state, entry) pairs that some
  * text can keep alive at once in an automaton of them all; stars that could begin but have not are
  * counted too.  Equal entries count once.  Stops early and returns `limit` + 1 when it is more, or
- * when it takes too long to find out. */
+ * when more than *sets_left sets of states had to be looked at (counted down). */
 unsigned wildcard_complexity(const struct wildcard_group *groups, size_t group_count,
-                             unsigned limit);
+                             unsigned limit, size_t *sets_left);
