@@ -2,16 +2,10 @@
  *
  * pattern_syntax.c - a JSON reader that stands where Jackson stands, and fails in its words.
  *
- * EventBridge's refusals are Jackson exceptions:
- *
- *     Event pattern is not valid. Reason: SENTENCE
- *      at [Source: (String)"PATTERN"; line: L, column: C]
- *
- * L and C point behind the last character that Jackson took, C counted from 1 in UTF-16 units.
- * What it had taken depends on how lazy it is, so `position` moves exactly as Jackson's does (as of
- * 2.15, the reader over characters): a string token is taken up to its opening quote until someone
- * asks for its text or for the next token; a key is taken together with the first token of its
- * value.  Long patterns are quoted up to 500 characters.
+ * The column of a refusal says what Jackson had taken, and that depends on how lazy it is, so
+ * `position` moves exactly as Jackson's does (as of 2.15, the reader over characters): a string
+ * token is taken up to its opening quote until someone asks for its text or for the next token; a
+ * key is taken together with the first token of its value.
  *
  * Two habits are not kept: bytes that are not UTF-8 are refused (Java never sees any), and so is
  * text behind the pattern, by the compiler above.
@@ -20,144 +14,13 @@
  */
 #include "routing/pattern_syntax.h"
 
-#include <stdarg.h>
-
-#include "core/buf.h"
 #include "core/check.h"
 #include "core/json.h"
-#include "core/utf8.h"
 
-enum {
-    QUOTED_UNITS_MAX = 500,
-    BAD_TOKEN_CHARS_MAX = 256,
-    SENTENCE_BYTES_MAX = 3072,
-    PLACE_BYTES_MAX = 2048,
-};
+enum { BAD_TOKEN_CHARS_MAX = 256 };
 
 static const char value_kinds[] =
     "(JSON String, Number, Array, Object or token 'null', 'true' or 'false')";
-
-/* ---- places -------------------------------------------------------------------------------- */
-
-static size_t character_len(struct slice text, size_t at)
-{
-    const size_t len = utf8_len(text.data + at, text.data + text.len);
-
-    return len > 0 ? len : 1;
-}
-
-/* UTF-16 units of a character of `len` bytes. */
-static size_t unit_count(size_t len)
-{
-    return len == 4 ? 2 : 1;
-}
-
-struct place {
-    size_t line;
-    size_t column;
-};
-
-static struct place place_of(struct slice text, size_t position)
-{
-    struct place place = {1, 1};
-    size_t at = 0;
-
-    while (at < position) {
-        const char c = text.data[at];
-        const size_t len = character_len(text, at);
-
-        place.column += unit_count(len);
-        at += len;
-        if (c == '\n' || (c == '\r' && (at >= position || text.data[at] != '\n'))) {
-            place.line++;
-            place.column = 1;
-        }
-    }
-    return place;
-}
-
-/* The pattern as Jackson quotes it: its first 500 units, control characters escaped. */
-static void quote_text(struct slice text, struct buf *out)
-{
-    size_t units = 0;
-    size_t at = 0;
-    bool is_whole;
-
-    while (at < text.len) {
-        const size_t len = character_len(text, at);
-        const unsigned char c = (unsigned char)text.data[at];
-
-        if (units + unit_count(len) > QUOTED_UNITS_MAX) {
-            break;
-        }
-        if ((c < 0x20 && c != '\n' && c != '\r') || c == 0x7f) {
-            CHECK(buf_printf(out, "\\u%04X", c) == ERR_OK);
-        } else {
-            CHECK(buf_append(out, slice_first(slice_from(text, at), len)) == ERR_OK);
-        }
-        units += unit_count(len);
-        at += len;
-    }
-    is_whole = at == text.len;
-    CHECK(buf_append_byte(out, '"') == ERR_OK);
-    if (!is_whole) {
-        size_t left = 0;
-
-        for (; at < text.len; at += character_len(text, at)) {
-            left += unit_count(character_len(text, at));
-        }
-        CHECK(buf_printf(out, "[truncated %zu chars]", left) == ERR_OK);
-    }
-}
-
-/* `[Source: (String)"…"; line: 1, column: 7]` for a position in the text. */
-static struct slice describe_place(const struct pattern_syntax *syntax, size_t position)
-{
-    const struct place place = place_of(syntax->text, position);
-    struct buf out;
-    struct slice description;
-
-    buf_init(&out, 6 * QUOTED_UNITS_MAX + PLACE_BYTES_MAX);
-    CHECK(buf_printf(&out, "[Source: (String)\"") == ERR_OK);
-    quote_text(syntax->text, &out);
-    CHECK(buf_printf(&out, "; line: %zu, column: %zu]", place.line, place.column) == ERR_OK);
-    description = arena_copy(syntax->arena, buf_slice(&out));
-    buf_clean_up(&out);
-    return description;
-}
-
-static enum err refuse_at(struct pattern_syntax *syntax, size_t position, const char *sentence)
-{
-    const struct slice place = describe_place(syntax, position);
-    const struct slice again = syntax->is_in_but_list ? place : (struct slice){NULL, 0};
-
-    return err_because(ERR_BAD_PATTERN, syntax->why,
-                       "Event pattern is not valid. Reason: %s\n at %.*s%s%.*s", sentence,
-                       SLICE_ARG(place), again.len > 0 ? "\n at " : "", SLICE_ARG(again));
-}
-
-enum err pattern_refuse(struct pattern_syntax *syntax, const char *format, ...)
-{
-    char sentence[SENTENCE_BYTES_MAX];
-    va_list arguments;
-
-    va_start(arguments, format);
-    (void)vsnprintf(sentence, sizeof(sentence), format, arguments);
-    va_end(arguments);
-    return refuse_at(syntax, syntax->position, sentence);
-}
-
-enum err pattern_refuse_bare(struct pattern_syntax *syntax, const char *format, ...)
-{
-    char sentence[SENTENCE_BYTES_MAX];
-    va_list arguments;
-
-    va_start(arguments, format);
-    (void)vsnprintf(sentence, sizeof(sentence), format, arguments);
-    va_end(arguments);
-    return err_because(ERR_BAD_PATTERN, syntax->why, "Event pattern is not valid. Reason: %s",
-                       sentence);
-}
 
 /* ---- characters ---------------------------------------------------------------------------- */
 
@@ -188,49 +51,14 @@ static bool is_word(char c)
            c == '$' || (unsigned char)c >= 0x80;
 }
 
-static uint32_t point_at(struct slice text, size_t at)
-{
-    const uint8_t *bytes = (const uint8_t *)text.data + at;
-
-    switch (character_len(text, at)) {
-    case 2:
-        return (uint32_t)(bytes[0] & 0x1f) << 6 | (bytes[1] & 0x3f);
-    case 3:
-        return (uint32_t)(bytes[0] & 0x0f) << 12 | (uint32_t)(bytes[1] & 0x3f) << 6 |
-               (bytes[2] & 0x3f);
-    case 4: /* Java sees the first half of the pair */
-        return 0xd800 + ((((uint32_t)(bytes[0] & 0x07) << 18 | (uint32_t)(bytes[1] & 0x3f) << 12 |
-                           (uint32_t)(bytes[2] & 0x3f) << 6 | (bytes[3] & 0x3f)) -
-                          0x10000) >>
-                         10);
-    default:
-        return bytes[0];
-    }
-}
-
-/* `'x' (code 120)`: the character at `at`, as Jackson describes one. */
-static void describe_character(struct slice text, size_t at, char out[static 64])
-{
-    const uint32_t point = point_at(text, at);
-    const int len = (int)character_len(text, at);
-
-    if (point < 0x20 || (point >= 0x7f && point < 0xa0)) {
-        (void)snprintf(out, 64, "(CTRL-CHAR, code %u)", point);
-    } else if (point > 255) {
-        (void)snprintf(out, 64, "'%.*s' (code %u / 0x%x)", len, text.data + at, point, point);
-    } else {
-        (void)snprintf(out, 64, "'%.*s' (code %u)", len, text.data + at, point);
-    }
-}
-
 /* The character at the position is taken and was not wanted. */
 static enum err refuse_character(struct pattern_syntax *syntax, const char *wish)
 {
     const size_t at = syntax->position;
-    char character[64];
+    char character[PATTERN_CHARACTER_BYTES];
 
-    describe_character(syntax->text, at, character);
-    syntax->position += character_len(syntax->text, at);
+    pattern_describe_character(syntax->text, at, character);
+    syntax->position += pattern_character_len(syntax->text, at);
     return pattern_refuse(syntax, "Unexpected character (%s): %s", character, wish);
 }
 
@@ -240,6 +68,13 @@ static enum err refuse_end(struct pattern_syntax *syntax, const char *place)
     return pattern_refuse(syntax, "Unexpected end-of-input%s", place);
 }
 
+static enum err refuse_end_between(struct pattern_syntax *syntax)
+{
+    return refuse_end(syntax, syntax->frames[syntax->depth - 1].is_object
+                                  ? " within/between Object entries"
+                                  : " within/between Array entries");
+}
+
 /* A word that is no token, from `start` to where it ends. */
 static enum err refuse_word(struct pattern_syntax *syntax, size_t start)
 {
@@ -247,7 +82,7 @@ static enum err refuse_word(struct pattern_syntax *syntax, size_t start)
 
     while (!is_at_end(syntax) && is_word(peek(syntax)) &&
            syntax->position - start < BAD_TOKEN_CHARS_MAX) {
-        syntax->position += character_len(syntax->text, syntax->position);
+        syntax->position += pattern_character_len(syntax->text, syntax->position);
     }
     len = syntax->position - start;
     return pattern_refuse(syntax, "Unrecognized token '%.*s%s': was expecting %s", (int)len,
@@ -284,7 +119,7 @@ static enum err skip_blanks(struct pattern_syntax *syntax)
 
 static enum err scan_escape(struct pattern_syntax *syntax)
 {
-    char character[64];
+    char character[PATTERN_CHARACTER_BYTES];
 
     if (is_at_end(syntax)) {
         return refuse_end(syntax, " in character escape sequence");
@@ -294,8 +129,8 @@ static enum err scan_escape(struct pattern_syntax *syntax)
         return ERR_OK;
     }
     if (peek(syntax) != 'u') {
-        describe_character(syntax->text, syntax->position, character);
-        syntax->position += character_len(syntax->text, syntax->position);
+        pattern_describe_character(syntax->text, syntax->position, character);
+        syntax->position += pattern_character_len(syntax->text, syntax->position);
         return pattern_refuse(syntax, "Unrecognized character escape %s", character);
     }
     syntax->position++;
@@ -354,13 +189,13 @@ static enum err scan_string(struct pattern_syntax *syntax, bool is_key)
 
 static enum err refuse_number(struct pattern_syntax *syntax, size_t at, const char *what)
 {
-    char character[64];
+    char character[PATTERN_CHARACTER_BYTES];
 
     if (at >= syntax->text.len) {
         return refuse_end(syntax, " in number");
     }
-    describe_character(syntax->text, at, character);
-    syntax->position = at + character_len(syntax->text, at);
+    pattern_describe_character(syntax->text, at, character);
+    syntax->position = at + pattern_character_len(syntax->text, at);
     return pattern_refuse(syntax, "Unexpected character (%s) in numeric value: %s", character,
                           what);
 }
@@ -453,7 +288,7 @@ static enum err scan_value(struct pattern_syntax *syntax, enum pattern_token *to
     const char c = peek(syntax);
 
     if (is_at_end(syntax)) {
-        return refuse_end(syntax, " within/between Object entries");
+        return refuse_end_between(syntax);
     }
     if (c == '"') {
         *token = PATTERN_TOKEN_STRING;
@@ -502,7 +337,7 @@ static enum err close_frame(struct pattern_syntax *syntax, char c)
         return pattern_refuse(
             syntax, "Unexpected close marker '%c': expected '%c' (for %s starting at %.*s)", c,
             frame->is_object ? '}' : ']', frame->is_object ? "Object" : "Array",
-            SLICE_ARG(describe_place(syntax, frame->start)));
+            SLICE_ARG(pattern_describe_place(syntax, frame->start)));
     }
     syntax->depth--;
     syntax->token = c == '}' ? PATTERN_TOKEN_OBJECT_END : PATTERN_TOKEN_ARRAY_END;
@@ -522,7 +357,7 @@ static enum err scan_key(struct pattern_syntax *syntax)
     key = syntax->content;
     TRY(skip_blanks(syntax));
     if (is_at_end(syntax)) {
-        return refuse_end(syntax, " within/between Object entries");
+        return refuse_end_between(syntax);
     }
     if (peek(syntax) != ':') {
         return refuse_character(syntax, "was expecting a colon to separate field name and value");
@@ -545,7 +380,7 @@ static enum err refuse_open_end(struct pattern_syntax *syntax)
                           "Unexpected end-of-input: expected close marker for %s (start marker at "
                           "%.*s)",
                           frame->is_object ? "Object" : "Array",
-                          SLICE_ARG(describe_place(syntax, frame->start)));
+                          SLICE_ARG(pattern_describe_place(syntax, frame->start)));
 }
 
 enum err pattern_syntax_next(struct pattern_syntax *syntax)
@@ -579,7 +414,7 @@ enum err pattern_syntax_next(struct pattern_syntax *syntax)
         syntax->position++;
         TRY(skip_blanks(syntax));
         if (is_at_end(syntax)) {
-            return refuse_end(syntax, " within/between Object entries");
+            return refuse_end_between(syntax);
         }
     }
     if (frame != NULL) {

@@ -59,9 +59,19 @@ MUST_USE enum err pattern_syntax_next(struct pattern_syntax *syntax);
 /* The text of the current token as Jackson gives it: characters of a string or key, spelling of a
  * number, the bracket or word otherwise.  Reads an open string to its end. */
 MUST_USE enum err pattern_syntax_text(struct pattern_syntax *syntax, struct slice *text);
-/* Refuse the pattern with this sentence and the place where the reader stands.  Returns
- * ERR_BAD_PATTERN. */
+/* pattern_refuse.c: refuse the pattern with this sentence and the place where the reader stands.
+ * Returns ERR_BAD_PATTERN. */
 enum err pattern_refuse(struct pattern_syntax *syntax, const char *format, ...) PRINTF_LIKE(2, 3);
 /* The same without the place. */
 enum err pattern_refuse_bare(struct pattern_syntax *syntax, const char *format, ...)
     PRINTF_LIKE(2, 3);
+
+enum { PATTERN_CHARACTER_BYTES = 64 };
+
+/* pattern_refuse.c: the bytes of the character at `at`, 1 where there is none. */
+size_t pattern_character_len(struct slice text, size_t at);
+/* `'x' (code 120)`: the character at `at` as Jackson describes one. */
+void pattern_describe_character(struct slice text, size_t at,
+                                char out[static PATTERN_CHARACTER_BYTES]);
+/* `[Source: (String)"…"; line: 1, column: 7]` of a byte of the text, in the arena. */
+struct slice pattern_describe_place(const struct pattern_syntax *syntax, size_t position);
