@@ -82,6 +82,8 @@ static inline void list_splice(struct list *to, struct list *from)
 }
 
 /* Walk; the current node may be removed inside the body. */
+/* NOLINTBEGIN(bugprone-macro-parentheses): a name that is declared takes none */
 #define LIST_FOREACH(node, head)                                                                   \
     for (struct list *node = (head)->next, *node##_after = node->next; node != (head);             \
          node = node##_after, node##_after = node->next)
+/* NOLINTEND(bugprone-macro-parentheses) */

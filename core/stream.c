@@ -374,7 +374,7 @@ struct stream_loop_options stream_loop_defaults(struct ev_loop *loop)
 {
     return (struct stream_loop_options){
         .loop = loop,
-        .unsent_max = 256 * 1024,
+        .unsent_max = 262144,
         .handshake_timeout_ms = 5000,
         .stall_timeout_ms = 10000,
         .idle_timeout_ms = 60000,

@@ -191,6 +191,7 @@ static enum err openssl_error(const char *path, const char *what, struct err_why
 }
 
 /* A key with a passphrase is refused; nobody is asked for one. */
+/* NOLINTNEXTLINE(readability-non-const-parameter): the type is OpenSSL's */
 static int on_passphrase(char *out, int out_len, int is_writing, void *argument)
 {
     (void)out;
