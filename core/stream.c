@@ -27,6 +27,13 @@
 #include "core/check.h"
 #include "core/tls.h"
 
+void stream_count(const struct stream *stream, enum stats_counter counter)
+{
+    if (stream->loop->options.stats != NULL) {
+        stats_count(stream->loop->options.stats, counter, 1);
+    }
+}
+
 /* ---- the work list and the watcher ---- */
 
 void stream_put_to_work(struct stream *stream)
@@ -80,6 +87,9 @@ void stream_end(struct stream *stream, enum stream_reason reason)
     if (stream->state == DEAD) {
         return;
     }
+    if (stream->state == HANDSHAKE && stream->tls != NULL) {
+        stream_count(stream, STATS_HANDSHAKES_FAILED);
+    }
     stream->state = DEAD;
     stream->reason = reason;
     stream->is_blocked = false;
@@ -102,6 +112,7 @@ static void release(struct stream *stream)
 
     CHECK(stream->state == DEAD);
     stream_tell_close(stream);
+    stream_count(stream, STATS_CONNECTIONS_CLOSED);
     list_remove(&stream->work_node); /* on_close may have asked for something */
     wire_clean_up(&stream->wire);
     tls_context_release(stream->tls);

@@ -23,6 +23,7 @@
 struct stream;
 struct stream_loop;
 struct tls_context;
+struct stats;
 
 enum {
     STREAM_READ_BYTES = 65536,  /* on_read gets at most so much at once */
@@ -69,6 +70,7 @@ struct stream_handlers {
 
 struct stream_loop_options {
     struct ev_loop *loop;
+    struct stats *stats;           /* of the thread that runs `loop`; NULL: nothing is counted */
     size_t unsent_max;             /* bytes that may wait in stream_write(), for one stream */
     unsigned handshake_timeout_ms; /* from accept to on_open */
     unsigned stall_timeout_ms;     /* something waits and the peer takes nothing */
@@ -77,7 +79,7 @@ struct stream_loop_options {
     unsigned tick_ms;              /* granularity of all timeouts */
 };
 
-/* 256 KiB, 5 s, 10 s, 60 s, 2 s, 1 s. */
+/* 256 KiB, 5 s, 10 s, 60 s, 2 s, 1 s; nothing is counted. */
 struct stream_loop_options stream_loop_defaults(struct ev_loop *loop);
 
 /* What the streams of one loop share: buffers, the list of those with work, the tick.  Makes the

@@ -6,6 +6,7 @@
 #pragma once
 
 #include "core/list.h"
+#include "core/stats.h"
 #include "core/stream.h"
 #include "core/wire.h"
 
@@ -67,6 +68,7 @@ struct stream {
 
 /* stream.c */
 
+void stream_count(const struct stream *stream, enum stats_counter counter);
 /* Come back to this stream at the end of the loop turn. */
 void stream_put_to_work(struct stream *stream);
 bool stream_is_reading(const struct stream *stream);

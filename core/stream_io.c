@@ -36,6 +36,8 @@ void stream_open_up(struct stream *stream)
 
         SSL_get0_alpn_selected(stream->wire.ssl, &name, &len);
         alpn = (struct slice){(const char *)name, len};
+        stream_count(stream, SSL_session_reused(stream->wire.ssl) == 1 ? STATS_HANDSHAKES_RESUMED
+                                                                       : STATS_HANDSHAKES_FULL);
     }
     stream->state = OPEN;
     stream->is_blocked = false;

@@ -158,6 +158,7 @@ static enum err open_listener(struct worker *worker, struct err_why *why)
         .handler = data_plane_handler(worker->ingest),
     };
 
+    stream_options.stats = worker->stats;
     stream_options.idle_timeout_ms = (unsigned)config->idle_ms;
     limits.body_max_bytes = (size_t)config->body_max;
     limits.connection_max = (size_t)share(worker, config->connections_max);

@@ -13,6 +13,7 @@
 
 #include "core/check.h"
 #include "core/digest.h"
+#include "core/stats.h"
 #include "core/stream.h"
 #include "core/tls.h"
 #include "tests/lib/certificate.h"
@@ -46,6 +47,9 @@ struct story {
     unsigned close_count;
     enum stream_reason reason;
     size_t unsent_seen;
+    struct stats *stats;
+    uint64_t full_count;
+    uint64_t failed_count;
     bool is_script_over;
 };
 
@@ -301,6 +305,7 @@ static struct story play(enum kind kind, const struct stream_handlers *handlers,
     if (adjust != NULL) {
         adjust(&options);
     }
+    options.stats = story.stats = stats_new();
     story.loop = stream_loop_new(&options);
     ev_async_init(&story.script_over, on_script_over);
     ev_async_start(story.ev, &story.script_over);
@@ -319,6 +324,10 @@ static struct story play(enum kind kind, const struct stream_handlers *handlers,
     stream_loop_destroy(story.loop);
     ev_loop_destroy(story.ev);
     assert_int_equal(story.close_count, 1);
+    assert_int_equal(story.stats->totals[STATS_CONNECTIONS_CLOSED], 1);
+    story.full_count = story.stats->totals[STATS_HANDSHAKES_FULL];
+    story.failed_count = story.stats->totals[STATS_HANDSHAKES_FAILED];
+    stats_destroy(story.stats);
     return story;
 }
 
@@ -365,6 +374,8 @@ static void test_echo(void **state)
 
         assert_int_equal(story.open_count, 1);
         assert_int_equal(story.read_bytes, BIG);
+        assert_int_equal(story.full_count, kind != CLEAR);
+        assert_int_equal(story.failed_count, 0);
         expect(kind, &story, STREAM_PEER_GONE);
     }
 }
@@ -685,6 +696,8 @@ static void test_handshake_failures(void **state)
 
         expect(TLS13, &story, rows[i].reason);
         assert_int_equal(story.open_count, 0);
+        assert_int_equal(story.full_count, 0);
+        assert_int_equal(story.failed_count, 1);
     }
 }
 
