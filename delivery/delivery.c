@@ -68,6 +68,7 @@ struct delivery_engine *delivery_new(const struct delivery_options *options)
     map_init(&engine->destinations);
     heap_init(&engine->lane_wakes);
     heap_init(&engine->destination_wakes);
+    list_init(&engine->known);
     list_init(&engine->active);
     list_init(&engine->graveyard);
     list_init(&engine->idle);
@@ -89,9 +90,6 @@ struct delivery_engine *delivery_new(const struct delivery_options *options)
 
 void delivery_destroy(struct delivery_engine *engine)
 {
-    struct lane *lane;
-    size_t cursor = 0;
-
     if (engine == NULL) {
         return;
     }
@@ -102,7 +100,9 @@ void delivery_destroy(struct delivery_engine *engine)
         ev_prepare_stop(engine->options.loop, &engine->prepare);
         ev_timer_stop(engine->options.loop, &engine->timer);
     }
-    while ((lane = map_next(&engine->lanes, &cursor)) != NULL) {
+    LIST_FOREACH (node, &engine->known) {
+        struct lane *lane = CONTAINER_OF(node, struct lane, known);
+
         delivery_abandon_window(engine, lane);
         delivery_lane_forget(engine, lane);
     }
@@ -318,6 +318,7 @@ static void wake_lane(struct delivery_engine *engine, struct lane *lane)
         delivery_lane_give_up(engine, lane);
     }
     lane->has_backlog = true;
+    lane->is_choked = false;
     delivery_touch(engine, lane);
 }
 

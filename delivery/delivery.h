@@ -98,7 +98,8 @@ struct delivery_options {
 
 /* The options are copied, what they point to is borrowed. Nothing is sent before delivery_use(). */
 struct delivery_engine *delivery_new(const struct delivery_options *options);
-/* No call and no store operation may be under way: drain first. NULL is fine. */
+/* No call and no store operation may be under way: drain all engines first, then clean up their
+ * mailboxes, through which they still talk, then destroy them. NULL is fine. */
 void delivery_destroy(struct delivery_engine *engine);
 
 /* From now on resolve by these; both stay valid until the next call.  Everything that waits is

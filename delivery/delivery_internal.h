@@ -77,6 +77,7 @@ struct delivery_engine {
     const struct directory *directory;
     const struct ruleset *ruleset;
     struct map lanes;        /* name -> struct lane */
+    struct list known;       /* the same in the order made, so that a seed replays a run */
     struct map destinations; /* key -> struct destination */
     struct heap lane_wakes;
     struct heap destination_wakes;

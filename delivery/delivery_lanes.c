@@ -198,6 +198,7 @@ struct lane *delivery_lane(struct delivery_engine *engine, struct slice name)
     }
     lane = lane_new(name);
     (void)map_put(&engine->lanes, lane->name, lane);
+    list_append(&engine->known, &lane->known);
     delivery_lane_resolve(engine, lane);
     return lane;
 }
@@ -208,6 +209,7 @@ void delivery_lane_forget(struct delivery_engine *engine, struct lane *lane)
     CHECK(!lane->is_claiming);
     engine->idle_count -= list_is_linked(&lane->idle) ? 1 : 0;
     list_remove(&lane->idle);
+    list_remove(&lane->known);
     heap_remove(&engine->lane_wakes, &lane->wake);
     leave_destination(engine, lane);
     (void)map_remove(&engine->lanes, lane->name);
@@ -242,13 +244,12 @@ static void hand_over(struct delivery_engine *engine, struct lane *lane)
 void delivery_use(struct delivery_engine *engine, const struct directory *directory,
                   const struct ruleset *ruleset)
 {
-    struct lane *lane;
-    size_t cursor = 0;
-
     (void)delivery_clock(engine);
     engine->directory = directory;
     engine->ruleset = ruleset;
-    while ((lane = map_next(&engine->lanes, &cursor)) != NULL) {
+    LIST_FOREACH (node, &engine->known) {
+        struct lane *lane = CONTAINER_OF(node, struct lane, known);
+
         delivery_lane_resolve(engine, lane);
         if (lane->is_held && lane->was_resolved) {
             delivery_abandon_window(engine, lane);

@@ -59,6 +59,7 @@ static void end_mail(struct delivery_engine *engine, struct delivery *delivery)
 
     CHECK(lane->mail_count > 0);
     lane->mail_count--;
+    lane->is_choked = false;
     delivery_drop(engine, delivery);
     delivery_touch(engine, lane);
 }
@@ -394,7 +395,11 @@ static void on_claim_done(struct store_op *op)
     }
     if (op->err == ERR_OK) {
         lane->has_backlog = mail->claim.has_more || lane->noted_meanwhile;
+        lane->is_choked = mail->claim.has_more && list_is_empty(&mail->claim.records);
         take_records(mail);
+        if (lane->is_choked) { /* another worker may still hold what was in flight there */
+            delivery_lane_wake_at(engine, lane, engine->now_ms + RETRY_DELAY_FIRST_MS);
+        }
         if (!lane->has_backlog) {
             delivery_lane_wake_at(engine, lane,
                                   MAX_OF(mail->claim.next_due_ms, engine->now_ms + 1));

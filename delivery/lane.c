@@ -23,6 +23,7 @@ struct lane *lane_new(struct slice name)
     memcpy(lane->name_chars, name.data, name.len);
     lane->name = (struct slice){lane->name_chars, name.len};
     heap_init(&lane->window);
+    list_init(&lane->known);
     list_init(&lane->turn);
     list_init(&lane->hunger);
     list_init(&lane->idle);
@@ -37,6 +38,7 @@ void lane_destroy(struct lane *lane)
         return;
     }
     CHECK_MAGIC(lane, LANE_MAGIC);
+    CHECK(!list_is_linked(&lane->known));
     CHECK(!list_is_linked(&lane->turn));
     CHECK(!list_is_linked(&lane->hunger));
     CHECK(!heap_is_linked(&lane->wake));
@@ -139,8 +141,8 @@ size_t lane_claim_count(const struct lane *lane)
 {
     const size_t held = lane_held_count(lane);
 
-    if (!lane->has_backlog || lane->is_claiming || lane->is_held || held >= LANE_REFILL_UNDER ||
-        lane->mode == LANE_PARKED || lane->mode == LANE_PARKING) {
+    if (!lane->has_backlog || lane->is_claiming || lane->is_choked || lane->is_held ||
+        held >= LANE_REFILL_UNDER || lane->mode == LANE_PARKED || lane->mode == LANE_PARKING) {
         return 0;
     }
     return LANE_WINDOW_MAX - held;

@@ -44,6 +44,7 @@ struct lane {
     bool has_backlog;     /* the store has more, as far as we know */
     bool is_claiming;     /* a claim is under way */
     bool noted_meanwhile; /* more was announced while it was */
+    bool is_choked;       /* nothing to be had although there is more: all claims are taken */
 
     /* how it goes */
     enum lane_mode mode;
@@ -53,6 +54,7 @@ struct lane {
     uint64_t judged_call;   /* the last call that counted for or against it */
 
     /* where it stands: owned by the coordinator */
+    struct list known;     /* among all lanes, oldest first */
     struct heap_node wake; /* in the engine's heap */
     struct list turn;      /* among the lanes that may send */
     struct list hunger;    /* among the lanes that want a claim */

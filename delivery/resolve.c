@@ -94,5 +94,5 @@ unsigned resolve_owner(const struct resolution *resolution, struct slice lane,
     const struct slice key = resolution->key.len > 0 ? resolution->key : lane;
 
     CHECK(worker_count > 0);
-    return (unsigned)(map_hash(key) % worker_count);
+    return digest_crc32c(0, key) % worker_count;
 }

@@ -29,6 +29,6 @@ struct resolution {
 void resolve_lane(const struct directory *directory, const struct ruleset *ruleset,
                   struct slice lane, struct arena *arena, struct resolution *resolution);
 
-/* Which of `worker_count` workers it belongs to. */
+/* Which of `worker_count` workers it belongs to; the same in every process. */
 unsigned resolve_owner(const struct resolution *resolution, struct slice lane,
                        unsigned worker_count);
