@@ -188,9 +188,10 @@ bool exchange_set_authority(struct exchange *exchange, struct slice authority)
     }
     lower = arena_alloc(&exchange->request.arena, authority.len);
     for (size_t i = 0; i < authority.len; i++) {
-        const char byte = authority.data[i];
-
-        lower[i] = byte >= 'A' && byte <= 'Z' ? (char)(byte | 0x20) : byte;
+        lower[i] = authority.data[i];
+        if (lower[i] >= 'A' && lower[i] <= 'Z') {
+            lower[i] = (char)(lower[i] - 'A' + 'a');
+        }
         if (!is_authority_byte((unsigned char)lower[i])) {
             return false;
         }

@@ -105,15 +105,15 @@ static bool second_agrees_on_bytes(struct h1 *h1, struct slice bytes)
 /* Does llhttp read the head as we did? */
 static bool second_agrees_on_head(struct h1 *h1, struct slice bytes)
 {
-    static const llhttp_settings_t settings = {
+    /* llhttp takes them without const and never writes them. */
+    static llhttp_settings_t settings = {
         .on_headers_complete = on_second_head,
         .on_message_complete = on_second_end,
     };
     const struct h1_head *head = &h1->head;
     uint16_t framing;
 
-    /* llhttp takes the settings without const and never writes them. */
-    llhttp_init(&h1->second, HTTP_REQUEST, (llhttp_settings_t *)(uintptr_t)&settings);
+    llhttp_init(&h1->second, HTTP_REQUEST, &settings);
     h1->second.data = h1;
     h1->second_saw_head = false;
     h1->second_saw_end = false;
@@ -238,11 +238,9 @@ static void begin_answer(struct h1 *h1)
     if (response->close || h1->is_draining) {
         h1->is_last = true;
     }
+    h1->answer_head = compose_head(h1, response);
     if (exchange->is_head_method || response->status == 204 || response->status == 304) {
-        h1->answer_head = compose_head(h1, response);
         response->body = (struct slice){NULL, 0};
-    } else {
-        h1->answer_head = compose_head(h1, response);
     }
     exchange->state = EXCHANGE_SENDING;
     h1->state = H1_STATE_SENDING;

@@ -287,46 +287,64 @@ enum h1_result h1_head_parse(struct slice bytes, const struct http_limits *limit
     return judge(head, refusal);
 }
 
-/* One byte of framing: a size digit or a CR or LF in its only place. */
+/* The value of a hexadecimal digit, or 16. */
+static unsigned hex_value(char byte)
+{
+    if (byte >= '0' && byte <= '9') {
+        return (unsigned)(byte - '0');
+    }
+    if (byte >= 'a' && byte <= 'f') {
+        return (unsigned)(byte - 'a') + 10;
+    }
+    if (byte >= 'A' && byte <= 'F') {
+        return (unsigned)(byte - 'A') + 10;
+    }
+    return 16;
+}
+
+static enum h1_result step_chunk_size(struct h1_chunks *chunks, char byte,
+                                      struct h1_refusal *refusal)
+{
+    const unsigned digit = hex_value(byte);
+
+    if (byte == '\r' && chunks->digits > 0) {
+        chunks->state = H1_CHUNK_SIZE_LF;
+        return H1_MORE;
+    }
+    if (chunks->digits >= CHUNK_SIZE_MAX_DIGITS || digit > 15) {
+        return refuse(refusal, 400, "a chunk size is not a plain hexadecimal number");
+    }
+    chunks->left = chunks->left * 16 + digit;
+    chunks->digits++;
+    return H1_MORE;
+}
+
+/* One byte of framing: a size digit, or a CR or LF in its only place. */
 static enum h1_result step_chunk(struct h1_chunks *chunks, char byte, struct h1_refusal *refusal)
 {
     static const struct {
         char byte;
         enum h1_chunk_state after;
+        const char *otherwise;
     } fixed[] = {
-        [H1_CHUNK_DATA_CR] = {'\r', H1_CHUNK_DATA_LF},
-        [H1_CHUNK_DATA_LF] = {'\n', H1_CHUNK_SIZE},
-        [H1_CHUNK_END_CR] = {'\r', H1_CHUNK_END_LF},
-        [H1_CHUNK_END_LF] = {'\n', H1_CHUNK_DONE},
+        [H1_CHUNK_SIZE_LF] = {'\n', H1_CHUNK_DATA, "a chunk size ends in a bare CR"},
+        [H1_CHUNK_DATA_CR] = {'\r', H1_CHUNK_DATA_LF, "a chunk is longer than its size"},
+        [H1_CHUNK_DATA_LF] = {'\n', H1_CHUNK_SIZE, "a chunk ends in a bare CR"},
+        [H1_CHUNK_END_CR] = {'\r', H1_CHUNK_END_LF, "trailers are not accepted"},
+        [H1_CHUNK_END_LF] = {'\n', H1_CHUNK_DONE, "the last chunk ends in a bare CR"},
     };
 
     if (chunks->state == H1_CHUNK_SIZE) {
-        const char lower = byte >= 'A' && byte <= 'F' ? (char)(byte | 0x20) : byte;
-
-        if (byte == '\r' && chunks->digits > 0) {
-            chunks->state = H1_CHUNK_SIZE_LF;
-            return H1_MORE;
-        }
-        if (chunks->digits >= CHUNK_SIZE_MAX_DIGITS ||
-            !((lower >= '0' && lower <= '9') || (lower >= 'a' && lower <= 'f'))) {
-            return refuse(refusal, 400, "a chunk size is not a plain hexadecimal number");
-        }
-        chunks->left =
-            chunks->left * 16 + (uint64_t)(lower <= '9' ? lower - '0' : lower - 'a' + 10);
-        chunks->digits++;
-        return H1_MORE;
-    }
-    if (chunks->state == H1_CHUNK_SIZE_LF) {
-        chunks->state = chunks->left > 0 ? H1_CHUNK_DATA : H1_CHUNK_END_CR;
-        chunks->digits = 0;
-        return byte == '\n' ? H1_MORE : refuse(refusal, 400, "a chunk size ends in a bare CR");
+        return step_chunk_size(chunks, byte, refusal);
     }
     if (byte != fixed[chunks->state].byte) {
-        return refuse(refusal, 400,
-                      chunks->state >= H1_CHUNK_END_CR ? "trailers are not accepted"
-                                                       : "a chunk is longer than its size");
+        return refuse(refusal, 400, fixed[chunks->state].otherwise);
     }
     chunks->state = fixed[chunks->state].after;
+    chunks->digits = 0;
+    if (chunks->state == H1_CHUNK_DATA && chunks->left == 0) {
+        chunks->state = H1_CHUNK_END_CR;
+    }
     return chunks->state == H1_CHUNK_DONE ? H1_DONE : H1_MORE;
 }
 

@@ -55,7 +55,9 @@ static nghttp2_nv field(struct slice name, struct slice value, uint8_t flags)
 {
     /* nghttp2 takes the bytes without const and never writes them. */
     return (nghttp2_nv){
+        /* NOLINTNEXTLINE(performance-no-int-to-ptr): the way around -Wcast-qual */
         .name = (uint8_t *)(uintptr_t)name.data,
+        /* NOLINTNEXTLINE(performance-no-int-to-ptr): the same */
         .value = (uint8_t *)(uintptr_t)value.data,
         .namelen = name.len,
         .valuelen = value.len,

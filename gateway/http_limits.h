@@ -49,17 +49,19 @@ struct http_limits {
     unsigned glitch_max;  /* resets that a peer provokes from us; forgiven one per 100 ms */
 };
 
+#define HTTP_KIB(count) ((size_t)(count)*1024)
+
 #define HTTP_LIMITS_DEFAULT                                                                        \
     ((struct http_limits){                                                                         \
-        .head_max_bytes = 32 * 1024,                                                               \
-        .target_max_bytes = 8 * 1024,                                                              \
+        .head_max_bytes = HTTP_KIB(32),                                                            \
+        .target_max_bytes = HTTP_KIB(8),                                                           \
         .field_count_max = 64,                                                                     \
-        .value_max_bytes = 16 * 1024,                                                              \
-        .body_max_bytes = (1024 + 64) * 1024,                                                      \
-        .unwanted_max_bytes = 1024 * 1024,                                                         \
-        .read_ahead_max_bytes = 4 * 1024,                                                          \
+        .value_max_bytes = HTTP_KIB(16),                                                           \
+        .body_max_bytes = HTTP_KIB(1024 + 64),                                                     \
+        .unwanted_max_bytes = HTTP_KIB(1024),                                                      \
+        .read_ahead_max_bytes = HTTP_KIB(4),                                                       \
         .connection_max = 10000,                                                                   \
-        .in_flight_max_bytes = 64 * 1024 * 1024,                                                   \
+        .in_flight_max_bytes = HTTP_KIB(64 * 1024),                                                \
         .head_timeout_ms = 10000,                                                                  \
         .body_timeout_ms = 20000,                                                                  \
         .body_grace_ms = 5000,                                                                     \

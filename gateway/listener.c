@@ -33,9 +33,8 @@ enum {
     ACCEPT_PER_TURN_MAX = 64,
     BACKLOG = 4096,
     ADDRESS_MAX_CHARS = 128,
+    ACCEPT_PAUSE_MS = 100,
 };
-
-static const double ACCEPT_PAUSE_S = 0.1;
 
 /* Room for any address that is accepted on. */
 union address {
@@ -187,7 +186,7 @@ static void take(struct listener *listener, int fd, struct slice peer)
 static void pause_accepting(struct listener *listener)
 {
     ev_io_stop(listener->host.loop, &listener->watcher);
-    ev_timer_set(&listener->pause, ACCEPT_PAUSE_S, 0.0);
+    ev_timer_set(&listener->pause, ACCEPT_PAUSE_MS / 1000.0, 0.0);
     ev_timer_start(listener->host.loop, &listener->pause);
 }
 
@@ -341,7 +340,7 @@ static enum err open_address(struct listener *listener, const struct listener_op
     listener->fd = open_socket(&address, len, options->is_shared);
     if (listener->fd < 0) {
         return err_because(ERR_SYSTEM, why, "listen address \"%.*s\": %s",
-                           SLICE_ARG(options->address), strerror(errno));
+                           SLICE_ARG(options->address), strerrordesc_np(errno));
     }
     if (address.any.sa_family == AF_UNIX) {
         listener->unlink_path = xstrndup(address.local.sun_path, strlen(address.local.sun_path));
@@ -469,7 +468,7 @@ void listener_drain(struct listener *listener, void (*on_drained)(void *context)
     CHECK_MAGIC(listener, LISTENER_MAGIC);
     CHECK(!listener->host.is_draining);
     /* What the kernel has accepted already would be reset by the close: take it in first. */
-    while (listener->fd >= 0 && accept_one(listener)) {
+    for (unsigned i = 0; i < BACKLOG && listener->fd >= 0 && accept_one(listener); i++) {
     }
     stop_accepting(listener);
     listener->host.is_draining = true;
