@@ -235,38 +235,56 @@ static void test_each_head_has_its_outcome(void **state)
 #undef PSEUDO
 }
 
-static void test_what_is_refused_early_is_closed_behind_the_answer(void **state)
+static void test_what_is_refused_early_may_send_its_body_out(void **state)
 {
     static const struct {
         enum err err;
         size_t body_max;
         unsigned status;
     } rows[] = {{ERR_BAD_CREDENTIAL, 0, 403}, {ERR_OK, 3, 413}};
+    static const char zeros[16384];
 
     (void)state;
     for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+        struct http_limits limits = HTTP_LIMITS_DEFAULT;
         struct door door;
         struct heard heard;
         struct buf out;
 
-        open_both(&door, &out);
+        limits.unwanted_max_bytes = 100 * 1000;
+        door_open_with(&door, &limits, 1000);
+        buf_init(&out, FRAMES_MAX);
+        add_greeting(&out);
         door.head_err = rows[i].err;
         door.body_max = rows[i].body_max;
-        add_post(&out, 1);
-        add_frame(&out, DATA, 0, 1, SLICE("hello"));
+        for (uint32_t stream_id = 1; stream_id <= 3; stream_id += 2) {
+            add_post(&out, stream_id);
+            add_frame(&out, DATA, 0, stream_id, SLICE("hello"));
+        }
         heard = say(&door, &out);
-        assert_int_equal(door.request_count, 0);
+        assert_int_equal(heard.status_count, 2);
         assert_int_equal(heard.statuses[0], rows[i].status);
-        assert_int_equal(heard.count[RST_STREAM], 1);
-        assert_int_equal(heard.reset_code, CODE_NONE);
+        assert_int_equal(heard.ended_count, 2);
         assert_int_equal(listener_in_flight_bytes(door.listener), 0);
-        add_frame(&out, DATA, END_STREAM, 1, SLICE("late")); /* it crossed the reset */
+
+        add_frame(&out, DATA, END_STREAM, 1, SLICE("the rest"));
+        for (unsigned k = 0; k < 5; k++) {
+            add_frame(&out, DATA, 0, 3, (struct slice){zeros, sizeof(zeros)});
+        }
+        heard = say(&door, &out);
+        assert_int_equal(heard.count[RST_STREAM], 0);
+        for (unsigned k = 0; k < 5; k++) { /* that is too much */
+            add_frame(&out, DATA, 0, 3, (struct slice){zeros, sizeof(zeros)});
+        }
         door.head_err = ERR_OK;
         door.body_max = 0;
-        add_get(&out, 3);
+        add_get(&out, 5);
         heard = say(&door, &out);
+        assert_int_equal(heard.count[RST_STREAM], 1);
+        assert_int_equal(heard.reset_stream, 3);
+        assert_int_equal(heard.reset_code, CODE_NONE);
         assert_int_equal(door.request_count, 1);
-        assert_int_equal(heard.statuses[1], 200);
+        assert_int_equal(heard.statuses[2], 200);
         assert_int_equal(heard.count[GOAWAY], 0);
         close_both(&door, &out);
     }
@@ -558,6 +576,7 @@ static void test_a_slow_body_is_answered_408(void **state)
     (void)state;
     limits.body_timeout_ms = 60;
     limits.body_grace_ms = 60;
+    limits.answer_stall_ms = 60;
     door_open_with(&door, &limits, 10);
     buf_init(&out, FRAMES_MAX);
     add_greeting(&out);
@@ -570,9 +589,13 @@ static void test_a_slow_body_is_answered_408(void **state)
         heard = hear(door_received(&door));
     }
     assert_int_equal(heard.statuses[0], 408);
-    door_pump(&door);
-    heard = hear(door_received(&door));
+    while (heard.count[RST_STREAM] == 0) { /* nor is it waited for any longer */
+        (void)ev_run(door.loop, EVRUN_ONCE);
+        (void)door_listen(&door);
+        heard = hear(door_received(&door));
+    }
     assert_int_equal(heard.reset_code, CODE_NONE);
+    assert_int_equal(listener_counts(door.listener)->timeouts, 1);
     assert_false(door.is_closed);
     close_both(&door, &out);
 }
@@ -640,7 +663,7 @@ int main(void)
         cmocka_unit_test(test_interleaved_bodies_stay_apart),
         cmocka_unit_test(test_a_long_answer_keeps_to_the_peers_window),
         cmocka_unit_test(test_each_head_has_its_outcome),
-        cmocka_unit_test(test_what_is_refused_early_is_closed_behind_the_answer),
+        cmocka_unit_test(test_what_is_refused_early_may_send_its_body_out),
         cmocka_unit_test(test_bodies_over_the_quota_are_told_to_come_again),
         cmocka_unit_test(test_late_answers_find_their_stream_or_nothing),
         cmocka_unit_test(test_expect_continue),
