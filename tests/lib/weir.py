@@ -33,7 +33,8 @@ FOREIGN = ("AWS_", "WEIR_", "SSL_CERT", "CURL_CA", "REQUESTS_CA", "NODE_EXTRA_CA
 
 
 def binary():
-    return Path(os.environ.get("WEIR_BINARY", ROOT / "build/release/weir"))
+    # Absolute, for each process gets a folder of its own to run in.
+    return Path(os.environ.get("WEIR_BINARY", ROOT / "build/release/weir")).absolute()
 
 
 def environment(**more):
@@ -138,6 +139,12 @@ class AwsStandinProcess:
 
     def heal(self, target="*"):
         self.control(clear=target)
+
+    def settle(self):
+        """Wait until it has read and written down what its connections held when this was called;
+        not what a `delay` or a `drip` still holds back."""
+        for _ in range(2):
+            urllib.request.urlopen(self.url + "/_health", timeout=60).close()
 
     def lines(self, kind=None):
         """What arrived, from the log file, so also after a kill."""

@@ -1,0 +1,159 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What the gateway may have been told at which moment, as seen from outside.
+
+A catalog version may be in force from the moment its change was begun, and must be from the moment
+its change was confirmed.  So an event that was sent at one moment and answered at another may have
+met any version from the last one confirmed before it was sent to the last one begun before it was
+answered.  Changes are made one after the other, so the versions form a line.  The same holds for
+what opens or shuts the door: credentials and suspended accounts.
+
+A delivery is named by its *slot* (bus, rule, target id): what an event is owed is a set of slots,
+fixed when it was accepted.  Where a slot leads (queue and role) is resolved when it is sent.
+"""
+
+import bisect
+import dataclasses
+import threading
+
+from conserve_matcher import matches
+
+
+@dataclasses.dataclass(frozen=True)
+class Slot:
+    """One target of one rule."""
+
+    bus: str
+    rule: str
+    target: str
+
+    def __str__(self):
+        return f"{self.bus}/{self.rule}#{self.target}"
+
+
+class Version:
+    """One catalog, as its file says it."""
+
+    def __init__(self, catalog):
+        self._accounts = {one["id"]: one for one in catalog["accounts"]}
+        self._rules = catalog["rules"]
+        self._targets = {Slot(rule["bus"], rule["name"], target["id"]): target
+                         for rule in self._rules for target in rule["targets"]}
+
+    def owed(self, event):
+        """The slots of an event; its account's default bus and the central bus see it."""
+        buses = ("central", f"{event['account']}/default")
+        return frozenset(
+            Slot(rule["bus"], rule["name"], target["id"]) for rule in self._rules
+            if rule["bus"] in buses and rule.get("state") != "DISABLED"
+            and matches(rule["pattern"], event) for target in rule["targets"])
+
+    def leads_to(self, slot, account):
+        """(queue ARN, role ARN) of a slot for events of one account, or None without the slot."""
+        target = self._targets.get(slot)
+        if target is None:
+            return None
+        role = target.get("role_arn") or self._accounts[account]["dispatch_role"]["arn"]
+        return (target["arn"].replace("{account}", account), role.replace("{account}", account))
+
+    def queues(self):
+        """{queue ARN: slot} over all accounts; no two slots may share a queue."""
+        found = {}
+        for slot in self._targets:
+            for account in self._accounts:
+                queue, _ = self.leads_to(slot, account)
+                if found.setdefault(queue, slot) != slot:
+                    raise ValueError(f"{queue} belongs to {found[queue]} and to {slot}")
+        return found
+
+
+class History:
+    """Versions in order, each with when it was begun and when it was confirmed."""
+
+    def __init__(self):
+        self.versions = []
+        self._begun = []
+        self._confirmed = []
+        self._lock = threading.Lock()
+
+    def begin(self, version, now_s):
+        with self._lock:
+            if self.versions and self._confirmed[-1] is None:
+                raise ValueError("a change begins before the last one was confirmed")
+            self.versions.append(version)
+            self._begun.append(now_s)
+            self._confirmed.append(None)
+
+    def confirm(self, now_s):
+        with self._lock:
+            self._confirmed[-1] = now_s
+
+    def possible(self, from_s, to_s):
+        """Indices of the versions that may have been in force at some moment of the span."""
+        confirmed = [moment for moment in self._confirmed if moment is not None]
+        first = max(bisect.bisect_right(confirmed, from_s) - 1, 0)
+        last = max(bisect.bisect_right(self._begun, to_s), first + 1)
+        return range(first, last)
+
+    def owed(self, event, from_s, to_s):
+        """The sets of slots that an event may be owed, one per version, without repetition."""
+        return {self.versions[index].owed(event) for index in self.possible(from_s, to_s)}
+
+    def destinations(self, slot, account, from_s, to_s):
+        """Every (queue, role) that a slot may have led to in the span."""
+        found = {self.versions[index].leads_to(slot, account)
+                 for index in self.possible(from_s, to_s)}
+        return found - {None}
+
+    def queues(self):
+        """{queue ARN: slot} over all versions."""
+        found = {}
+        for version in self.versions:
+            for queue, slot in version.queues().items():
+                if found.setdefault(queue, slot) != slot:
+                    raise ValueError(f"{queue} belongs to {found[queue]} and to {slot}")
+        return found
+
+
+class Spans:
+    """Named stretches of time; an open one has no end yet."""
+
+    def __init__(self):
+        self._spans = {}
+        self._lock = threading.Lock()
+
+    def open(self, name, now_s):
+        """Begin a span of that name, unless one is open."""
+        with self._lock:
+            spans = self._spans.setdefault(name, [])
+            if not spans or spans[-1][1] is not None:
+                spans.append([now_s, None])
+
+    def close(self, name, now_s):
+        """End the last span of that name, if it is open."""
+        with self._lock:
+            spans = self._spans.get(name)
+            if spans and spans[-1][1] is None:
+                spans[-1][1] = now_s
+
+    def add(self, name, from_s, to_s):
+        with self._lock:
+            self._spans.setdefault(name, []).append([from_s, to_s])
+
+    def cover(self, name, from_s, to_s):
+        """Does one span hold all of that stretch?"""
+        return any(begin <= from_s and (end is None or to_s <= end)
+                   for begin, end in self._spans.get(name, ()))
+
+    def touch(self, name, from_s, to_s):
+        """Does some span share a moment with that stretch?"""
+        return any(begin <= to_s and (end is None or from_s <= end)
+                   for begin, end in self._spans.get(name, ()))
+
+    def end_of(self, name, moment_s):
+        """When the span that holds this moment ends; None if none does."""
+        ends = [end for begin, end in self._spans.get(name, ())
+                if begin <= moment_s and (end is None or moment_s <= end)]
+        return max((float("inf") if end is None else end for end in ends), default=None)
+
+    def count(self, name):
+        return len(self._spans.get(name, ()))

@@ -1,0 +1,239 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Compare what was sent and told with what arrived and what was buried: the verdict of conserve.
+
+Every entry that a client sent is a Sent, with what became of it in the client's eyes:
+
+    told      answered with an EventId: owed exactly the slots of one possible catalog version
+    refused   answered with an error that says no: owed nothing, and nothing may arrive
+    open      no answer, or one that says "maybe": owed all slots of one possible version or none
+
+Arrived are the stand-in's messages, dead the dead letters that weir lists.  Anything else is told
+as a line of text with the event in it: no line, no fault.
+"""
+
+import collections
+import dataclasses
+import json
+
+from conserve_history import Slot
+
+# A request that reached the gateway but whose client gave up may be worked on this much later.
+OPEN_SLACK_S = 10
+# A delivery that a target accepted is settled durably within this, while the store can write.
+SETTLE_S = 1.0
+# weir gives a call up after this.
+CALL_TIMEOUT_S = 5
+# A line of the stand-in's log is written before its answer leaves, a client's after it arrived.
+CLOCK_SLACK_S = 0.25
+
+
+@dataclasses.dataclass
+class Sent:
+    """One entry that a client sent, perhaps several times under one id."""
+
+    number: str
+    client: str
+    account: str
+    event: dict
+    credential: str
+    sent_s: float
+    last_sent_s: float = 0
+    told_s: float = None
+    event_id: str = None
+    verdict: str = "open"
+    error: str = None
+    text: str = None  # of a whole envelope, which must arrive byte for byte
+
+    def ends_s(self):
+        return self.told_s or max(self.sent_s, self.last_sent_s) + OPEN_SLACK_S
+
+    def __str__(self):
+        return (f"{self.number} of {self.account} by {self.client}, {self.verdict}"
+                f" {self.event_id or ''} {self.error or ''}"
+                f", sent {self.sent_s:.3f} told {self.told_s or 0:.3f}")
+
+
+@dataclasses.dataclass
+class Verdict:
+    """Faults by kind, and what was counted on the way."""
+
+    faults: dict = dataclasses.field(default_factory=lambda: collections.defaultdict(list))
+    told: int = 0
+    refused: int = 0
+    open: int = 0
+    owed: int = 0
+    arrived: int = 0
+    dead: int = 0
+    created: int = 0
+    repeats: int = 0
+    repeats_by_kill: int = 0
+    repeats_by_target: int = 0
+    repeats_by_machine: int = 0
+    latencies_s: list = dataclasses.field(default_factory=list)
+
+    def fault(self, kind, text):
+        self.faults[kind].append(text)
+
+    def summary(self):
+        return (f"{self.told} told, {self.refused} refused, {self.open} open; {self.owed} owed, "
+                f"{self.arrived} arrived, {self.dead} dead; {self.repeats} repeats, of which "
+                f"{self.repeats_by_kill} in flight at a kill, {self.repeats_by_target} accepted by a "
+                f"target that did not say so, {self.repeats_by_machine} while the machine stood "
+                "still")
+
+
+class Judge:
+    """`spans` holds `kill`, `full`, `late`, and for each name `deaf:QUEUE`, `revoked:CREDENTIAL`
+    and `suspended:ACCOUNT`."""
+
+    def __init__(self, history, spans):
+        self._history, self._spans = history, spans
+        self.verdict = Verdict()
+
+    def judge(self, sent, messages, dead):
+        """`sent`: every Sent; `messages`: lines of the stand-in; `dead`: listed dead letters."""
+        by_number = {one.number: one for one in sent}
+        arrivals = self._sort_arrivals(by_number, messages)
+        buried = self._sort_dead(by_number, dead)
+        for one in sent:
+            self._judge_one(one, arrivals.get(one.number, {}), buried.get(one.number, set()))
+        return self.verdict
+
+    # -- what came out -----------------------------------------------------------------------
+
+    def _sort_arrivals(self, by_number, messages):
+        """{number: {slot: [arrival, ...]}} in order of time."""
+        queues = self._history.queues()
+        found = collections.defaultdict(lambda: collections.defaultdict(list))
+        for message in messages:
+            event = _parse(message["body"])
+            sent = by_number.get(event.get("detail", {}).get("n"))
+            if sent is None:
+                self.verdict.fault("unknown", f"nobody sent {message['body'][:200]}")
+                continue
+            slot = queues.get(message["queue"])
+            if slot is None:
+                self.verdict.fault("misrouted", f"{sent} at a queue of no rule, {message['queue']}")
+                continue
+            self._check_arrival(sent, slot, message, event)
+            found[sent.number][slot].append(message)
+        return found
+
+    def _check_arrival(self, sent, slot, message, event):
+        """Is it what was sent, at a place and under a role that its slot may have led to?"""
+        where = (message["queue"], message["role"])
+        allowed = self._history.destinations(slot, sent.account, sent.sent_s, message["time"])
+        if where not in allowed:
+            self.verdict.fault("misrouted", f"{sent}: {slot} at {where}, not at {sorted(allowed)}")
+        if message["role"] and message["session_tags"] != {"weir-account": sent.account}:
+            self.verdict.fault("misrouted", f"{sent}: session tagged {message['session_tags']}")
+        self._check_content(sent, message["body"], event, str(slot))
+
+    def _check_content(self, sent, text, event, where):
+        if sent.text is not None and text != sent.text:
+            self.verdict.fault("altered", f"{sent} at {where}: {text[:300]} is not {sent.text[:300]}")
+        wanted = {name: sent.event[name] for name in ("source", "detail-type", "account", "detail")}
+        seen = {name: event.get(name) for name in wanted}
+        if seen != wanted:
+            self.verdict.fault("altered", f"{sent} at {where}: {seen} is not {wanted}")
+        if sent.event_id is not None and event.get("id") != sent.event_id:
+            self.verdict.fault("altered", f"{sent} at {where} has the id {event.get('id')}")
+
+    def _sort_dead(self, by_number, dead):
+        """{number: {slot}}; each dead letter must hold its payload."""
+        found = collections.defaultdict(set)
+        for letter in dead:
+            event = letter.get("event") or {}
+            sent = by_number.get(event.get("detail", {}).get("n"))
+            slot = Slot(letter["bus"], letter["rule"], letter["target"])
+            if sent is None:
+                self.verdict.fault("unknown", f"a dead letter without a known payload: {letter}")
+                continue
+            if letter["account"] != sent.account or not letter["reason"]:
+                self.verdict.fault("altered", f"{sent}: its dead letter says {letter}")
+            if slot in found[sent.number]:
+                self.verdict.fault("buried twice", f"{sent}: {slot}")
+            self._check_content(sent, sent.text or json.dumps(event), event, f"dead letter {slot}")
+            found[sent.number].add(slot)
+            self.verdict.dead += 1
+        return found
+
+    # -- one entry ---------------------------------------------------------------------------
+
+    def _judge_one(self, sent, arrivals, buried):
+        verdict = self.verdict
+        got = frozenset(arrivals) | frozenset(buried)
+        verdict.arrived += len(arrivals)
+        verdict.created += len(got)
+        setattr(verdict, sent.verdict, getattr(verdict, sent.verdict) + 1)
+        if sent.verdict == "refused":
+            if got:
+                verdict.fault("refused yet delivered", f"{sent}: {_names(got)}")
+            return
+        options = self._history.owed(sent.event, sent.sent_s, sent.ends_s())
+        if sent.verdict == "told":
+            self._judge_told(sent, got, options)
+        elif got and got not in options:
+            kind = "misrouted" if got - frozenset().union(*options) else "torn apart"
+            verdict.fault(kind, f"{sent}: {_names(got)}, not {_any(options)}")
+        self._judge_repeats(sent, arrivals)
+
+    def _judge_told(self, sent, got, options):
+        verdict = self.verdict
+        verdict.owed += min(map(len, options))
+        if got not in options:
+            surplus = got - frozenset().union(*options)
+            kind = "misrouted" if surplus else "lost"
+            verdict.fault(kind, f"{sent}: got {_names(got)}, owed {_any(options)}")
+        if self._spans.cover(f"revoked:{sent.credential}", sent.last_sent_s or sent.sent_s,
+                             sent.told_s):
+            verdict.fault("accepted", f"{sent}: its credential {sent.credential} was revoked")
+        if self._spans.cover(f"suspended:{sent.account}", sent.last_sent_s or sent.sent_s,
+                             sent.told_s):
+            verdict.fault("accepted", f"{sent}: its account was suspended")
+
+    def _judge_repeats(self, sent, arrivals):
+        """Each arrival but the first of a slot needs a reason why weir may have sent it again."""
+        for slot, messages in arrivals.items():
+            for before, after in zip(messages, messages[1:]):
+                self.verdict.repeats += 1
+                if self._spans.touch(f"deaf:{before['queue']}", before["time"] - CLOCK_SLACK_S,
+                                     before["time"] + CLOCK_SLACK_S):
+                    self.verdict.repeats_by_target += 1
+                elif self._was_in_flight(before["time"], after["time"]):
+                    self.verdict.repeats_by_kill += 1
+                elif self._spans.touch("late", before["time"] - CALL_TIMEOUT_S,
+                                       before["time"] + CALL_TIMEOUT_S):
+                    self.verdict.repeats_by_machine += 1
+                else:
+                    self.verdict.fault("repeated", f"{sent}: {slot} at {before['time']:.3f} and "
+                                       f"{after['time']:.3f}, and nothing explains it")
+
+    def _was_in_flight(self, first_s, again_s):
+        """Was a delivery that arrived at `first_s` still unsettled at a kill before `again_s`?"""
+        # What arrives while the store cannot write stays unsettled for as long.
+        settled_s = self._spans.end_of("full", first_s) or first_s
+        return self._spans.touch("kill", first_s - CLOCK_SLACK_S,
+                                 min(settled_s + SETTLE_S, again_s))
+
+
+def percentile(values, share):
+    """The value below which `share` of the values lie; 0 of none."""
+    ordered = sorted(values)
+    return ordered[min(int(len(ordered) * share), len(ordered) - 1)] if ordered else 0
+
+
+def _parse(body):
+    try:
+        event = json.loads(body)
+    except ValueError:
+        return {}
+    return event if isinstance(event, dict) else {}
+
+
+def _names(slots):
+    return "{" + ", ".join(sorted(map(str, slots))) + "}"
+
+
+def _any(options):
+    return " or ".join(sorted(map(_names, options)))
