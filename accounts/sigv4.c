@@ -297,6 +297,9 @@ static enum err append_headers(struct buf *out, const struct sigv4_request *requ
     struct slice before = {"", 0};
     size_t count = 0;
 
+    if (signed_headers.len == 0) {
+        return ERR_BAD_SIGNATURE;
+    }
     while (rest.data != NULL) {
         const struct slice name = slice_cut(&rest, ';');
 

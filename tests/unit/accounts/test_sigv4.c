@@ -228,6 +228,8 @@ static void test_signed_header_lists_have_one_spelling(void **state)
         {SLICE_INIT("x-amz-date;host"), ERR_BAD_SIGNATURE},
         {SLICE_INIT("host;host"), ERR_BAD_SIGNATURE},
         {SLICE_INIT("Host"), ERR_BAD_SIGNATURE},
+        {{NULL, 0}, ERR_BAD_SIGNATURE},
+        {SLICE_INIT(""), ERR_BAD_SIGNATURE},
         {SLICE_INIT("host;"), ERR_BAD_SIGNATURE},
         {SLICE_INIT(";host"), ERR_BAD_SIGNATURE},
         {SLICE_INIT("host;;x-amz-date"), ERR_BAD_SIGNATURE},
