@@ -15,12 +15,18 @@
 #include "core/check.h"
 #include "core/json_write.h"
 
-enum { ENVELOPE_DEPTH_MAX = JSON_DEPTH_MAX };
+enum {
+    ENVELOPE_DEPTH_MAX = JSON_DEPTH_MAX,
+    RESULT_BYTES = 96, /* of a usual one */
+    ENVELOPES_FIRST = 8,
+};
 
 /* The envelopes of one body, as slices of it. */
 struct cut {
+    struct arena *arena;
     struct slice *envelopes;
     size_t count;
+    size_t cap;
     size_t max;
 };
 
@@ -131,6 +137,16 @@ static enum err add_envelope(struct cut *cut, struct slice envelope, struct err_
 {
     if (cut->count == cut->max) {
         return err_because(ERR_TOO_LARGE, why, "more than %zu events in one request", cut->max);
+    }
+    if (cut->count == cut->cap) {
+        struct slice *more =
+            ARENA_ARRAY(cut->arena, struct slice, MAX_OF(cut->cap * 2, (size_t)ENVELOPES_FIRST));
+
+        if (cut->count > 0) {
+            memcpy(more, cut->envelopes, cut->count * sizeof(*more));
+        }
+        cut->envelopes = more;
+        cut->cap = MAX_OF(cut->cap * 2, (size_t)ENVELOPES_FIRST);
     }
     cut->envelopes[cut->count++] = envelope;
     return ERR_OK;
@@ -254,9 +270,11 @@ static struct slice write_results(struct ingest_batch *batch)
     struct json_writer writer;
     struct slice copy;
     struct buf body;
+    char *room;
     uint64_t failed = 0;
 
     buf_init(&body, 1024 * 1024);
+    CHECK(buf_reserve(&body, RESULT_BYTES * (batch->entry_count + 1), &room) == ERR_OK);
     json_write_begin(&writer, &body);
     json_write_object_begin(&writer);
     json_write_key(&writer, SLICE("entries"));
@@ -314,7 +332,7 @@ void forward_handle(struct ingest *ingest, struct request *request)
     struct principal principal;
     struct ingest_batch *batch;
     struct err_why why = {.text = ""};
-    struct cut cut = {.max = ingest_entry_count_max(ingest)};
+    struct cut cut = {.arena = &request->arena, .max = ingest_entry_count_max(ingest)};
     struct slice bus;
     enum err err = ingest_prove_api_key(ingest, request, &principal);
 
@@ -322,7 +340,6 @@ void forward_handle(struct ingest *ingest, struct request *request)
         err = ERR_BAD_CREDENTIAL; /* missing, unknown and wrong look alike */
     } else {
         CHECK(bus_of(request, &bus));
-        cut.envelopes = ARENA_ARRAY(&request->arena, struct slice, cut.max);
         err = cut_body(&cut, request, &why);
         if (err == ERR_OK && cut.count == 0) {
             err = err_because(ERR_BAD_REQUEST, &why, "the body holds no event");

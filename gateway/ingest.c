@@ -39,6 +39,7 @@ enum {
     SIGNATURE_SKEW_MS = 5 * 60 * 1000,
     SIGNATURE_MARK_MIN_MS = 6 * 60 * 1000, /* remaining validity of a signature, and a minute */
     SIGNATURE_MARK_MAX_MS = 11 * 60 * 1000,
+    SPARE_BATCHES_MAX = 64,
 };
 
 enum outcome {
@@ -80,8 +81,10 @@ struct ingest {
     struct snapshot *snapshot;
     struct sigv4_key_cache *keys;
     struct ruleset_scratch scratch;
-    struct list open; /* struct open_batch, oldest first */
+    struct list open;  /* struct open_batch, oldest first */
+    struct list spare; /* struct open_batch, to be used again */
     size_t open_count;
+    size_t spare_count;
     ev_timer deadline;
 };
 
@@ -97,6 +100,7 @@ struct ingest *ingest_new(const struct ingest_options *options)
     ingest->options = *options;
     ingest->keys = sigv4_key_cache_new();
     list_init(&ingest->open);
+    list_init(&ingest->spare);
     ev_timer_init(&ingest->deadline, on_deadline, 0.25, 0.25);
     ingest->deadline.data = ingest;
     ev_timer_start(options->loop, &ingest->deadline);
@@ -105,8 +109,16 @@ struct ingest *ingest_new(const struct ingest_options *options)
 
 void ingest_destroy(struct ingest *ingest)
 {
+    struct list *node;
+
     if (ingest == NULL) {
         return;
+    }
+    while ((node = list_take_first(&ingest->spare)) != NULL) {
+        struct open_batch *batch = CONTAINER_OF(node, struct open_batch, node);
+
+        arena_clean_up(&batch->arena);
+        xfree(batch);
     }
     CHECK(ingest->open_count == 0);
     ev_timer_stop(ingest->options.loop, &ingest->deadline);
@@ -189,18 +201,36 @@ enum err ingest_prove_sigv4(struct ingest *ingest, struct request *request,
     return sigv4_verify(&options, &view, principal);
 }
 
-enum err ingest_prove_api_key(struct ingest *ingest, struct request *request,
-                              struct principal *principal)
-{
-    return api_key_verify(ingest->snapshot->directory, request->headers, request->header_count,
-                          moment_now_ms(), principal);
-}
+/* A principal proven with the head, and the snapshot that it was proven by. */
+struct head_proof {
+    struct principal principal;
+    uint64_t rev;
+};
 
 enum err ingest_check_api_key(struct ingest *ingest, struct request *request)
 {
-    struct principal principal;
+    struct head_proof *proof = ARENA_NEW(&request->arena, struct head_proof);
 
-    return ingest_prove_api_key(ingest, request, &principal);
+    TRY(api_key_verify(ingest->snapshot->directory, request->headers, request->header_count,
+                       moment_now_ms(), &proof->principal));
+    proof->rev = ingest->snapshot->rev;
+    request->handler_data = proof;
+    return ERR_OK;
+}
+
+/* A key needs no body, so what the head proved still holds, unless the catalog changed meanwhile:
+ * then a revoked key must not pass. */
+enum err ingest_prove_api_key(struct ingest *ingest, struct request *request,
+                              struct principal *principal)
+{
+    const struct head_proof *proof = request->handler_data;
+
+    if (proof != NULL && proof->rev == ingest->snapshot->rev) {
+        *principal = proof->principal;
+        return ERR_OK;
+    }
+    return api_key_verify(ingest->snapshot->directory, request->headers, request->header_count,
+                          moment_now_ms(), principal);
 }
 
 void ingest_note_request(struct ingest *ingest, const struct request *request)
@@ -273,6 +303,12 @@ static void free_batch(struct open_batch *batch)
         event_release(batch->walks[i].event);
     }
     snapshot_release(batch->snapshot);
+    if (ingest->spare_count < SPARE_BATCHES_MAX) {
+        arena_reset(&batch->arena);
+        list_prepend(&ingest->spare, &batch->node);
+        ingest->spare_count++;
+        return;
+    }
     arena_clean_up(&batch->arena);
     xfree(batch);
 }
@@ -599,12 +635,30 @@ static enum err walk_entry(struct open_batch *batch, size_t index)
 /* ---- a batch
  * ------------------------------------------------------------------------------------------ */
 
+/* A zeroed batch, with an arena that a spare one may already have. */
+static struct open_batch *take_batch(struct ingest *ingest)
+{
+    struct list *node = list_take_first(&ingest->spare);
+    struct open_batch *batch;
+
+    if (node == NULL) {
+        batch = xcalloc(1, sizeof(*batch));
+    } else {
+        const struct arena arena = CONTAINER_OF(node, struct open_batch, node)->arena;
+
+        batch = CONTAINER_OF(node, struct open_batch, node);
+        *batch = (struct open_batch){.arena = arena};
+        ingest->spare_count--;
+    }
+    batch->ingest = ingest;
+    return batch;
+}
+
 struct ingest_batch *ingest_batch_new(struct ingest *ingest, struct request *request,
                                       const struct principal *principal, size_t entry_count)
 {
-    struct open_batch *batch = xcalloc(1, sizeof(*batch));
+    struct open_batch *batch = take_batch(ingest);
 
-    batch->ingest = ingest;
     batch->snapshot = snapshot_acquire(ingest->snapshot);
     batch->started_ms = moment_steady_ms();
     batch->walks = ARENA_ARRAY(&batch->arena, struct walk, entry_count);

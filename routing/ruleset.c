@@ -40,7 +40,12 @@ static const struct slice central_key = SLICE_INIT("central");
 
 static struct slice bus_key(struct arena *arena, struct slice account, struct slice name)
 {
-    return arena_printf(arena, "%.*s/%.*s", SLICE_ARG(account), SLICE_ARG(name));
+    char *key = arena_alloc(arena, account.len + 1 + name.len);
+
+    memcpy(key, account.data, account.len);
+    key[account.len] = '/';
+    memcpy(key + account.len + 1, name.data, name.len);
+    return (struct slice){key, account.len + 1 + name.len};
 }
 
 static struct bus *add_bus(struct ruleset *ruleset, struct slice key)
