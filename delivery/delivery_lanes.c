@@ -278,11 +278,12 @@ unsigned delivery_owner(const struct directory *directory, const struct ruleset 
 
 static void on_delivery(struct mail *mail);
 
+/* Only asked for others than itself, hence never without an array of them. */
 static struct delivery_engine *engine_at(const struct delivery_engine *engine, unsigned index)
 {
-    const struct delivery_options *options = &engine->options;
-
-    return options->engines != NULL ? options->engines[index] : options->engines[0];
+    CHECK(engine->options.engines != NULL);
+    CHECK(index != engine->options.worker_index);
+    return engine->options.engines[index];
 }
 
 static void send_delivery(struct delivery_engine *engine, struct delivery *delivery, unsigned owner)
