@@ -107,6 +107,18 @@ struct slice arena_copy(struct arena *arena, struct slice bytes)
     return (struct slice){arena_cstr(arena, bytes), bytes.len};
 }
 
+struct slice arena_u64(struct arena *arena, uint64_t value)
+{
+    char digits[20]; /* of UINT64_MAX */
+    size_t start = sizeof(digits);
+
+    do {
+        digits[--start] = (char)('0' + value % 10);
+        value /= 10;
+    } while (value > 0);
+    return arena_copy(arena, (struct slice){digits + start, sizeof(digits) - start});
+}
+
 struct slice arena_printf(struct arena *arena, const char *format, ...)
 {
     va_list arguments;

@@ -34,6 +34,8 @@ void *arena_zalloc(struct arena *arena, size_t size) __attribute__((returns_nonn
 struct slice arena_copy(struct arena *arena, struct slice bytes);
 /* A NUL-terminated copy for the OS and library edge. */
 char *arena_cstr(struct arena *arena, struct slice bytes);
+/* The decimal digits of a number. */
+struct slice arena_u64(struct arena *arena, uint64_t value);
 struct slice arena_printf(struct arena *arena, const char *format, ...) PRINTF_LIKE(2, 3);
 
 #define ARENA_NEW(arena, type)          ((type *)arena_zalloc((arena), sizeof(type)))

@@ -315,7 +315,8 @@ enum err exchange_add_body(struct exchange *exchange, struct slice bytes)
     }
     TRY(buf_append(&exchange->request.body, bytes));
     pool->in_flight_bytes += bytes.len;
-    if (exchange->request.body.len - exchange->hashed_bytes >= HASH_STEP_BYTES) {
+    if (!exchange->request.skips_body_digest &&
+        exchange->request.body.len - exchange->hashed_bytes >= HASH_STEP_BYTES) {
         hash_new_bytes(exchange);
     }
     return ERR_OK;
@@ -326,6 +327,9 @@ void exchange_end_body(struct exchange *exchange)
     struct request *request = &exchange->request;
 
     CHECK(exchange->state == EXCHANGE_READING);
+    if (request->skips_body_digest) {
+        return;
+    }
     if (!exchange->is_hashing) {
         digest_sha256(buf_slice(&request->body), &request->body_digest);
         return;

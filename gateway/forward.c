@@ -123,6 +123,7 @@ enum err forward_check_head(struct ingest *ingest, struct request *request, size
     const enum err err = check_head(ingest, request, &message);
 
     (void)body_max;
+    request->skips_body_digest = true;
     if (err != ERR_OK) {
         ingest_count_refused(ingest, err);
         fill_error(request, err, message);

@@ -92,15 +92,14 @@ static size_t compose_fields(struct h2 *h2, struct exchange *exchange, nghttp2_n
     struct arena *arena = &exchange->request.arena;
     size_t count = 0;
 
-    fields[count++] =
-        field(SLICE(":status"), arena_printf(arena, "%u", response->status), borrowed);
+    fields[count++] = field(SLICE(":status"), arena_u64(arena, response->status), borrowed);
     fields[count++] = field(SLICE("date"), connection_date(h2->connection->host), borrowed);
     if (response->content_type.len > 0) {
         fields[count++] = field(SLICE("content-type"), response->content_type, borrowed);
     }
     if (response->status != 204 && response->status != 304) {
-        fields[count++] = field(SLICE("content-length"),
-                                arena_printf(arena, "%zu", response->body.len), borrowed);
+        fields[count++] =
+            field(SLICE("content-length"), arena_u64(arena, response->body.len), borrowed);
     }
     for (size_t i = 0; i < response->header_count; i++) {
         /* Names are copied, which makes them lower case; values such as ids are not worth an

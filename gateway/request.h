@@ -42,6 +42,7 @@ struct request {
     size_t header_count;
     struct buf body;
     struct digest body_digest; /* SHA-256 of the whole body */
+    bool skips_body_digest;    /* on_head may set it: nobody will look at the digest */
     struct slice peer;         /* "203.0.113.7", for logs */
     uint64_t arrived_us;       /* steady clock, when the head was complete */
 

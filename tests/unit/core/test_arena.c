@@ -88,6 +88,8 @@ static void test_copies_end_with_nul(void **state)
     assert_string_equal(arena_cstr(&arena, (struct slice){NULL, 0}), "");
     assert_string_equal(arena_printf(&arena, "%s/%d", "x", 7).data, "x/7");
     assert_int_equal(arena_printf(&arena, "%5000d", 1).len, 5000);
+    assert_string_equal(arena_u64(&arena, 0).data, "0");
+    assert_string_equal(arena_u64(&arena, UINT64_MAX).data, "18446744073709551615");
     arena_clean_up(&arena);
 }
 
