@@ -153,24 +153,31 @@ static void on_io(struct ev_loop *ev, ev_io *io, int events)
     }
 }
 
+static bool take(bool *wish)
+{
+    const bool was = *wish;
+
+    *wish = false;
+    return was;
+}
+
+/* Reading comes first, so that what a request asks to be written leaves in the same turn. */
 static void work_on(struct stream *stream)
 {
-    const bool wants_read = stream->wants_read;
-    const bool wants_write = stream->wants_write;
-
-    stream->wants_read = false;
-    stream->wants_write = false;
     if (stream->state == HANDSHAKE && stream->tls == NULL) {
         stream_open_up(stream);
     }
-    if (wants_read && stream->state == OPEN && stream_is_reading(stream)) {
+    if (take(&stream->wants_read) && stream->state == OPEN && stream_is_reading(stream)) {
         stream_read_some(stream);
     }
-    if (wants_write && !stream->is_blocked && (stream->state == OPEN || stream->state == CLOSING)) {
+    if (take(&stream->wants_write) && !stream->is_blocked &&
+        (stream->state == OPEN || stream->state == CLOSING)) {
         stream_flush(stream);
     }
     if (stream->state == DEAD) {
         release(stream);
+    } else if (!stream->wants_read && !stream->wants_write) {
+        list_remove(&stream->work_node); /* asked for in here, and done in here */
     }
 }
 

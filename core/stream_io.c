@@ -90,14 +90,18 @@ static void hear_end(struct stream *stream)
     }
 }
 
-/* After our last word nothing is listened to, but it is taken from the socket. */
+/* After our last word nothing is listened to, but it is taken from the socket.  Twice, because the
+ * peer's goodbye and its end usually come together. */
 void stream_drop(struct stream *stream)
 {
-    size_t len;
-    const enum wire_outcome outcome =
-        wire_drop(&stream->wire, stream->loop->read_room, STREAM_READ_BYTES, &len);
+    enum wire_outcome outcome = WIRE_OK;
 
-    stream->dropped_bytes += len;
+    for (unsigned i = 0; i < 2 && outcome == WIRE_OK; i++) {
+        size_t len;
+
+        outcome = wire_drop(&stream->wire, stream->loop->read_room, STREAM_READ_BYTES, &len);
+        stream->dropped_bytes += len;
+    }
     if (outcome == WIRE_END) {
         hear_end(stream);
     } else if (outcome == WIRE_GONE) {
