@@ -39,6 +39,8 @@ struct directory *directory_acquire(struct directory *directory)
 static void wipe(struct slice secret)
 {
     if (secret.len > 0) {
+        /* NOLINTNEXTLINE(performance-no-int-to-ptr): the way to take const off without -Wcast-qual
+         */
         OPENSSL_cleanse((void *)(uintptr_t)secret.data, secret.len);
     }
 }

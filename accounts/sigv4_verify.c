@@ -322,7 +322,7 @@ static enum err check_head(const struct sigv4_verify_options *options,
 {
     const struct header *declared =
         header_find(request->headers, request->header_count, SLICE("x-amz-content-sha256"));
-    struct slice value;
+    struct slice value = {NULL, 0};
     uint8_t digest[DIGEST_BYTES];
     uint64_t date_ms;
 
