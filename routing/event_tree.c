@@ -186,9 +186,6 @@ static void add_leaf(struct reading *reading, enum leaf_type type)
     }
     path->last = leaf;
     path->leaf_count++;
-    if (around->array != NULL) {
-        around->array->has_scalars = true;
-    }
 }
 
 /* One token; false at the end or at a fault. */

@@ -30,7 +30,6 @@ struct event_array {
     size_t element_count;
     uint32_t id;        /* 0.. among the arrays of at least two elements */
     uint32_t end_order; /* of the first leaf behind it */
-    bool has_scalars;
 };
 
 struct event_element {

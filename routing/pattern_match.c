@@ -248,18 +248,16 @@ static size_t find_order(const struct event_path *path, size_t from, uint32_t or
     return from;
 }
 
-/* Where to go on behind leaf `i`, which lies in the ruled-out element `conflict`. */
+/* Where to go on behind leaf `i`, which lies in the ruled-out element `conflict`.  Between elements
+ * of the array stand at most scalars, and those have the path of the array itself: its condition
+ * comes before all that could have fixed an element, so no such scalar is ever jumped over. */
 static size_t jump(const struct evaluation *evaluation, const struct event_path *path, size_t i,
                    const struct event_element *conflict)
 {
-    const struct event_array *array = conflict->array;
-    const struct event_element *fixed = evaluation->fixed[array->id];
+    const struct event_element *fixed = evaluation->fixed[conflict->array->id];
 
-    if (array->has_scalars) {
-        return i + 1; /* a scalar of the array may be next, and lies in no element */
-    }
     return find_order(path, i + 1,
-                      fixed->index > conflict->index ? fixed->order : array->end_order);
+                      fixed->index > conflict->index ? fixed->order : conflict->array->end_order);
 }
 
 /* The next leaf from `i` on that agrees with what is fixed; leaf_count if there is none or the
