@@ -9,6 +9,7 @@
 #include "core/digest.h"
 #include "core/random.h"
 #include "gateway/cli.h"
+#include "gateway/cli_match.h"
 
 static const struct command {
     const char *name;
@@ -22,6 +23,8 @@ static const struct command {
      "list, show, suspend and resume accounts; issue and revoke credentials"},
     {"stats", cli_stats, "what came in, what went out, what is stuck"},
     {"dead", cli_dead, "list, show, redrive and drop dead letters"},
+    {"match", cli_match, "hold events against patterns, offline"},
+    {"test-pattern", cli_test_pattern, "try patterns on events, line by line, offline"},
 };
 
 static void print_usage(FILE *out)
