@@ -16,7 +16,7 @@ enum { PIECE_BYTES = 4096 };
 
 static enum err system_error(const char *path, struct err_why *why)
 {
-    return err_because(ERR_SYSTEM, why, "%s: %s", path, strerror(errno));
+    return err_because(ERR_SYSTEM, why, "%s: %s", path, strerrordesc_np(errno));
 }
 
 static enum err read_all(int fd, const char *path, struct buf *out, struct err_why *why)

@@ -156,6 +156,7 @@ static bool has_token(const struct admin *admin, const struct request *request)
            digest_equal(slice_from(value, scheme.len), buf_slice(&admin->token));
 }
 
+/* NOLINTNEXTLINE(readability-non-const-parameter): the signature is request_handler's */
 static enum err on_head(void *context, struct request *request, size_t *body_max)
 {
     const struct admin *admin = context;
@@ -213,7 +214,7 @@ void admin_respond_error(struct request *request, enum err err, const struct err
 static int hex_digit(char byte)
 {
     static const char digits[] = "0123456789abcdef";
-    const char *found = byte != '\0' ? strchr(digits, byte | 0x20) : NULL;
+    const char *found = byte != '\0' ? strchr(digits, (unsigned char)byte | 0x20) : NULL;
 
     return found != NULL ? (int)(found - digits) : -1;
 }

@@ -305,8 +305,8 @@ void admin_account_resume(struct admin_call *call)
 /* ---- credentials
  * ------------------------------------------------------------------------------------ */
 
-static enum err read_issue(struct admin_call *call, const json_t *body,
-                           struct issue_options *options, struct err_why *why)
+static enum err read_issue(struct admin_call *call, json_t *body, struct issue_options *options,
+                           struct err_why *why)
 {
     static const char *const known[] = {"kind", "header", "forwarder", "expires"};
     const struct slice expires = json_member_text(body, "expires");
@@ -314,7 +314,7 @@ static enum err read_issue(struct admin_call *call, const json_t *body,
     const char *key;
     json_t *member;
 
-    json_object_foreach((json_t *)(uintptr_t)body, key, member)
+    json_object_foreach(body, key, member)
     {
         bool is_known = false;
 

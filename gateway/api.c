@@ -112,6 +112,7 @@ static enum err check_head(struct ingest *ingest, struct request *request, const
     return ingest_check_sigv4(ingest, request);
 }
 
+/* NOLINTNEXTLINE(readability-non-const-parameter): the signature is request_handler's */
 enum err api_check_head(struct ingest *ingest, struct request *request, size_t *body_max)
 {
     const char *message = NULL;

@@ -108,9 +108,15 @@ static void trim_token(struct buf *token)
     }
 }
 
+/* A command has one thread. */
+static const char *environment(const char *name)
+{
+    return getenv(name); /* NOLINT(concurrency-mt-unsafe): one thread */
+}
+
 static const char *config_path(const struct cli_common *common, bool *is_named)
 {
-    const char *path = common->config != NULL ? common->config : getenv("WEIR_CONFIG");
+    const char *path = common->config != NULL ? common->config : environment("WEIR_CONFIG");
 
     *is_named = path != NULL;
     return path != NULL ? path : DEFAULT_CONFIG;
@@ -150,9 +156,9 @@ static bool consult_config(const struct cli_common *common, struct place *place,
 
 static bool find_place(const struct cli_common *common, struct place *place)
 {
-    const char *admin = common->admin != NULL ? common->admin : getenv("WEIR_ADMIN");
-    const char *token = getenv("WEIR_TOKEN");
-    const char *token_file = getenv("WEIR_TOKEN_FILE");
+    const char *admin = common->admin != NULL ? common->admin : environment("WEIR_ADMIN");
+    const char *token = environment("WEIR_TOKEN");
+    const char *token_file = environment("WEIR_TOKEN_FILE");
     struct err_why why = {.text = ""};
 
     set_address(place, slice_of(admin != NULL ? admin : DEFAULT_ADMIN));
@@ -172,6 +178,7 @@ static bool find_place(const struct cli_common *common, struct place *place)
 /* ---- one call
  * ------------------------------------------------------------------------------------------ */
 
+/* NOLINTNEXTLINE(readability-non-const-parameter): the signature is libcurl's */
 static size_t on_answer(char *data, size_t size, size_t count, void *context)
 {
     return buf_append(context, (struct slice){data, size * count}) == ERR_OK ? size * count : 0;

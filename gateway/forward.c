@@ -117,6 +117,7 @@ static enum err check_head(struct ingest *ingest, struct request *request, const
     return ingest_check_api_key(ingest, request) == ERR_OK ? ERR_OK : ERR_BAD_CREDENTIAL;
 }
 
+/* NOLINTNEXTLINE(readability-non-const-parameter): the signature is request_handler's */
 enum err forward_check_head(struct ingest *ingest, struct request *request, size_t *body_max)
 {
     const char *message = NULL;
@@ -275,7 +276,7 @@ static struct slice write_results(struct ingest_batch *batch)
     uint64_t failed = 0;
 
     buf_init(&body, 1024 * 1024);
-    CHECK(buf_reserve(&body, RESULT_BYTES * (batch->entry_count + 1), &room) == ERR_OK);
+    CHECK(buf_reserve(&body, (size_t)RESULT_BYTES * (batch->entry_count + 1), &room) == ERR_OK);
     json_write_begin(&writer, &body);
     json_write_object_begin(&writer);
     json_write_key(&writer, SLICE("entries"));

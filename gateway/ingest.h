@@ -80,4 +80,4 @@ struct ingest_batch *ingest_batch_new(struct ingest *ingest, struct request *req
                                       const struct principal *principal, size_t entry_count);
 /* Walk every entry to its outcome; on_done runs once, possibly before this returns when nothing had
  * to be stored.  An entry without err was accepted: what it promised is durable. */
-void ingest_submit(struct ingest_batch *batch);
+void ingest_submit(struct ingest_batch *public);
