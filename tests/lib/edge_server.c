@@ -7,8 +7,9 @@
  *     {"version":2,"method":"POST","path":"/a","query":"","authority":"…","body_bytes":3,
  *      "sha256":"…","headers":5}
  *
- * GET /bytes?N is answered with N bytes instead, /later?MS after so many milliseconds, and a
- * request with the header x-refuse is refused when its head is complete.  SIGTERM drains and ends.
+ * GET /bytes?N is answered with N bytes instead, /ok with a constant, /later?MS after so many
+ * milliseconds, and a request with the header x-refuse is refused when its head is complete.
+ * SIGTERM drains and ends.
  *
  *     edge_server ADDRESS [CERTIFICATE KEY]      prints the address it is bound to, then serves
  */
@@ -114,6 +115,11 @@ static void on_request(void *context, struct request *request)
     (void)slice_to_u64(request->query, &number);
     if (slice_eq(request->path, SLICE("/bytes"))) {
         answer_bytes(request, (size_t)MIN_OF(number, (uint64_t)BYTES_MAX));
+    } else if (slice_eq(request->path, SLICE("/ok"))) {
+        request->response.status = 200;
+        request->response.content_type = SLICE("text/plain");
+        request->response.body = SLICE("ok");
+        request_respond(request);
     } else if (slice_eq(request->path, SLICE("/later"))) {
         answer_later(context, request, number);
     } else {
