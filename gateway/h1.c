@@ -196,8 +196,7 @@ static char *put_field(char *at, struct slice name, struct slice value)
 /* Status line and fields, in the exchange's arena. */
 static struct slice compose_head(struct h1 *h1, const struct response *response)
 {
-    char line[96];
-    char length[24];
+    struct arena *arena = &h1->exchange->request.arena;
     size_t size = 256 + response->content_type.len;
     char *text;
     char *at;
@@ -205,17 +204,18 @@ static struct slice compose_head(struct h1 *h1, const struct response *response)
     for (size_t i = 0; i < response->header_count; i++) {
         size += response->headers[i].name.len + response->headers[i].value.len + 4;
     }
-    text = arena_alloc(&h1->exchange->request.arena, size);
-    (void)snprintf(line, sizeof(line), "HTTP/1.1 %u %s\r\n", response->status,
-                   reason_phrase(response->status));
-    at = put(text, slice_of(line));
+    text = arena_alloc(arena, size);
+    at = put(text, SLICE("HTTP/1.1 "));
+    at = put(at, arena_u64(arena, response->status));
+    at = put(at, SLICE(" "));
+    at = put(at, slice_of(reason_phrase(response->status)));
+    at = put(at, SLICE("\r\n"));
     at = put_field(at, SLICE("date"), connection_date(h1->connection->host));
     if (response->content_type.len > 0) {
         at = put_field(at, SLICE("content-type"), response->content_type);
     }
     if (response->status != 204 && response->status != 304) {
-        (void)snprintf(length, sizeof(length), "%zu", response->body.len);
-        at = put_field(at, SLICE("content-length"), slice_of(length));
+        at = put_field(at, SLICE("content-length"), arena_u64(arena, response->body.len));
     }
     for (size_t i = 0; i < response->header_count; i++) {
         at = put_field(at, response->headers[i].name, response->headers[i].value);
