@@ -39,7 +39,7 @@ enum {
 };
 
 struct derived_key {
-    char name[KEY_NAME_MAX]; /* "id/date/region/service" */
+    char name[KEY_NAME_MAX]; /* "id date region service " */
     size_t name_len;         /* 0: empty slot */
     uint64_t generation;     /* of the directory whose secret it came from */
     struct digest key;
@@ -71,9 +71,79 @@ void sigv4_key_cache_destroy(struct sigv4_key_cache *cache)
     xfree(cache);
 }
 
+/* ---- the headers that matter here, sorted out in one pass ---- */
+
+enum kind {
+    KIND_HOST,
+    KIND_DATE,
+    KIND_AMZ_DATE,
+    KIND_CONTENT_LENGTH,
+    KIND_CONTENT_TYPE,
+    KIND_TARGET,
+    KIND_TOKEN,
+    KIND_BODY_HASH,
+    KINDS_ONCE, /* those before: two of one would mean two things to two readers */
+    KIND_AUTHORIZATION = KINDS_ONCE,
+    KIND_INVOCATION,
+    KIND_COUNT
+};
+
+static const struct slice kind_names[KIND_COUNT] = {
+    [KIND_HOST] = SLICE_INIT("host"),
+    [KIND_DATE] = SLICE_INIT("date"),
+    [KIND_AMZ_DATE] = SLICE_INIT("x-amz-date"),
+    [KIND_CONTENT_LENGTH] = SLICE_INIT("content-length"),
+    [KIND_CONTENT_TYPE] = SLICE_INIT("content-type"),
+    [KIND_TARGET] = SLICE_INIT("x-amz-target"),
+    [KIND_TOKEN] = SLICE_INIT("x-amz-security-token"),
+    [KIND_BODY_HASH] = SLICE_INIT("x-amz-content-sha256"),
+    [KIND_AUTHORIZATION] = SLICE_INIT("authorization"),
+    [KIND_INVOCATION] = SLICE_INIT("amz-sdk-invocation-id"),
+};
+
+struct head {
+    const struct header *first[KIND_COUNT]; /* NULL: none */
+    size_t count[KIND_COUNT];
+};
+
+static void sort_headers(const struct sigv4_request *request, struct head *head)
+{
+    *head = (struct head){0};
+    for (size_t i = 0; i < request->header_count; i++) {
+        const struct header *header = &request->headers[i];
+
+        for (size_t kind = 0; kind < KIND_COUNT; kind++) {
+            if (header->name.len == kind_names[kind].len &&
+                slice_eq_ignore_case(header->name, kind_names[kind])) {
+                if (head->count[kind]++ == 0) {
+                    head->first[kind] = header;
+                }
+                break;
+            }
+        }
+    }
+}
+
+static struct slice value_of(const struct head *head, enum kind kind)
+{
+    return head->first[kind] != NULL ? slice_trim(head->first[kind]->value)
+                                     : (struct slice){NULL, 0};
+}
+
+static bool has_forbidden_repeats(const struct head *head)
+{
+    for (size_t kind = 0; kind < KINDS_ONCE; kind++) {
+        if (head->count[kind] > 1) {
+            return true;
+        }
+    }
+    return false;
+}
+
 /* ---- the Authorization header ---- */
 
 struct authorization {
+    struct head head;
     struct slice access_key_id;
     struct sigv4_scope scope;
     struct slice signed_headers;
@@ -130,7 +200,6 @@ static enum err read_authorization(const struct sigv4_verify_options *options, s
     struct slice rest = slice_trim(value);
     const struct slice algorithm = slice_cut(&rest, ' ');
 
-    *out = (struct authorization){0};
     if (slice_eq(algorithm, SLICE("AWS4-ECDSA-P256-SHA256"))) {
         return unreadable(options, "AWS4-ECDSA-P256-SHA256 (SigV4a, used with an endpoint id) is "
                                    "not supported: sign with " ALGORITHM);
@@ -152,11 +221,10 @@ static enum err read_authorization(const struct sigv4_verify_options *options, s
     return ERR_OK;
 }
 
-/* The one Authorization header, or what to say without it. */
-static enum err find_authorization(const struct sigv4_verify_options *options,
-                                   const struct sigv4_request *request, struct slice *value)
+/* Is the one credential an Authorization header? */
+static enum err check_credential_place(const struct sigv4_verify_options *options,
+                                       const struct sigv4_request *request, const struct head *head)
 {
-    const struct header *found = NULL;
     struct slice query = request->query;
 
     while (query.data != NULL && query.len > 0) {
@@ -167,55 +235,13 @@ static enum err find_authorization(const struct sigv4_verify_options *options,
                                        "Authorization header");
         }
     }
-    for (size_t i = 0; i < request->header_count; i++) {
-        if (!slice_eq_ignore_case(request->headers[i].name, SLICE("authorization"))) {
-            continue;
-        }
-        if (found != NULL) {
-            return unreadable(options, "there is more than one Authorization header");
-        }
-        found = &request->headers[i];
+    if (head->count[KIND_AUTHORIZATION] > 1) {
+        return unreadable(options, "there is more than one Authorization header");
     }
-    if (found == NULL) {
-        return ERR_MISSING_TOKEN;
-    }
-    *value = found->value;
-    return ERR_OK;
+    return head->count[KIND_AUTHORIZATION] == 1 ? ERR_OK : ERR_MISSING_TOKEN;
 }
 
 /* ---- what the head must hold ---- */
-
-static size_t count_headers(const struct sigv4_request *request, struct slice name)
-{
-    size_t count = 0;
-
-    for (size_t i = 0; i < request->header_count; i++) {
-        count += slice_eq_ignore_case(request->headers[i].name, name);
-    }
-    return count;
-}
-
-/* Headers of which two would mean two things to two readers. */
-static bool has_forbidden_repeats(const struct sigv4_request *request)
-{
-    static const struct slice names[] = {
-        SLICE_INIT("host"),
-        SLICE_INIT("date"),
-        SLICE_INIT("x-amz-date"),
-        SLICE_INIT("content-length"),
-        SLICE_INIT("content-type"),
-        SLICE_INIT("x-amz-target"),
-        SLICE_INIT("x-amz-security-token"),
-        SLICE_INIT("x-amz-content-sha256"),
-    };
-
-    for (size_t i = 0; i < ARRAY_LEN(names); i++) {
-        if (count_headers(request, names[i]) > 1) {
-            return true;
-        }
-    }
-    return false;
-}
 
 static bool is_signed(struct slice signed_headers, struct slice name)
 {
@@ -238,26 +264,30 @@ static bool is_short_list(struct slice signed_headers)
     return count <= SIGV4_SIGNED_HEADERS_MAX;
 }
 
-static bool must_be_signed(struct slice name)
+static bool is_amz_header(struct slice name)
 {
-    return slice_eq_ignore_case(slice_first(name, 6), SLICE("x-amz-")) ||
-           slice_eq_ignore_case(name, SLICE("content-type")) ||
-           slice_eq_ignore_case(name, SLICE("host"));
+    return (slice_has_prefix(name, SLICE("x")) || slice_has_prefix(name, SLICE("X"))) &&
+           slice_eq_ignore_case(slice_first(name, 6), SLICE("x-amz-"));
 }
 
-static bool signs_enough(const struct sigv4_request *request, struct slice signed_headers)
+/* The host under one of its names (names_one_host() holds them together), the content type, and
+ * all of x-amz-*; the date is looked at where it is read. */
+static bool signs_enough(const struct sigv4_request *request, const struct authorization *auth)
 {
-    const bool signs_host = is_signed(signed_headers, SLICE("host"));
-    const bool signs_authority = is_signed(signed_headers, SLICE(":authority"));
+    const struct slice list = auth->signed_headers;
 
-    if (!signs_host && !(signs_authority && request->is_http2)) {
+    if (!is_signed(list, SLICE("host")) &&
+        !(request->is_http2 && is_signed(list, SLICE(":authority")))) {
+        return false;
+    }
+    if (auth->head.count[KIND_CONTENT_TYPE] > 0 &&
+        !is_signed(list, kind_names[KIND_CONTENT_TYPE])) {
         return false;
     }
     for (size_t i = 0; i < request->header_count; i++) {
         const struct slice name = request->headers[i].name;
 
-        if (must_be_signed(name) && !is_signed(signed_headers, name) &&
-            !(signs_authority && slice_eq_ignore_case(name, SLICE("host")))) {
+        if (is_amz_header(name) && !is_signed(list, name)) {
             return false;
         }
     }
@@ -265,40 +295,30 @@ static bool signs_enough(const struct sigv4_request *request, struct slice signe
 }
 
 /* A host header beside another :authority would leave one of the two unsigned. */
-static bool names_one_host(const struct sigv4_request *request)
+static bool names_one_host(const struct sigv4_request *request, const struct head *head)
 {
-    const struct header *host = header_find(request->headers, request->header_count, SLICE("host"));
-
-    if (host == NULL) {
+    if (head->count[KIND_HOST] == 0) {
         return request->authority.len > 0;
     }
     return request->authority.len == 0 ||
-           slice_eq_ignore_case(slice_trim(host->value), request->authority);
+           slice_eq_ignore_case(value_of(head, KIND_HOST), request->authority);
 }
 
 /* The signed date: x-amz-date, or the date header where that is missing. */
-static bool read_date(const struct sigv4_request *request, struct authorization *out,
-                      uint64_t *date_ms)
+static bool read_date(struct authorization *auth, uint64_t *date_ms)
 {
-    struct slice name = SLICE("x-amz-date");
-    const struct header *found = header_find(request->headers, request->header_count, name);
-    struct slice value;
+    const enum kind kind = auth->head.count[KIND_AMZ_DATE] > 0 ? KIND_AMZ_DATE : KIND_DATE;
+    const struct slice value = value_of(&auth->head, kind);
 
-    if (found == NULL) {
-        name = SLICE("date");
-        found = header_find(request->headers, request->header_count, name);
-    }
-    if (found == NULL || !is_signed(out->signed_headers, name)) {
+    if (!is_signed(auth->signed_headers, kind_names[kind])) {
         return false;
     }
-    value = slice_trim(found->value);
     if (value.len == MOMENT_AMZ_CHARS) {
-        memcpy(out->amz_date, value.data, MOMENT_AMZ_CHARS);
-    } else if (slice_eq(name, SLICE("x-amz-date")) ||
-               sigv4_date_from_http(value, out->amz_date) != ERR_OK) {
+        memcpy(auth->amz_date, value.data, MOMENT_AMZ_CHARS);
+    } else if (kind == KIND_AMZ_DATE || sigv4_date_from_http(value, auth->amz_date) != ERR_OK) {
         return false;
     }
-    return moment_from_amz((struct slice){out->amz_date, MOMENT_AMZ_CHARS}, date_ms) == ERR_OK;
+    return moment_from_amz((struct slice){auth->amz_date, MOMENT_AMZ_CHARS}, date_ms) == ERR_OK;
 }
 
 static bool is_in_scope(const struct sigv4_verify_options *options,
@@ -317,24 +337,28 @@ static bool is_in_time(const struct sigv4_verify_options *options, uint64_t date
     return off <= options->skew_max_ms;
 }
 
+/* UNSIGNED-PAYLOAD and STREAMING-... are no digests. */
+static bool declares_a_digest(const struct head *head)
+{
+    uint8_t digest[DIGEST_BYTES];
+
+    return head->count[KIND_BODY_HASH] == 0 ||
+           digest_from_hex(value_of(head, KIND_BODY_HASH), digest, sizeof(digest));
+}
+
 static enum err check_head(const struct sigv4_verify_options *options,
                            const struct sigv4_request *request, struct authorization *auth)
 {
-    const struct header *declared =
-        header_find(request->headers, request->header_count, SLICE("x-amz-content-sha256"));
-    struct slice value = {NULL, 0};
-    uint8_t digest[DIGEST_BYTES];
     uint64_t date_ms;
 
-    TRY(find_authorization(options, request, &value));
-    TRY(read_authorization(options, value, auth));
-    /* UNSIGNED-PAYLOAD and STREAMING-... are no digests either. */
-    if (!is_short_list(auth->signed_headers) || has_forbidden_repeats(request) ||
-        !names_one_host(request) || !signs_enough(request, auth->signed_headers) ||
-        !read_date(request, auth, &date_ms) || !is_in_scope(options, auth) ||
-        !is_in_time(options, date_ms) ||
-        (declared != NULL &&
-         !digest_from_hex(slice_trim(declared->value), digest, sizeof(digest)))) {
+    *auth = (struct authorization){0};
+    sort_headers(request, &auth->head);
+    TRY(check_credential_place(options, request, &auth->head));
+    TRY(read_authorization(options, value_of(&auth->head, KIND_AUTHORIZATION), auth));
+    if (!is_short_list(auth->signed_headers) || has_forbidden_repeats(&auth->head) ||
+        !names_one_host(request, &auth->head) || !signs_enough(request, auth) ||
+        !read_date(auth, &date_ms) || !is_in_scope(options, auth) ||
+        !is_in_time(options, date_ms) || !declares_a_digest(&auth->head)) {
         return ERR_BAD_SIGNATURE;
     }
     return ERR_OK;
@@ -350,31 +374,46 @@ enum err sigv4_check_head(const struct sigv4_verify_options *options,
 
 /* ---- the signature ---- */
 
+/* "id date region service ", or 0 when it is too long. */
+static size_t write_key_name(const struct authorization *auth, char name[static KEY_NAME_MAX])
+{
+    const struct slice parts[] = {auth->access_key_id, auth->scope.date, auth->scope.region,
+                                  auth->scope.service};
+    size_t len = 0;
+
+    for (size_t i = 0; i < ARRAY_LEN(parts); i++) {
+        if (parts[i].len >= KEY_NAME_MAX - len) {
+            return 0;
+        }
+        memcpy(name + len, parts[i].data, parts[i].len);
+        len += parts[i].len;
+        name[len++] = ' ';
+    }
+    return len;
+}
+
 /* The signing key of `credential`, or for NULL one that nobody can have used. */
 static enum err signing_key(const struct sigv4_verify_options *options,
                             const struct authorization *auth, const struct credential *credential,
                             struct digest *key)
 {
     struct sigv4_key_cache *cache = options->keys;
-    char name[KEY_NAME_MAX];
-    const int len = snprintf(name, sizeof(name), "%.*s/%.*s/%.*s/%.*s",
-                             SLICE_ARG(auth->access_key_id), SLICE_ARG(auth->scope.date),
-                             SLICE_ARG(auth->scope.region), SLICE_ARG(auth->scope.service));
-    const struct slice text = {name, (size_t)len};
+    char text[KEY_NAME_MAX];
+    const struct slice name = {text, write_key_name(auth, text)};
     const struct slice dummy = {cache->dummy_secret, sizeof(cache->dummy_secret)};
     struct derived_key *slot;
 
-    if (len < 0 || (size_t)len >= sizeof(name)) {
+    if (name.len == 0) {
         return ERR_BAD_SIGNATURE;
     }
-    slot = credential != NULL ? &cache->known[map_hash(text) % KEYS_KNOWN]
-                              : &cache->unknown[map_hash(text) % KEYS_UNKNOWN];
+    slot = credential != NULL ? &cache->known[map_hash(name) % KEYS_KNOWN]
+                              : &cache->unknown[map_hash(name) % KEYS_UNKNOWN];
     if (slot->generation != options->directory->generation ||
-        !slice_eq((struct slice){slot->name, slot->name_len}, text)) {
+        !slice_eq((struct slice){slot->name, slot->name_len}, name)) {
         sigv4_signing_key(credential != NULL ? credential->secret : dummy, &auth->scope,
                           &slot->key);
-        memcpy(slot->name, name, text.len);
-        slot->name_len = text.len;
+        memcpy(slot->name, name.data, name.len);
+        slot->name_len = name.len;
         slot->generation = options->directory->generation;
     }
     *key = slot->key;
@@ -407,17 +446,15 @@ static bool fits(const struct sigv4_verify_options *options, const struct sigv4_
     return digest_equal(auth->signature, (struct slice){expected, sizeof(expected)});
 }
 
-static bool body_is_declared(const struct sigv4_request *request)
+static bool body_is_declared(const struct sigv4_request *request, const struct head *head)
 {
-    const struct header *declared =
-        header_find(request->headers, request->header_count, SLICE("x-amz-content-sha256"));
     char hex[DIGEST_HEX_CHARS];
 
-    if (declared == NULL) {
+    if (head->count[KIND_BODY_HASH] == 0) {
         return true;
     }
     digest_hex(&request->body_digest, hex);
-    return slice_eq(slice_trim(declared->value), (struct slice){hex, sizeof(hex)});
+    return slice_eq(value_of(head, KIND_BODY_HASH), (struct slice){hex, sizeof(hex)});
 }
 
 static bool is_live(const struct credential *credential, const struct account *account,
@@ -427,17 +464,16 @@ static bool is_live(const struct credential *credential, const struct account *a
            (credential->expires_ms == 0 || now_ms < credential->expires_ms);
 }
 
-static void fill_principal(const struct sigv4_request *request, const struct authorization *auth,
-                           struct principal *principal)
+static void fill_principal(const struct authorization *auth, struct principal *principal)
 {
-    const struct slice name = SLICE("amz-sdk-invocation-id");
-    const struct slice id = slice_trim(header_value(request->headers, request->header_count, name));
+    const struct slice id = value_of(&auth->head, KIND_INVOCATION);
 
     memcpy(principal->signature, auth->signature.data, PRINCIPAL_SIGNATURE_CHARS);
     principal->has_signature = true;
-    if (id.len <= PRINCIPAL_INVOCATION_CHARS_MAX && count_headers(request, name) == 1) {
+    if (id.len <= PRINCIPAL_INVOCATION_CHARS_MAX && auth->head.count[KIND_INVOCATION] == 1) {
         principal->invocation_id = id;
-        principal->invocation_is_signed = is_signed(auth->signed_headers, name);
+        principal->invocation_is_signed =
+            is_signed(auth->signed_headers, kind_names[KIND_INVOCATION]);
     }
 }
 
@@ -455,17 +491,16 @@ enum err sigv4_verify(const struct sigv4_verify_options *options,
         credential = NULL;
     }
     is_fitting = fits(options, request, &auth, credential);
-    if (!is_fitting || credential == NULL || !body_is_declared(request)) {
+    if (!is_fitting || credential == NULL || !body_is_declared(request, &auth.head)) {
         return ERR_BAD_SIGNATURE;
     }
     account = directory_account(options->directory, credential->account_id);
     /* weir gives out no session tokens, so one that came along was made for somebody else. */
-    if (!is_live(credential, account, options->now_ms) ||
-        count_headers(request, SLICE("x-amz-security-token")) > 0) {
+    if (!is_live(credential, account, options->now_ms) || auth.head.count[KIND_TOKEN] > 0) {
         return ERR_BAD_SIGNATURE;
     }
     *principal = (struct principal){
         .account = account, .credential = credential, .relays = credential->is_forwarder};
-    fill_principal(request, &auth, principal);
+    fill_principal(&auth, principal);
     return ERR_OK;
 }
