@@ -11,11 +11,14 @@
 #include <stdatomic.h>
 #include <sys/socket.h>
 #include <unistd.h>
+#include <openssl/err.h>
+#include <openssl/ssl.h>
 
 #include <cmocka.h>
 
 #include "core/check.h"
 #include "core/http.h"
+#include "tests/lib/certificate.h"
 
 /* ---- the server ---- */
 
@@ -180,12 +183,11 @@ static void *serve(void *argument)
     }
 }
 
-static int start_server(void **state)
+static void listen_on_loopback(void)
 {
     struct sockaddr_in address = {.sin_family = AF_INET};
     socklen_t len = sizeof(address);
 
-    (void)state;
     memset(&server, 0, sizeof(server));
     address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
     server.fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
@@ -193,6 +195,12 @@ static int start_server(void **state)
     CHECK(listen(server.fd, 256) == 0);
     CHECK(getsockname(server.fd, (struct sockaddr *)&address, &len) == 0);
     server.port = ntohs(address.sin_port);
+}
+
+static int start_server(void **state)
+{
+    (void)state;
+    listen_on_loopback();
     CHECK(pthread_create(&server.acceptor, NULL, serve, NULL) == 0);
     return 0;
 }
@@ -644,6 +652,82 @@ static void test_waiting_for_a_connection_counts(void **state)
     ev_loop_destroy(loop);
 }
 
+/* ---- TLS ---- */
+
+/* One connection after another: the handshake, and "/ok" if it came about. */
+static void *serve_tls(void *argument)
+{
+    static const char reply[] = "HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhello";
+    SSL_CTX *tls = argument;
+    int fd;
+
+    while ((fd = accept4(server.fd, NULL, NULL, SOCK_CLOEXEC)) >= 0) {
+        SSL *ssl = SSL_new(tls);
+        char room[4096];
+
+        CHECK(SSL_set_fd(ssl, fd) == 1);
+        if (SSL_accept(ssl) == 1 && SSL_read(ssl, room, sizeof(room)) > 0) {
+            (void)SSL_write(ssl, reply, sizeof(reply) - 1);
+        }
+        SSL_free(ssl);
+        (void)close(fd);
+        ERR_clear_error();
+    }
+    return NULL;
+}
+
+/* Goal: a reply counts only from whom the configured CA vouches for, under the name that was asked
+ * for. */
+static void test_the_server_is_verified(void **state)
+{
+    static const struct {
+        const char *host;
+        bool has_ca;
+        enum err err;
+    } rows[] = {
+        {"localhost", true, ERR_OK},
+        {"localhost", false, ERR_REMOTE_FAILED},
+        {"127.0.0.1", true, ERR_REMOTE_FAILED},
+    };
+    SSL_CTX *tls = SSL_CTX_new(TLS_server_method());
+    struct ev_loop *loop = ev_loop_new(EVFLAG_AUTO);
+    struct certificate certificate;
+    pthread_t thread;
+
+    (void)state;
+    certificate_make(&certificate);
+    CHECK(SSL_CTX_use_certificate_chain_file(tls, certificate.certificate_path) == 1);
+    CHECK(SSL_CTX_use_PrivateKey_file(tls, certificate.key_path, SSL_FILETYPE_PEM) == 1);
+    listen_on_loopback();
+    CHECK(pthread_create(&thread, NULL, serve_tls, tls) == 0);
+    for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+        const struct http_client_options options = {
+            .loop = loop,
+            .ca_path = slice_of(rows[i].has_ca ? certificate.certificate_path : NULL),
+            .connections_max = 1,
+            .host_connections_max = 1,
+        };
+        struct http_client *client = http_client_new(&options);
+        struct errand errand;
+
+        prepare(&errand, "", loop, NULL);
+        (void)snprintf(errand.url, sizeof(errand.url), "https://%s:%u/ok", rows[i].host,
+                       server.port);
+        run_with(client, &errand);
+        if (errand.call.err != rows[i].err) {
+            fail_msg("%s: %s, %s", rows[i].host, err_name(errand.call.err), errand.call.error_text);
+        }
+        http_call_clean_up(&errand.call);
+        http_client_destroy(client);
+    }
+    (void)shutdown(server.fd, SHUT_RDWR);
+    CHECK(pthread_join(thread, NULL) == 0);
+    (void)close(server.fd);
+    SSL_CTX_free(tls);
+    ev_loop_destroy(loop);
+    certificate_remove(&certificate);
+}
+
 #define WITH_SERVER(test) cmocka_unit_test_setup_teardown(test, start_server, stop_server)
 
 int main(void)
@@ -660,6 +744,7 @@ int main(void)
         WITH_SERVER(test_many_calls_share_connections),
         WITH_SERVER(test_fresh_connection_when_asked),
         WITH_SERVER(test_waiting_for_a_connection_counts),
+        cmocka_unit_test(test_the_server_is_verified),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

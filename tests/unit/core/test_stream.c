@@ -160,6 +160,27 @@ static void write_to_the_limit(struct stream *stream, struct slice bytes)
     story_of(stream)->unsent_seen = stream_unsent(stream);
 }
 
+static void write_much_and_close(struct stream *stream, struct slice bytes)
+{
+    count_bytes(stream, bytes);
+    assert_int_equal(stream_write(stream, (struct slice){big, 390000}), ERR_OK);
+    stream_close(stream);
+    assert_int_equal(stream_write(stream, bytes), ERR_OK); /* too late, and harmless */
+}
+
+static size_t abort_instead(struct stream *stream, char *room, size_t room_len)
+{
+    memset(room, 'a', room_len);
+    stream_abort(stream);
+    return room_len;
+}
+
+static void want_write(struct stream *stream, struct slice bytes)
+{
+    count_bytes(stream, bytes);
+    stream_want_write(stream);
+}
+
 static void pour_without_end(struct stream *stream, struct slice bytes)
 {
     count_bytes(stream, bytes);
@@ -476,6 +497,7 @@ static void test_slow_reader_meets_its_limits(void **state)
     static const struct stream_handlers rows[] = {
         {.on_read = write_to_the_limit, .on_close = note_close},
         {.on_read = pour_without_end, .on_write = pour, .on_close = note_close},
+        {.on_read = write_much_and_close, .on_close = note_close},
     };
 
     (void)state;
@@ -511,6 +533,102 @@ static void test_abort(void **state)
         assert_int_equal(story.read_bytes, 1);
         expect(kind, &story, STREAM_ABORTED);
     }
+}
+
+/* Goal: on_write may abort; what it gave is not sent. */
+static void test_abort_while_writing(void **state)
+{
+    static const struct stream_handlers handlers = {
+        .on_read = want_write, .on_write = abort_instead, .on_close = note_close};
+
+    (void)state;
+    for (enum kind kind = 0; kind < KIND_COUNT; kind++) {
+        const struct story story = play(kind, &handlers, ask_and_be_cut_off, NULL);
+
+        expect(kind, &story, STREAM_ABORTED);
+    }
+}
+
+static void hear_the_end_and_stay(struct peer *peer)
+{
+    CHECK(peer_shake_hands(peer));
+    CHECK(peer_send(peer, SLICE("x")));
+    CHECK(peer_receive_all(peer) > 0);
+    peer->stays = true;
+}
+
+static void linger_soon(struct stream_loop_options *options)
+{
+    options->linger_timeout_ms = SOON_MS;
+}
+
+/* Goal:   a peer that never ends its side does not hold the descriptor for ever.
+ * Method: the story ends when the loop counts no connection any more. */
+static void test_lingering_ends(void **state)
+{
+    static const struct stream_handlers handlers = {.on_read = answer_and_close,
+                                                    .on_close = note_close};
+
+    (void)state;
+    for (enum kind kind = 0; kind < KIND_COUNT; kind++) {
+        const struct story story = play(kind, &handlers, hear_the_end_and_stay, linger_soon);
+
+        expect(kind, &story, STREAM_CLOSED);
+    }
+}
+
+static void break_the_records(struct peer *peer)
+{
+    CHECK(peer_shake_hands(peer));
+    CHECK(peer_send(peer, SLICE("x")));
+    CHECK(send(peer->fd, "this is no TLS record", 21, MSG_NOSIGNAL) == 21);
+    (void)peer_receive_all(peer);
+}
+
+/* Goal: nonsense after the handshake ends the stream. */
+static void test_broken_records(void **state)
+{
+    static const struct stream_handlers handlers = {.on_read = count_bytes, .on_close = note_close};
+
+    (void)state;
+    for (enum kind kind = TLS12; kind < KIND_COUNT; kind++) {
+        const struct story story = play(kind, &handlers, break_the_records, NULL);
+
+        assert_int_equal(story.read_bytes, 1);
+        expect(kind, &story, STREAM_BROKEN);
+    }
+}
+
+static void change_keys_and_talk(struct peer *peer)
+{
+    char heard[6];
+    size_t len = 0;
+
+    CHECK(peer_shake_hands(peer));
+    for (unsigned i = 0; i < 3; i++) {
+        CHECK(SSL_key_update(peer->ssl, SSL_KEY_UPDATE_REQUESTED) == 1);
+        CHECK(peer_send(peer, SLICE("hi")));
+        while (len < 2 * (i + 1)) {
+            const ssize_t count = peer_receive(peer, heard + len, sizeof(heard) - len);
+
+            CHECK(count > 0);
+            len += (size_t)count;
+        }
+    }
+    CHECK(memcmp(heard, "hihihi", 6) == 0);
+    peer_end(peer);
+    CHECK(peer_receive_all(peer) == 0);
+}
+
+/* Goal: TLS 1.3 peers may change their keys on the way. */
+static void test_key_update(void **state)
+{
+    static const struct stream_handlers handlers = {.on_read = echo, .on_close = note_close};
+    const struct story story = play(TLS13, &handlers, change_keys_and_talk, NULL);
+
+    (void)state;
+    assert_int_equal(story.read_bytes, 6);
+    expect(TLS13, &story, STREAM_PEER_GONE);
 }
 
 static void vanish(struct peer *peer)
@@ -766,6 +884,10 @@ int main(void)
         cmocka_unit_test(test_half_close),
         cmocka_unit_test(test_slow_reader_meets_its_limits),
         cmocka_unit_test(test_abort),
+        cmocka_unit_test(test_abort_while_writing),
+        cmocka_unit_test(test_lingering_ends),
+        cmocka_unit_test(test_broken_records),
+        cmocka_unit_test(test_key_update),
         cmocka_unit_test(test_reset),
         cmocka_unit_test(test_pause_and_resume),
         cmocka_unit_test(test_buffers_come_back_after_a_silence),
