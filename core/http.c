@@ -60,9 +60,10 @@ struct http_socket {
 };
 
 /* An option that curl refuses is a mistake of ours, so it is a CHECK. */
-#define SET(handle, option, value)      CHECK(curl_easy_setopt(handle, option, value) == CURLE_OK)
-#define SET_MULTI(multi, option, value) CHECK(curl_multi_setopt(multi, option, value) == CURLM_OK)
-#define GET_INFO(handle, info, variable)                                                           \
+#define CHECK_SET(handle, option, value) CHECK(curl_easy_setopt(handle, option, value) == CURLE_OK)
+#define CHECK_SET_MULTI(multi, option, value)                                                      \
+    CHECK(curl_multi_setopt(multi, option, value) == CURLM_OK)
+#define CHECK_GET(handle, info, variable)                                                          \
     CHECK(curl_easy_getinfo(handle, info, variable) == CURLE_OK)
 
 static void init_library(void)
@@ -191,8 +192,8 @@ static enum err error_of(const struct http_call *call, CURLcode result, bool is_
 
 static void recycle(struct http_client *client, CURL *handle)
 {
-    SET(handle, CURLOPT_ERRORBUFFER, NULL);
-    SET(handle, CURLOPT_HTTPHEADER, NULL);
+    CHECK_SET(handle, CURLOPT_ERRORBUFFER, NULL);
+    CHECK_SET(handle, CURLOPT_HTTPHEADER, NULL);
     if (client->idle_count < IDLE_HANDLES_MAX && !client->is_stopping) {
         client->idle[client->idle_count++] = handle;
     } else {
@@ -244,9 +245,9 @@ static void finish(struct http_call *call, CURLcode result)
     long status = 0;
     long sent_bytes = 0;
 
-    GET_INFO(call->handle, CURLINFO_TOTAL_TIME_T, &elapsed_us);
-    GET_INFO(call->handle, CURLINFO_RESPONSE_CODE, &status);
-    GET_INFO(call->handle, CURLINFO_REQUEST_SIZE, &sent_bytes);
+    CHECK_GET(call->handle, CURLINFO_TOTAL_TIME_T, &elapsed_us);
+    CHECK_GET(call->handle, CURLINFO_RESPONSE_CODE, &status);
+    CHECK_GET(call->handle, CURLINFO_REQUEST_SIZE, &sent_bytes);
     call->elapsed_us = elapsed_us > 0 ? (uint64_t)elapsed_us : 0;
     call->status = status > 0 ? (unsigned)status : 0;
     call->err = error_of(call, result, sent_bytes > 0);
@@ -265,7 +266,7 @@ static void report_done(struct http_client *client)
         struct http_call *call = NULL;
 
         CHECK(message->msg == CURLMSG_DONE);
-        GET_INFO(message->easy_handle, CURLINFO_PRIVATE, &call);
+        CHECK_GET(message->easy_handle, CURLINFO_PRIVATE, &call);
         CHECK(call != NULL);
         finish(call, result);
     }
@@ -379,22 +380,22 @@ static CURL *new_handle(const struct http_client *client)
     CURL *handle = curl_easy_init();
 
     CHECK(handle != NULL);
-    SET(handle, CURLOPT_PROTOCOLS_STR, "http,https");
-    SET(handle, CURLOPT_FOLLOWLOCATION, 0L);
-    SET(handle, CURLOPT_PROXY, "");
-    SET(handle, CURLOPT_NETRC, (long)CURL_NETRC_IGNORED);
-    SET(handle, CURLOPT_DISALLOW_USERNAME_IN_URL, 1L);
-    SET(handle, CURLOPT_NOSIGNAL, 1L);
-    SET(handle, CURLOPT_QUICK_EXIT, 1L);
-    SET(handle, CURLOPT_HTTP_VERSION, (long)CURL_HTTP_VERSION_1_1);
-    SET(handle, CURLOPT_SSLVERSION, (long)CURL_SSLVERSION_TLSv1_2);
-    SET(handle, CURLOPT_PATH_AS_IS, 1L); /* what was signed is what is sent */
-    SET(handle, CURLOPT_OPENSOCKETFUNCTION, open_socket);
-    SET(handle, CURLOPT_WRITEFUNCTION, on_body);
-    SET(handle, CURLOPT_HEADERFUNCTION, on_header);
+    CHECK_SET(handle, CURLOPT_PROTOCOLS_STR, "http,https");
+    CHECK_SET(handle, CURLOPT_FOLLOWLOCATION, 0L);
+    CHECK_SET(handle, CURLOPT_PROXY, "");
+    CHECK_SET(handle, CURLOPT_NETRC, (long)CURL_NETRC_IGNORED);
+    CHECK_SET(handle, CURLOPT_DISALLOW_USERNAME_IN_URL, 1L);
+    CHECK_SET(handle, CURLOPT_NOSIGNAL, 1L);
+    CHECK_SET(handle, CURLOPT_QUICK_EXIT, 1L);
+    CHECK_SET(handle, CURLOPT_HTTP_VERSION, (long)CURL_HTTP_VERSION_1_1);
+    CHECK_SET(handle, CURLOPT_SSLVERSION, (long)CURL_SSLVERSION_TLSv1_2);
+    CHECK_SET(handle, CURLOPT_PATH_AS_IS, 1L); /* what was signed is what is sent */
+    CHECK_SET(handle, CURLOPT_OPENSOCKETFUNCTION, open_socket);
+    CHECK_SET(handle, CURLOPT_WRITEFUNCTION, on_body);
+    CHECK_SET(handle, CURLOPT_HEADERFUNCTION, on_header);
     if (client->ca_path != NULL) {
-        SET(handle, CURLOPT_CAINFO, client->ca_path);
-        SET(handle, CURLOPT_CAPATH, NULL);
+        CHECK_SET(handle, CURLOPT_CAINFO, client->ca_path);
+        CHECK_SET(handle, CURLOPT_CAPATH, NULL);
     }
     return handle;
 }
@@ -406,14 +407,14 @@ static void set_method(CURL *handle, const struct http_call *call)
     const bool is_head = slice_eq(method, SLICE("HEAD"));
     const bool is_post = slice_eq(method, SLICE("POST"));
 
-    SET(handle, CURLOPT_HTTPGET, 1L); /* also undoes what the handle did before */
-    SET(handle, CURLOPT_CUSTOMREQUEST, is_get || is_head || is_post ? NULL : call->method);
+    CHECK_SET(handle, CURLOPT_HTTPGET, 1L); /* also undoes what the handle did before */
+    CHECK_SET(handle, CURLOPT_CUSTOMREQUEST, is_get || is_head || is_post ? NULL : call->method);
     if (is_head) {
-        SET(handle, CURLOPT_NOBODY, 1L);
+        CHECK_SET(handle, CURLOPT_NOBODY, 1L);
     } else if (is_post || call->body.len > 0) {
-        SET(handle, CURLOPT_POST, 1L);
-        SET(handle, CURLOPT_POSTFIELDS, call->body.len > 0 ? call->body.data : "");
-        SET(handle, CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t)call->body.len);
+        CHECK_SET(handle, CURLOPT_POST, 1L);
+        CHECK_SET(handle, CURLOPT_POSTFIELDS, call->body.len > 0 ? call->body.data : "");
+        CHECK_SET(handle, CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t)call->body.len);
     }
 }
 
@@ -484,17 +485,17 @@ static enum err make_header_list(struct http_call *call)
 static void dress(CURL *handle, struct http_call *call)
 {
     set_method(handle, call);
-    SET(handle, CURLOPT_URL, call->url);
-    SET(handle, CURLOPT_HTTPHEADER, (struct curl_slist *)call->header_list);
-    SET(handle, CURLOPT_TIMEOUT_MS, (long)call->timeout_ms);
-    SET(handle, CURLOPT_CONNECTTIMEOUT_MS, (long)call->timeout_ms);
-    SET(handle, CURLOPT_MAXFILESIZE_LARGE, (curl_off_t)call->response_max);
-    SET(handle, CURLOPT_FRESH_CONNECT, call->fresh_connection ? 1L : 0L);
-    SET(handle, CURLOPT_PRIVATE, call);
-    SET(handle, CURLOPT_WRITEDATA, call);
-    SET(handle, CURLOPT_HEADERDATA, call);
-    SET(handle, CURLOPT_OPENSOCKETDATA, call);
-    SET(handle, CURLOPT_ERRORBUFFER, call->error_text);
+    CHECK_SET(handle, CURLOPT_URL, call->url);
+    CHECK_SET(handle, CURLOPT_HTTPHEADER, (struct curl_slist *)call->header_list);
+    CHECK_SET(handle, CURLOPT_TIMEOUT_MS, (long)call->timeout_ms);
+    CHECK_SET(handle, CURLOPT_CONNECTTIMEOUT_MS, (long)call->timeout_ms);
+    CHECK_SET(handle, CURLOPT_MAXFILESIZE_LARGE, (curl_off_t)call->response_max);
+    CHECK_SET(handle, CURLOPT_FRESH_CONNECT, call->fresh_connection ? 1L : 0L);
+    CHECK_SET(handle, CURLOPT_PRIVATE, call);
+    CHECK_SET(handle, CURLOPT_WRITEDATA, call);
+    CHECK_SET(handle, CURLOPT_HEADERDATA, call);
+    CHECK_SET(handle, CURLOPT_OPENSOCKETDATA, call);
+    CHECK_SET(handle, CURLOPT_ERRORBUFFER, call->error_text);
 }
 
 static void refuse(struct http_client *client, struct http_call *call, enum err err)
@@ -600,13 +601,14 @@ struct http_client *http_client_new(const struct http_client_options *options)
 
     client->multi = curl_multi_init();
     CHECK(client->multi != NULL);
-    SET_MULTI(client->multi, CURLMOPT_SOCKETFUNCTION, on_socket);
-    SET_MULTI(client->multi, CURLMOPT_SOCKETDATA, client);
-    SET_MULTI(client->multi, CURLMOPT_TIMERFUNCTION, set_timer);
-    SET_MULTI(client->multi, CURLMOPT_TIMERDATA, client);
-    SET_MULTI(client->multi, CURLMOPT_MAX_TOTAL_CONNECTIONS, (long)options->connections_max);
-    SET_MULTI(client->multi, CURLMOPT_MAX_HOST_CONNECTIONS, (long)options->host_connections_max);
-    SET_MULTI(client->multi, CURLMOPT_MAXCONNECTS, (long)options->connections_max);
+    CHECK_SET_MULTI(client->multi, CURLMOPT_SOCKETFUNCTION, on_socket);
+    CHECK_SET_MULTI(client->multi, CURLMOPT_SOCKETDATA, client);
+    CHECK_SET_MULTI(client->multi, CURLMOPT_TIMERFUNCTION, set_timer);
+    CHECK_SET_MULTI(client->multi, CURLMOPT_TIMERDATA, client);
+    CHECK_SET_MULTI(client->multi, CURLMOPT_MAX_TOTAL_CONNECTIONS, (long)options->connections_max);
+    CHECK_SET_MULTI(client->multi, CURLMOPT_MAX_HOST_CONNECTIONS,
+                    (long)options->host_connections_max);
+    CHECK_SET_MULTI(client->multi, CURLMOPT_MAXCONNECTS, (long)options->connections_max);
     return client;
 }
 
