@@ -304,6 +304,34 @@ static const struct member *find_member(const struct member *members, const char
     return NULL;
 }
 
+/* Members of the format that this version does not act on: told apart from typing errors. */
+static bool is_for_later(const char *key)
+{
+    static const char *const keys[] = {
+        "lists",
+        "connections",
+        "api_destinations",
+        "archives",
+        "schedules",
+        "shared_targets",
+        "steps",
+        "input",
+        "input_path",
+        "input_transformer",
+        "http_parameters",
+        "schedule_expression",
+        "run_command_parameters",
+        "kinesis_parameters",
+    };
+
+    for (size_t i = 0; i < ARRAY_LEN(keys); i++) {
+        if (strcmp(keys[i], key) == 0) {
+            return true;
+        }
+    }
+    return false;
+}
+
 static void check_object(json_t *mistakes, const struct path *path, json_t *object,
                          const struct member *members)
 {
@@ -319,7 +347,9 @@ static void check_object(json_t *mistakes, const struct path *path, json_t *obje
         const struct member *member = find_member(members, key);
         const struct path place = path_member(path, key);
 
-        if (member == NULL) {
+        if (member == NULL && is_for_later(key)) {
+            mistake(mistakes, &place, "is not supported by this version");
+        } else if (member == NULL) {
             mistake(mistakes, &place, "unknown member");
         } else if (!json_is_null(value) || member->is_required) {
             check_member(mistakes, &place, value, member);

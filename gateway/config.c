@@ -30,6 +30,7 @@ enum setting_type {
     TYPE_SPAN,
     TYPE_BOOL,
     TYPE_STRINGS,
+    TYPE_RESERVED,
 };
 
 struct setting {
@@ -196,6 +197,9 @@ static enum err set_text(struct config *config, const struct setting *setting, s
         return bad_value(setting, why, "a number");
     case TYPE_BOOL:
         return bad_value(setting, why, "true or false");
+    case TYPE_RESERVED:
+        *(struct slice *)place = text;
+        return ERR_OK;
     case TYPE_STRINGS:
     default:
         return bad_value(setting, why, "a list of strings");
@@ -251,9 +255,37 @@ static enum err set_default(struct config *config, const struct setting *setting
     case TYPE_LEVEL:
     case TYPE_SIZE:
     case TYPE_SPAN:
+    case TYPE_RESERVED:
     default:
         return set_text(config, setting, text, &why);
     }
+}
+
+/* A name kept for a later version: its default, or a part of it, and a clear word otherwise. */
+static enum err check_reserved(const struct setting *setting, const json_t *value,
+                               struct err_why *why)
+{
+    json_t *fallback = json_loads(setting->fallback, JSON_DECODE_ANY, NULL);
+    bool is_fine = json_equal(value, fallback);
+    const char *key;
+    json_t *member;
+
+    if (json_is_object(value) && json_is_object(fallback)) {
+        json_t *rest = json_deep_copy(value);
+
+        json_object_foreach(fallback, key, member)
+        {
+            if (json_equal(json_object_get(rest, key), member)) {
+                json_object_del(rest, key);
+            }
+        }
+        is_fine = json_object_size(rest) == 0;
+        json_decref(rest);
+    }
+    json_decref(fallback);
+    return is_fine ? ERR_OK
+                   : err_because(ERR_BAD_CONFIG, why, "%s: this version takes %s only",
+                                 setting->path, setting->fallback);
 }
 
 static enum err set_value(struct config *config, const struct setting *setting, const json_t *value,
@@ -261,6 +293,9 @@ static enum err set_value(struct config *config, const struct setting *setting, 
 {
     if (json_is_null(value)) {
         return set_default(config, setting);
+    }
+    if (setting->type == TYPE_RESERVED) {
+        return check_reserved(setting, value, why);
     }
     if (setting->type == TYPE_STRINGS) {
         return set_strings(config, setting, value, why);

@@ -15,17 +15,18 @@ struct strings {
 };
 
 /* The C type behind each type of config.def. */
-#define CONFIG_TYPE_STRING  struct slice
-#define CONFIG_TYPE_ACCOUNT struct slice
-#define CONFIG_TYPE_STORE   struct slice
-#define CONFIG_TYPE_PATH    struct slice
-#define CONFIG_TYPE_URL     struct slice
-#define CONFIG_TYPE_LEVEL   enum log_level
-#define CONFIG_TYPE_NUMBER  uint64_t
-#define CONFIG_TYPE_SIZE    uint64_t
-#define CONFIG_TYPE_SPAN    uint64_t
-#define CONFIG_TYPE_BOOL    bool
-#define CONFIG_TYPE_STRINGS struct strings
+#define CONFIG_TYPE_STRING   struct slice
+#define CONFIG_TYPE_ACCOUNT  struct slice
+#define CONFIG_TYPE_STORE    struct slice
+#define CONFIG_TYPE_PATH     struct slice
+#define CONFIG_TYPE_URL      struct slice
+#define CONFIG_TYPE_LEVEL    enum log_level
+#define CONFIG_TYPE_NUMBER   uint64_t
+#define CONFIG_TYPE_SIZE     uint64_t
+#define CONFIG_TYPE_SPAN     uint64_t
+#define CONFIG_TYPE_BOOL     bool
+#define CONFIG_TYPE_STRINGS  struct strings
+#define CONFIG_TYPE_RESERVED struct slice /* the JSON text of its only value */
 
 struct config {
     struct arena arena;  /* holds every slice below */

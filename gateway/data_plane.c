@@ -35,6 +35,10 @@ static enum err on_head(void *context, struct request *request, size_t *body_max
     struct ingest *ingest = context;
     const struct route *route = route_of(request);
 
+    if (!ingest_has_name(ingest, request->authority)) {
+        ingest_count_refused(ingest, ERR_MISDIRECTED);
+        return ERR_MISDIRECTED;
+    }
     if (route == NULL) {
         ingest_count_refused(ingest, ERR_NOT_FOUND);
         return ERR_NOT_FOUND;

@@ -15,11 +15,9 @@
 #include "core/check.h"
 #include "core/json_write.h"
 
-enum {
-    ENVELOPE_DEPTH_MAX = JSON_DEPTH_MAX,
-    RESULT_BYTES = 96, /* of a usual one */
-    ENVELOPES_FIRST = 8,
-};
+enum { ENVELOPE_DEPTH_MAX = JSON_DEPTH_MAX, ENVELOPES_FIRST = 8 };
+
+static const size_t result_bytes = 96; /* of a usual one */
 
 /* The envelopes of one body, as slices of it. */
 struct cut {
@@ -276,7 +274,7 @@ static struct slice write_results(struct ingest_batch *batch)
     uint64_t failed = 0;
 
     buf_init(&body, 1024 * 1024);
-    CHECK(buf_reserve(&body, (size_t)RESULT_BYTES * (batch->entry_count + 1), &room) == ERR_OK);
+    CHECK(buf_reserve(&body, result_bytes * (batch->entry_count + 1), &room) == ERR_OK);
     json_write_begin(&writer, &body);
     json_write_object_begin(&writer);
     json_write_key(&writer, SLICE("entries"));

@@ -140,6 +140,18 @@ const struct snapshot *ingest_snapshot(const struct ingest *ingest)
     return ingest->snapshot;
 }
 
+bool ingest_has_name(const struct ingest *ingest, struct slice authority)
+{
+    const struct strings *names = &ingest->options.config->data_names;
+
+    for (size_t i = 0; i < names->count; i++) {
+        if (slice_eq_ignore_case(authority, names->items[i])) {
+            return true;
+        }
+    }
+    return names->count == 0;
+}
+
 size_t ingest_entries_total_max(const struct ingest *ingest)
 {
     return ingest->options.config->entries_total_max;

@@ -213,7 +213,8 @@ static void test_each_mistake_has_its_path(void **state)
          "rules[0].targets[0].arn", "central bus"},
         {"{\"rules\":[{\"bus\":\"central\",\"name\":\"r\",\"pattern\":{\"a\":[1]},\"targets\":[{"
          "\"id\":\"t\",\"arn\":\"" QUEUE "\",\"input\":\"{}\"}]}]}",
-         "rules[0].targets[0].input", "unknown member"},
+         "rules[0].targets[0].input", "not supported by this version"},
+        {"{\"lists\":[]}", "lists", "not supported by this version"},
         {"{\"rules\":[{\"bus\":\"central\",\"name\":\"r\",\"pattern\":{\"a\":[1]},\"targets\":[{"
          "\"id\":\"t\",\"arn\":\"" QUEUE "\"},{\"id\":\"t\",\"arn\":\"" QUEUE "\"}]}]}",
          "rules[0].targets[1]", "target t stands here a second time"},

@@ -44,6 +44,8 @@ static void test_each_type_is_read(void **state)
                            "\"limits\":{\"body\":65536,\"entries_total\":\"32KiB\","
                            "\"idle_time\":\"5m\"},"
                            "\"aws\":{\"endpoint\":null,\"endpoints\":{\"sqs\":\"http://a:1\"}},"
+                           "\"redis\":{\"user\":null,\"durability\":\"aof\"},"
+                           "\"egress\":{\"allow\":[],\"ports\":[443],\"ca\":null},"
                            "\"seal_key\":\"/run/key\"}"),
                      SLICE("/etc/weir"), &why),
         ERR_OK);
@@ -87,6 +89,9 @@ static void test_each_mistake_is_named(void **state)
         {"{" LEAST ",\"store\":7}", "store: must be"},
         {"{" LEAST ",\"log_level\":\"loud\"}", "log_level: must be debug, info, warn or error"},
         {"{" LEAST ",\"aws\":{\"endpoint\":\"sqs.local\"}}", "aws.endpoint: must be an http://"},
+        {"{" LEAST ",\"redis\":{\"wait_replicas\":2}}", "redis: this version takes"},
+        {"{" LEAST ",\"redis\":{\"typo\":null}}", "redis: this version takes"},
+        {"{" LEAST ",\"egress\":{\"ports\":[80]}}", "egress.ports: this version takes [443] only"},
         {"{" LEAST ",\"strict_bus\":1}", "strict_bus: must be true or false"},
         {"{\"central_account\":\"999999999999\",\"listen\":{\"data\":{\"names\":\"x\"}}}",
          "listen.data.names: must be a list of strings"},
