@@ -115,6 +115,7 @@ struct sqlite_store {
     size_t urgent_count;            /* in the queue: all that somebody waits for */
     uint64_t lazy_since_ms;         /* steady clock: when the first of the others arrived */
     bool is_stopping;
+    bool is_shrinking;
     bool may_shrink; /* pages may have become free since the last look */
     bool has_failed;
     bool is_full; /* commits are refused: said once in the log */

@@ -138,9 +138,16 @@ bool sqlite_upkeep_shrink(struct sqlite_store *store)
         return false;
     }
     if (free_pages < SHRINK_FREE_PAGES_MIN || free_pages < all_pages / 2) {
+        const bool was_shrinking = store->is_shrinking;
+
         store->may_shrink = false;
-        return false;
+        store->is_shrinking = false;
+        if (was_shrinking) { /* the file is cut by the checkpoint, not before */
+            store->log_pages = MAX_OF(store->log_pages, SQLITE_CHECKPOINT_PAGES);
+        }
+        return was_shrinking;
     }
+    store->is_shrinking = true;
     if (sqlite_sql_text(store, "PRAGMA incremental_vacuum(256)") != ERR_OK &&
         (store->failure & 0xff) == SQLITE_FULL) {
         store->failure = SQLITE_OK; /* shrinking needs a little room itself */

@@ -822,9 +822,19 @@ static void redrive_keeps_event_and_history(void **state)
     assert_int_equal(record->attempt_count, 0);
     assert_int_equal(record->past_attempt_count, 7);
     assert_int_equal(desk_take_refs(&claim.records, &ref, 1), 1);
+
+    assert_int_equal(desk_bury(desk, ref, T0 + 5000, "again"), ERR_OK);
+    edit.filter = (struct store_dead_filter){.reason = SLICE("again")};
+    assert_int_equal(desk_run(desk, &edit.op, STORE_DEAD_EDIT), ERR_OK);
+    desk_claim_start(&claim, LANE_A, T0 + 5000, 4);
+    assert_int_equal(desk_run(desk, &claim.op, STORE_CLAIM), ERR_OK);
+    assert_false(list_is_empty(&claim.records));
+    assert_int_equal(
+        CONTAINER_OF(claim.records.next, struct store_record, node)->past_attempt_count, 14);
+    assert_int_equal(desk_take_refs(&claim.records, &ref, 1), 1);
     assert_int_equal(desk_settle(desk, &ref, 1), ERR_OK);
     tally = desk_tally(desk, ACCOUNT_A, NULL);
-    assert_int_equal(tally.redriven, 1);
+    assert_int_equal(tally.redriven, 2);
     assert_int_equal(tally.delivered, 1);
     assert_int_equal(tally.dead, 1);
     assert_int_equal(desk_tally(desk, ACCOUNT_B, NULL).dead, 1);
