@@ -386,7 +386,7 @@ static void world_answer_call(struct world *world, const struct world_call *call
             world_reply(http, 400, "{\"__type\":\"SomethingNew\"}");
             break;
         }
-        /* fall through */
+        __attribute__((fallthrough));
     case WORLD_PARTIAL:
     case WORLD_OK:
         if (call->is_lookup) {
