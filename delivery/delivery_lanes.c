@@ -307,12 +307,14 @@ static void refuse_delivery(struct delivery_engine *engine, struct lane *lane,
 
 static void accept_delivery(struct delivery_engine *engine, struct delivery *delivery)
 {
-    struct lane *lane;
+    struct lane *lane = NULL;
 
     (void)delivery_clock(engine);
-    lane = delivery_lane(engine, slice_of(delivery->ref.lane));
-    if (lane == NULL) {
-        delivery_state_free(delivery); /* too many lanes: found again when its claim has ended */
+    if (!engine->is_draining) {
+        lane = delivery_lane(engine, slice_of(delivery->ref.lane));
+    }
+    if (lane == NULL) { /* stopping, or too many lanes: found again when its claim has ended */
+        delivery_state_free(delivery);
         return;
     }
     if (lane->owner != engine->options.worker_index && delivery->hop_count < DELIVERY_HOPS_MAX) {
@@ -321,7 +323,7 @@ static void accept_delivery(struct delivery_engine *engine, struct delivery *del
         return;
     }
     delivery_hold(engine, delivery);
-    if (engine->is_draining || lane->mode == LANE_PARKED || lane->mode == LANE_PARKING ||
+    if (lane->mode == LANE_PARKED || lane->mode == LANE_PARKING ||
         (lane->is_held && lane->was_resolved)) {
         delivery->lane = lane;
         delivery_state_move(delivery, DELIVERY_WAITING);
@@ -365,10 +367,12 @@ static void on_backlog(struct mail *mail)
 {
     struct backlog_mail *note = CONTAINER_OF(mail, struct backlog_mail, mail);
     struct delivery_engine *engine = note->receiver;
-    struct lane *lane;
+    struct lane *lane = NULL;
 
     (void)delivery_clock(engine);
-    lane = delivery_lane(engine, slice_of(note->lane));
+    if (!engine->is_draining) {
+        lane = delivery_lane(engine, slice_of(note->lane));
+    }
     if (lane != NULL && lane->owner != engine->options.worker_index &&
         note->hop_count >= DELIVERY_HOPS_MAX) {
         lane = NULL; /* snapshots differ: control will ask again */
