@@ -41,8 +41,9 @@ struct world {
     size_t calls_made;
     unsigned serial;
     uint64_t life_ms;
-    int64_t aws_ahead_ms; /* the clock of AWS minus ours */
-    const char *key_id;   /* AWS_ACCESS_KEY_ID, or NULL */
+    int64_t aws_ahead_ms;  /* the clock of AWS minus ours */
+    const char *key_id;    /* AWS_ACCESS_KEY_ID, or NULL */
+    const char *container; /* AWS_CONTAINER_CREDENTIALS_FULL_URI, or NULL */
 };
 
 /* ---- the fake world ---- */
@@ -77,6 +78,9 @@ static const char *fake_environment(void *context, const char *name)
     }
     if (strcmp(name, "AWS_SECRET_ACCESS_KEY") == 0) {
         return world->key_id != NULL ? "own-secret" : NULL;
+    }
+    if (strcmp(name, "AWS_CONTAINER_CREDENTIALS_FULL_URI") == 0) {
+        return world->container;
     }
     return NULL;
 }
@@ -645,6 +649,79 @@ static void test_without_own_credentials_everybody_is_told(void **state)
     grant(world);
 }
 
+#define OWN_REPLY                                                                                  \
+    "{\"AccessKeyId\":\"ASIAOWN\",\"SecretAccessKey\":\"s\",\"Token\":\"own-token\","              \
+    "\"Expiration\":\"2026-01-01T02:00:00Z\"}"
+
+/* Goal:   everybody waits for one load from the container endpoint, then roles are assumed with
+ *         what it gave; renewed before its end; after its end told as expired. */
+static void test_own_credentials_from_a_container(void **state)
+{
+    struct world *world = *state;
+    struct asker *own;
+    struct asker *role;
+
+    world->key_id = NULL;
+    world->container = "http://localhost/creds";
+    own = ask(world, "");
+    role = ask(world, ROLE_A);
+    assert_int_equal(world->call_count, 1);
+    assert_string_equal(world->calls[0]->url, "http://localhost/creds");
+    reply(world, ERR_OK, 200, SLICE(OWN_REPLY));
+    expect_key(own, "ASIAOWN");
+    assert_int_equal(world->call_count, 1);
+    assert_true(slice_eq(header_value(world->calls[0]->headers, world->calls[0]->header_count,
+                                      SLICE("x-amz-security-token")),
+                         SLICE("own-token")));
+    grant(world);
+    expect_key(role, "1.111111111111.x-1.111111111111");
+
+    /* the renewal fails, the old ones serve until a minute before their end */
+    world->now_ms = world->start_ms + 106 * MINUTE_MS;
+    credentials_provider_run(world->provider);
+    assert_int_equal(world->call_count, 1); /* not for the role, whose session has ended */
+    while (world->call_count > 0) {
+        reply(world, ERR_REMOTE_TIMEOUT, 0, SLICE(""));
+    }
+    expect_key(ask(world, ""), "ASIAOWN");
+    world->now_ms = world->start_ms + 119 * MINUTE_MS;
+    own = ask(world, "");
+    role = ask(world, ROLE_B);
+    while (world->call_count > 0) {
+        reply(world, ERR_REMOTE_TIMEOUT, 0, SLICE(""));
+    }
+    expect_error(own, ERR_REMOTE_TIMEOUT, "container endpoint");
+    expect_error(role, ERR_REMOTE_TIMEOUT, "container endpoint");
+}
+
+static void test_expired_session_is_refused(void **state)
+{
+    struct world *world = *state;
+    struct asker *asker = ask(world, ROLE_A);
+
+    world->life_ms = 0;
+    grant(world);
+    expect_error(asker, ERR_REMOTE_FAILED, "expired session");
+}
+
+/* Goal:   sessions that STS cuts short are still given for most of their life. */
+static void test_short_sessions(void **state)
+{
+    struct world *world = *state;
+    struct asker *asker = ask(world, ROLE_A);
+
+    world->life_ms = 10000;
+    grant(world);
+    expect_key(asker, "1.111111111111.x-1.111111111111");
+    world->now_ms += 7900;
+    expect_key(ask(world, ROLE_A), "1.111111111111.x-1.111111111111");
+    world->now_ms += 200;
+    asker = ask(world, ROLE_A);
+    assert_int_equal(world->call_count, 1);
+    grant(world);
+    expect_key(asker, "2.111111111111.x-1.111111111111");
+}
+
 static void test_own_credentials_are_given_without_a_role(void **state)
 {
     struct world *world = *state;
@@ -726,6 +803,9 @@ int main(void)
         TEST(test_stale_own_keys_are_loaded_again),
         TEST(test_without_own_credentials_everybody_is_told),
         TEST(test_own_credentials_are_given_without_a_role),
+        TEST(test_own_credentials_from_a_container),
+        TEST(test_expired_session_is_refused),
+        TEST(test_short_sessions),
         TEST(test_end_answers_who_waits),
         TEST(test_overlong_asks_are_refused),
     };
