@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
  * file.c - small whole files.  A write goes to a neighbour, is flushed, and takes the name last, so
- * a reader sees the old content or the new, never half of it.  Blocking: start-up and tools only.
+ * a reader sees the old content or the new, never half of it.  The folder is flushed after that,
+ * for a name that was not may be gone after a power failure.  Blocking: start-up and tools only.
  */
 #include "core/file.h"
 
@@ -86,6 +87,26 @@ static enum err write_all(int fd, struct slice bytes)
     return fsync(fd) == 0 ? ERR_OK : ERR_SYSTEM;
 }
 
+/* Make the name that `path` ends with durable. */
+static enum err sync_folder_of(const char *path)
+{
+    const char *slash = strrchr(path, '/');
+    char folder[4096] = ".";
+    enum err err;
+    int fd;
+
+    if (slash != NULL) {
+        (void)snprintf(folder, sizeof(folder), "%.*s/.", (int)(slash - path), path);
+    }
+    fd = open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (fd < 0) {
+        return ERR_SYSTEM;
+    }
+    err = fsync(fd) == 0 ? ERR_OK : ERR_SYSTEM;
+    (void)close(fd);
+    return err;
+}
+
 enum err file_write_private(const char *path, struct slice bytes, struct err_why *why)
 {
     char temporary[4096];
@@ -105,5 +126,5 @@ enum err file_write_private(const char *path, struct slice bytes, struct err_why
         (void)unlink(temporary);
         return err;
     }
-    return ERR_OK;
+    return sync_folder_of(path) == ERR_OK ? ERR_OK : system_error(path, why);
 }
