@@ -537,6 +537,7 @@ static void plan_mark(struct open_batch *batch, size_t index, const struct accou
     const struct slice content[] = {draft->bytes, draft->source,    draft->detail_type,
                                     draft->time,  draft->resources, draft->detail};
     struct slice identity[2];
+    struct slice caller = SLICE("");
     const bool is_whole = draft->bytes.data != NULL;
     uint64_t position = index;
     uint64_t ttl_ms;
@@ -546,10 +547,12 @@ static void plan_mark(struct open_batch *batch, size_t index, const struct accou
     }
     if (slice_eq(identity[0], SLICE("id"))) {
         position = 0; /* an id names its event wherever it stands in a request */
+    } else if (slice_eq(identity[0], SLICE("invocation"))) {
+        caller = batch->public.principal.credential->id; /* made up by that caller's SDK */
     }
     digest_fields((const struct slice[]){account->id,
                                          identity[0],
-                                         batch->public.principal.credential->id,
+                                         caller,
                                          identity[1],
                                          {(const char *)&position, sizeof(position)}},
                   5, &stored->key);

@@ -37,6 +37,15 @@ def test_the_same_id_twice_is_delivered_once(gateway, weir, api_key):
     assert len(gateway.arrived(event["id"])) == 1
 
 
+def test_the_same_id_is_known_whatever_key_brings_it(gateway, weir, api_key):
+    event = envelope()
+    other_key = weir.issue(MEMBER, "api-key")
+    answers = [post(weir, one, event).json["entries"][0] for one in (api_key, other_key)]
+    assert [one["duplicate"] for one in answers] == [False, True]
+    weir.drain()
+    assert len(gateway.arrived(event["id"])) == 1
+
+
 def array(events):
     return json.dumps(events), "application/json"
 
