@@ -422,6 +422,25 @@ static void check_queue_arn(json_t *mistakes, const struct path *path, struct sl
     }
 }
 
+/* "arn:aws:iam::ACCOUNT:role/NAME", where ACCOUNT may be {account} in a target. */
+static void check_role_arn(json_t *mistakes, const struct path *path, struct slice arn,
+                           bool is_template_allowed)
+{
+    struct slice rest = arn;
+    const struct slice head = slice_cut(&rest, ':');
+    const struct slice partition = slice_cut(&rest, ':');
+    const struct slice service = slice_cut(&rest, ':');
+    const struct slice region = slice_cut(&rest, ':');
+    const struct slice account = slice_cut(&rest, ':');
+    const bool is_template = is_template_allowed && slice_eq(account, SLICE("{account}"));
+
+    if (!slice_eq(head, SLICE("arn")) || !slice_has_prefix(partition, SLICE("aws")) ||
+        !slice_eq(service, SLICE("iam")) || region.len > 0 ||
+        !(is_account(account) || is_template) || !slice_has_prefix(rest, SLICE("role/"))) {
+        mistake(mistakes, path, "must be the ARN of a role: arn:aws:iam::ACCOUNT:role/NAME");
+    }
+}
+
 static void check_target(json_t *mistakes, const struct path *path, const json_t *target,
                          bool is_central)
 {
@@ -439,9 +458,9 @@ static void check_target(json_t *mistakes, const struct path *path, const json_t
         place = path_member(path, "sqs_parameters");
         mistake(mistakes, &place, "message_group_id is for FIFO queues, whose names end in .fifo");
     }
-    if (role.len > 0 && !slice_has_prefix(role, SLICE("arn:aws"))) {
+    if (role.len > 0) {
         place = path_member(path, "role_arn");
-        mistake(mistakes, &place, "is not an ARN");
+        check_role_arn(mistakes, &place, role, is_central);
     }
 }
 
@@ -514,6 +533,7 @@ static void check_account(json_t *mistakes, json_t *seen, const struct path *pat
                           const json_t *account)
 {
     const json_t *limits = json_object_get(account, "limits");
+    const struct slice role = json_member_text(json_object_get(account, "dispatch_role"), "arn");
     char name[64];
 
     (void)snprintf(name, sizeof(name), "account %.*s", SLICE_ARG(json_member_text(account, "id")));
@@ -524,6 +544,11 @@ static void check_account(json_t *mistakes, json_t *seen, const struct path *pat
         const struct path place = path_member(path, "limits.burst");
 
         mistake(mistakes, &place, "needs events_per_second beside it");
+    }
+    if (role.len > 0) {
+        const struct path place = path_member(path, "dispatch_role.arn");
+
+        check_role_arn(mistakes, &place, role, false);
     }
 }
 

@@ -195,6 +195,15 @@ static void test_each_mistake_has_its_path(void **state)
          "accounts[0].dedup.window", "span of time"},
         {"{\"accounts\":[{\"id\":\"111122223333\",\"dedup\":{\"by\":[\"magic\"]}}]}",
          "accounts[0].dedup.by[0]", "explicit, id, invocation or signature"},
+        {"{\"accounts\":[{\"id\":\"111122223333\",\"dispatch_role\":{\"arn\":\"role\"}}]}",
+         "accounts[0].dispatch_role.arn", "ARN of a role"},
+        {"{\"accounts\":[{\"id\":\"111122223333\",\"dispatch_role\":{\"arn\":\"arn:aws:iam::"
+         "{account}:role/r\"}}]}",
+         "accounts[0].dispatch_role.arn", "ARN of a role"},
+        {"{\"rules\":[{\"bus\":\"central\",\"name\":\"r\",\"pattern\":{\"a\":[1]},\"targets\":[{"
+         "\"id\":\"t\",\"arn\":\"" QUEUE
+         "\",\"role_arn\":\"arn:aws:sqs:us-east-1:999999999999:q\"}]}]}",
+         "rules[0].targets[0].role_arn", "ARN of a role"},
         {"{\"buses\":[{\"account\":\"111122223333\",\"name\":\"a b\"}]}", "buses[0].name",
          "must consist of"},
         {"{\"rules\":[{\"bus\":\"central\",\"name\":\"r\"}]}", "rules[0].pattern", "is required"},
