@@ -13,15 +13,17 @@
 #   release   the hardened build of the binary that the rest drives
 #   integ     real clients against the real binary, tests/integ
 #   accept    each script of tests/accept: one claim, from outside
+#   sabotage  two of the scripts of tests/accept, each against a product spoilt by its patch: they
+#             must turn red; WEIR_SEED picks them, else the day.  --level sabotage tries all
 #   conserve  tests/conserve.py: seeded faults, nothing lost
 # Only with --level: tsan (unit and model under ThreadSanitizer), analyze (clang-tidy).
 #
-# --quick shortens accept and conserve (WEIR_QUICK=1 tells the scripts).  WEIR_SEED picks the seed
+# --quick shortens accept and conserve (WEIR_QUICK=1 tells the scripts).  WEIR_SEED is the seed
 # of conserve.  Logs are in build/logs, one per level.  A level that runs no test has failed.
 set -uo pipefail
 cd "$(dirname "$0")/.." || exit 2
 
-LEVELS=(lint unit fuzz lib release integ accept conserve)
+LEVELS=(lint unit fuzz lib release integ accept sabotage conserve)
 EXTRA_LEVELS=(tsan analyze)
 PYTHON=/usr/bin/python3
 LOGS=build/logs
@@ -29,13 +31,14 @@ JOBS=$(nproc)
 SEED=${WEIR_SEED:-1}
 CONSERVE_MINUTES=2
 ACCEPT_TIMEOUT_S=900
+SABOTAGES=2 # of a run that did not ask for that level
 
 passed=0
 failed=0
 skipped=0
 
 usage() {
-    sed -n '5,24s/^# \{0,1\}//p' "$0"
+    sed -n '5,26s/^# \{0,1\}//p' "$0"
 }
 
 # note OUTCOME_COUNTS: add "PASSED FAILED SKIPPED" to the level's counts.
@@ -128,7 +131,7 @@ level_accept() {
     local script log
     build release && clients || return
     for script in tests/accept/*; do
-        if [ ! -f "$script" ] || [ ! -x "$script" ]; then
+        if [ ! -f "$script" ] || [ ! -x "$script" ] || [ "$script" = tests/accept/sabotage.sh ]; then
             continue
         fi
         log=$LOGS/accept-$(basename "$script").log
@@ -140,6 +143,21 @@ level_accept() {
             note 0 1
         fi
     done
+}
+
+level_sabotage() {
+    local log=$LOGS/sabotage.log counts
+    build release && clients || return
+    tests/accept/sabotage.sh "${sample[@]}" >"$log" 2>&1 </dev/null
+    counts=$(tail -n 1 "$log" | sed -n 's/^\([0-9]*\) red as they must be, \([0-9]*\) failed$/\1 \2/p')
+    if [ -z "$counts" ]; then
+        show_end "$log"
+        counts="0 1"
+    fi
+    grep -v ' is red, as it must be' "$log" | sed '$d' >&2
+    # Two words on purpose.
+    # shellcheck disable=SC2086
+    note $counts
 }
 
 level_conserve() {
@@ -170,6 +188,7 @@ run_level() {
 
 parse_arguments() {
     chosen=()
+    sample=(--sample "$SABOTAGES")
     install=yes
     while [ $# -gt 0 ]; do
         case $1 in
@@ -184,6 +203,7 @@ parse_arguments() {
                     exit 2
                 }
                 chosen+=("$2")
+                [ "$2" != sabotage ] || sample=()
                 shift
                 ;;
             --no-install) install=no ;;
