@@ -580,8 +580,8 @@ static void shut(struct control *control)
     for (unsigned i = 0; i < control->worker_count; i++) {
         worker_destroy(control->workers[i]);
     }
+    http_client_destroy(control->http); /* ends a renewal under way, which the provider must hear */
     credentials_provider_destroy(control->credentials);
-    http_client_destroy(control->http);
     store_destroy(control->store);
     mailbox_clean_up(&control->mailbox);
     tls_context_release(control->tls);
