@@ -265,12 +265,32 @@ static void test_nobody_there(void **state)
     assert_true(asker.ask.message[0] != '\0');
 }
 
+/* Goal:   the end comes with a call under way: client first, provider second, and the asker hears.
+ */
+static void test_end_with_a_call_under_way(void **state)
+{
+    struct world *world = *state;
+    struct asker asker;
+
+    ask(world, &asker, ROLE_A, "x-a");
+    while (mailbox_drain(&world->mailbox) > 0) {
+    }
+    http_client_destroy(world->http);
+    credentials_provider_destroy(world->provider);
+    world->http = NULL;
+    world->provider = NULL;
+    (void)mailbox_drain(&world->mailbox);
+    assert_int_equal(world->waiting, 0);
+    assert_int_equal(asker.ask.err, ERR_STOPPING);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(test_one_call_for_everybody, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_wrong_external_id_is_denied, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_nobody_there, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_end_with_a_call_under_way, set_up, tear_down),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
