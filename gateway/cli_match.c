@@ -271,7 +271,7 @@ static int match_lines(const struct rule_file *file, FILE *events)
     for (;;) {
         struct err_why why = {.text = "the line is too long"};
         const enum line_result result = read_line(events, &line);
-        struct event_tree *tree;
+        struct event_tree *tree = NULL;
 
         if (result == LINE_END) {
             break;
@@ -337,7 +337,7 @@ static bool run_pass(struct bench *bench, const struct rule_file *file, struct a
 
     bench->match_count = 0;
     for (const struct bench_event *event = bench->first; event != NULL; event = event->next) {
-        struct event_tree *tree;
+        struct event_tree *tree = NULL;
         struct err_why why;
 
         number++;

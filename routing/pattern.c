@@ -114,7 +114,7 @@ static struct pattern_condition **new_branch(struct compiler *compiler,
         ARENA_ARRAY(compiler->scratch, struct pattern_condition *, compiler->path_max);
 
     if (from != NULL) {
-        memcpy(branch, from, sizeof(*branch) * compiler->path_count);
+        memcpy(branch, from, sizeof(struct pattern_condition *) * compiler->path_count);
     }
     return branch;
 }
@@ -362,7 +362,7 @@ static enum err finish_branch(struct compiler *compiler, struct pattern_conditio
             branch->conditions[branch->condition_count++] = from[i];
         }
     }
-    qsort(branch->conditions, count, sizeof(*branch->conditions), compare_conditions);
+    qsort(branch->conditions, count, sizeof(struct pattern_condition *), compare_conditions);
     return ERR_OK;
 }
 

@@ -300,8 +300,8 @@ static enum err take_bound(struct pattern_syntax *syntax, struct slice operator_
 static enum err read_upper_half(struct pattern_syntax *syntax, struct slice low,
                                 struct predicate *predicate)
 {
-    struct slice operator_name;
-    struct slice high;
+    struct slice operator_name = {NULL, 0};
+    struct slice high = {NULL, 0};
 
     TRY(pattern_syntax_text(syntax, &operator_name));
     if (!is_token(syntax, PATTERN_TOKEN_STRING)) {
@@ -329,7 +329,7 @@ static enum err read_upper_half(struct pattern_syntax *syntax, struct slice low,
 static enum err read_lower_first(struct pattern_syntax *syntax, struct slice operator_name,
                                  struct predicate *predicate)
 {
-    struct slice low;
+    struct slice low = {NULL, 0};
 
     TRY(take_bound(syntax, operator_name, &low));
     predicate->is_low_open = operator_name.len == 1;
@@ -344,7 +344,7 @@ static enum err read_single_bound(struct pattern_syntax *syntax, struct slice op
                                   struct predicate *predicate)
 {
     const bool is_equals = slice_eq(operator_name, SLICE("="));
-    struct slice bound;
+    struct slice bound = {NULL, 0};
 
     TRY(take_bound(syntax, is_equals ? SLICE("equals") : operator_name, &bound));
     TRY(pattern_syntax_next(syntax));
@@ -369,7 +369,7 @@ static bool is_one_of(struct slice text, const char *a, const char *b, const cha
 static enum err read_numeric(struct pattern_syntax *syntax, struct arena *arena,
                              struct predicate *predicate)
 {
-    struct slice operator_name;
+    struct slice operator_name = {NULL, 0};
 
     (void)arena;
     predicate->kind = PREDICATE_RANGE;

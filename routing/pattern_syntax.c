@@ -31,7 +31,10 @@ static bool is_at_end(const struct pattern_syntax *syntax)
 
 static char peek(const struct pattern_syntax *syntax)
 {
-    return is_at_end(syntax) ? '\0' : syntax->text.data[syntax->position];
+    if (is_at_end(syntax)) {
+        return '\0';
+    }
+    return syntax->text.data[syntax->position];
 }
 
 static bool is_digit(char c)

@@ -116,7 +116,7 @@ struct ruleset *ruleset_new(struct rule *const *rules, size_t rule_count, const 
         ruleset->rules[i] = rule_acquire(rules[i]);
     }
     if (rule_count > 0) {
-        qsort(ruleset->rules, rule_count, sizeof(*ruleset->rules), compare_rules);
+        qsort(ruleset->rules, rule_count, sizeof(struct rule *), compare_rules);
     }
     for (size_t i = 0; i < rule_count; i++) {
         add_rule(ruleset, &ruleset->rules[i]);

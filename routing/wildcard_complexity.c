@@ -48,7 +48,7 @@ struct state_set {
 struct walk {
     struct arena arena;
     unsigned limit;
-    size_t *sets_left;
+    size_t sets_left;
     uint32_t state_count;
     struct state *start; /* before the opening quote; its children are one per entry */
     struct map seen;
@@ -229,9 +229,9 @@ static bool reach(struct walk *walk, struct state_set *to)
         (void)map_put(&walk->seen, key, to);
         *walk->last = to;
         walk->last = &to->next;
-        (*walk->sets_left)--;
+        walk->sets_left--;
     }
-    return *walk->sets_left > 0;
+    return walk->sets_left > 0;
 }
 
 /* Where `token` leads from a set. */
@@ -296,7 +296,7 @@ static bool expand(struct walk *walk, const struct state_set *set)
 unsigned wildcard_complexity(const struct wildcard_group *groups, size_t group_count,
                              unsigned limit, size_t *sets_left)
 {
-    struct walk walk = {.limit = limit, .sets_left = sets_left};
+    struct walk walk = {.limit = limit, .sets_left = *sets_left};
     bool is_within;
 
     CHECK(limit > 0 && limit <= LIMIT_MAX);
@@ -312,6 +312,7 @@ unsigned wildcard_complexity(const struct wildcard_group *groups, size_t group_c
     for (struct state_set *set = walk.first; is_within && set != NULL; set = set->next) {
         is_within = expand(&walk, set);
     }
+    *sets_left = walk.sets_left;
     map_clean_up(&walk.seen);
     arena_clean_up(&walk.arena);
     return is_within ? walk.largest : limit + 1;
