@@ -462,6 +462,12 @@ static void test_absence_inside_arrays_depends_on_the_order_of_paths(void **stat
          "{'a':[{'\\ud800\\udc00':1},{'\\uffff':3}]}", true},
         {"{'a':{'\\uffff':[1],'\\ud800\\udc00':[{'exists':false}]}}",
          "{'a':[{'\\uffff':1},{'\\ud800\\udc00':3}]}", false},
+        {"{'a':{'z':[1],'\\u00e9':[{'exists':false}]}}", "{'a':[{'z':1},{'\\u00e9':3}]}", true},
+        {"{'a':{'\\u00e9':[1],'z':[{'exists':false}]}}", "{'a':[{'\\u00e9':1},{'z':3}]}", false},
+        {"{'a':{'\\ud83d\\ude00':[1],'\\ud83d\\ude01':[{'exists':false}]}}",
+         "{'a':[{'\\ud83d\\ude00':1},{'\\ud83d\\ude01':3}]}", true},
+        {"{'a':{'\\ud83d\\ude01':[1],'\\ud83d\\ude00':[{'exists':false}]}}",
+         "{'a':[{'\\ud83d\\ude01':1},{'\\ud83d\\ude00':3}]}", false},
         /* dots sort as a character: a-b before a.x */
         {"{'a.x':[1],'a-b':[{'exists':false}]}", "{'a':[{'x':1},{'x':2}],'a-b':1}", false},
         /* a scalar beside the objects is always there */

@@ -192,6 +192,10 @@ static void test_numeric(void **state)
         {"{'a':[{'numeric':[5]}]}", "Invalid member in numeric match: 5", 20, 0},
         {"{'a':[{'numeric':[null]}]}", "Invalid member in numeric match: null", 23, 0},
         {"{'a':[{'numeric':[{}]}]}", "Invalid member in numeric match: {", 20, 0},
+        {"{'a':[{'numeric':[[]]}]}", "Invalid member in numeric match: [", 20, 0},
+        {"{'a':[{'numeric':[true]}]}", "Invalid member in numeric match: true", 23, 0},
+        {"{'a':[{'numeric':[false]}]}", "Invalid member in numeric match: false", 24, 0},
+        {"{'a':[{'numeric':['>',0,{}]}]}", "Bad value in numeric range: {", 26, 0},
         /* the operator is judged after the token behind it was taken */
         {"{'a':[{'numeric':['!=',5]}]}", "Unrecognized numeric range operator: !=", 25, 0},
         {"{'a':[{'numeric':['!=']}]}", "Unrecognized numeric range operator: !=", 24, 0},
@@ -412,6 +416,33 @@ static void test_syntax(void **state)
          9, 0},
         {"{\"a", "Unexpected end-of-input in field name", 4, 0},
         {"{\"a\":", "Unexpected end-of-input within/between Object entries", 6, 0},
+        {"{\"a\"", "Unexpected end-of-input within/between Object entries", 5, 0},
+        {"{\"a\":[\"\\", "Unexpected end-of-input in character escape sequence", 9, 0},
+        {"{\"a\":[\"\\u00", "Unexpected end-of-input in character escape sequence", 12, 0},
+        {"{\"a\":[1.", "Unexpected end-of-input in number", 9, 0},
+        {"{\"a\":[1e+]}",
+         "Unexpected character (']' (code 93)) in numeric value: Exponent indicator not followed "
+         "by "
+         "a digit",
+         11, 0},
+        {"{\"a\":[1]\xe2\x82\xac}",
+         "Unexpected character ('\xe2\x82\xac' (code 8364 / 0x20ac)): was expecting comma to "
+         "separate "
+         "Object entries",
+         10, 0},
+        {"{\"a\":[1]\xc3\xa9}",
+         "Unexpected character ('\xc3\xa9' (code 233)): was expecting comma to separate Object "
+         "entries",
+         10, 0},
+        {"{\"a\":[1]\xf0\x9f\x98\x80}",
+         "Unexpected character ('\xf0\x9f\x98\x80' (code 55357 / 0xd83d)): was expecting comma to "
+         "separate Object entries",
+         11, 0},
+        {"{\"a\":[;]}",
+         "Unexpected character (';' (code 59)): expected a valid value (JSON String, Number, "
+         "Array, "
+         "Object or token 'null', 'true' or 'false')",
+         8, 0},
         {"{\"a\":[1,", "Unexpected end-of-input within/between Array entries", 9, 0},
         {"{\"a\":[\"\\q\"]}", "Unrecognized character escape 'q' (code 113)", 10, 0},
         {"{\"a\":[\"\\u00g0\"]}",
@@ -465,6 +496,25 @@ static void test_syntax(void **state)
         }
     }
     arena_clean_up(&arena);
+}
+
+static void test_control_characters_are_escaped_where_they_are_quoted(void **state)
+{
+    struct pattern *pattern;
+    struct err_why why;
+
+    (void)state;
+    assert_int_equal(pattern_compile(SLICE("{\"a\":[1]\x7f}"), &pattern, &why), ERR_BAD_PATTERN);
+    assert_string_equal(
+        why.text,
+        REASON "Unexpected character ((CTRL-CHAR, code 127)): was expecting comma to "
+               "separate Object entries\n at [Source: (String)\"{\"a\":[1]\\u007F}\"; line: "
+               "1, column: 10]");
+    assert_int_equal(pattern_compile(SLICE("{\x01}"), &pattern, &why), ERR_BAD_PATTERN);
+    assert_string_equal(why.text, REASON
+                        "Illegal character ((CTRL-CHAR, code 1)): only regular white space (\\r, "
+                        "\\n, \\t) is allowed between tokens\n at [Source: "
+                        "(String)\"{\\u0001}\"; line: 1, column: 3]");
 }
 
 static void test_open_brackets_name_where_they_opened(void **state)
@@ -544,6 +594,21 @@ static void test_limits(void **state)
     assert_int_equal(buf_append_byte(&text, '}'), ERR_OK);
     assert_int_equal(pattern_compile(buf_slice(&text), &pattern, &why), ERR_BAD_PATTERN);
     assert_non_null(strstr(why.text, "$or makes more than 1000 combinations"));
+    /* two alternatives of 512 combinations each */
+    buf_clear(&text);
+    assert_int_equal(buf_printf(&text, "{\"$or\":["), ERR_OK);
+    for (unsigned alternative = 0; alternative < 2; alternative++) {
+        assert_int_equal(
+            buf_printf(&text, "%s{\"x\":[%u]", alternative > 0 ? "," : "", alternative), ERR_OK);
+        for (unsigned i = 0; i < 9; i++) {
+            assert_int_equal(buf_printf(&text, ",\"$or\":[{\"a%u\":[1]},{\"b%u\":[1]}]", i, i),
+                             ERR_OK);
+        }
+        assert_int_equal(buf_append_byte(&text, '}'), ERR_OK);
+    }
+    assert_int_equal(buf_printf(&text, "]}"), ERR_OK);
+    assert_int_equal(pattern_compile(buf_slice(&text), &pattern, &why), ERR_BAD_PATTERN);
+    assert_non_null(strstr(why.text, "$or makes more than 1000 combinations"));
     /* too long; not UTF-8 */
     buf_clear(&text);
     for (unsigned i = 0; i <= PATTERN_BYTES_MAX; i++) {
@@ -615,6 +680,7 @@ int main(void)
         cmocka_unit_test(test_anything_but),
         cmocka_unit_test(test_or),
         cmocka_unit_test(test_syntax),
+        cmocka_unit_test(test_control_characters_are_escaped_where_they_are_quoted),
         cmocka_unit_test(test_open_brackets_name_where_they_opened),
         cmocka_unit_test(test_long_patterns_are_quoted_in_part),
         cmocka_unit_test(test_limits),

@@ -192,6 +192,47 @@ static void test_too_many_hits_are_refused(void **state)
     test_free(scratch);
 }
 
+/* Goal:   a pattern whose search did not end is no match, and is counted.
+ * Method: twelve pigeons in eleven holes: each copy of a repeated array offers one element. */
+static void test_an_unfinished_search_is_counted(void **state)
+{
+    enum { HOLES = 11, PIGEONS = HOLES + 1 };
+    char pattern[1024] = "{\"detail\":{\"a\":{";
+    char detail[4096] = "{";
+    struct rule_row row = {NULL, NULL, "r", pattern, 1, false};
+    struct ruleset_scratch *scratch = test_calloc(1, sizeof(*scratch));
+    struct ruleset *ruleset;
+    struct event *event;
+    size_t len = strlen(pattern);
+
+    (void)state;
+    for (unsigned pigeon = 0; pigeon < PIGEONS; pigeon++) {
+        len += (size_t)snprintf(pattern + len, sizeof(pattern) - len, "%s\"p%u\":[1]",
+                                pigeon > 0 ? "," : "", pigeon);
+    }
+    (void)snprintf(pattern + len, sizeof(pattern) - len, "}}}");
+    len = strlen(detail);
+    for (unsigned hole = 0; hole < HOLES; hole++) {
+        len += (size_t)snprintf(detail + len, sizeof(detail) - len, "%s\"a\":[{}",
+                                hole > 0 ? "," : "");
+        for (unsigned pigeon = 0; pigeon < PIGEONS; pigeon++) {
+            len += (size_t)snprintf(detail + len, sizeof(detail) - len, ",{\"p%u\":1}", pigeon);
+        }
+        len += (size_t)snprintf(detail + len, sizeof(detail) - len, "]");
+    }
+    (void)snprintf(detail + len, sizeof(detail) - len, "}");
+    ruleset = make_ruleset(&row, 1);
+    event = make_event("s", detail);
+    assert_int_equal(ruleset_match(ruleset, SLICE(MEMBER), SLICE("default"), event, scratch),
+                     ERR_OK);
+    assert_int_equal(scratch->hit_count, 0);
+    assert_int_equal(scratch->exhausted_count, 1);
+    event_release(event);
+    ruleset_release(ruleset);
+    ruleset_scratch_clean_up(scratch);
+    test_free(scratch);
+}
+
 static void test_an_empty_set_matches_nothing(void **state)
 {
     struct ruleset *ruleset = ruleset_new(NULL, 0, NULL, 0);
@@ -245,6 +286,7 @@ int main(void)
         cmocka_unit_test(test_targets_are_found_by_uid),
         cmocka_unit_test(test_known_buses),
         cmocka_unit_test(test_too_many_hits_are_refused),
+        cmocka_unit_test(test_an_unfinished_search_is_counted),
         cmocka_unit_test(test_an_empty_set_matches_nothing),
         cmocka_unit_test(test_the_account_is_filled_into_templates),
     };
