@@ -10,7 +10,7 @@
 #include "core/arena.h"
 #include "core/check.h"
 
-/* ---- documents ---------------------------------------------------------------------------- */
+/* ---- documents ----------------------------------------------------------------------------- */
 
 static bool fits(const struct memory_store *store, const struct store_document *document)
 {
@@ -121,7 +121,7 @@ void memory_catalog_free(struct memory_store *store)
     map_clean_up(&store->documents);
 }
 
-/* ---- counters ----------------------------------------------------------------------------- */
+/* ---- counters ------------------------------------------------------------------------------ */
 
 struct store_tally_row *memory_tally_of(struct memory_store *store, struct slice account)
 {

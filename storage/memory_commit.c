@@ -13,7 +13,7 @@
 #include "core/check.h"
 #include "storage/record.h"
 
-/* ---- marks -------------------------------------------------------------------------------- */
+/* ---- marks --------------------------------------------------------------------------------- */
 
 static void mark_free(struct memory_store *store, struct memory_mark *mark)
 {
@@ -95,7 +95,7 @@ void memory_marks_free(struct memory_store *store)
     map_clean_up(&store->mark_keys);
 }
 
-/* ---- entries ------------------------------------------------------------------------------ */
+/* ---- entries ------------------------------------------------------------------------------- */
 
 static void delivery_init(struct memory_store *store, struct memory_event *event, uint32_t ordinal,
                           const struct store_commit *commit, const struct store_entry *entry)

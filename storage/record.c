@@ -47,7 +47,7 @@ static uint32_t place_crc(const struct store_uuid *uuid, uint64_t seq)
     return digest_crc32c(0, (struct slice){place, sizeof(place)});
 }
 
-/* ---- writing ------------------------------------------------------------------------------ */
+/* ---- writing ------------------------------------------------------------------------------- */
 
 static size_t text_len(struct slice text)
 {
@@ -110,7 +110,7 @@ void record_encode(const struct store_uuid *uuid, uint64_t seq, uint64_t accepte
         CRC_BYTES);
 }
 
-/* ---- reading ------------------------------------------------------------------------------ */
+/* ---- reading ------------------------------------------------------------------------------- */
 
 static enum err take_text(struct slice *rest, struct slice *text)
 {

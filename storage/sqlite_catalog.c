@@ -22,7 +22,7 @@ static uint32_t crc_of(const struct sqlite_store *store, uint64_t rev, struct sl
     return record_row_crc(&store->uuid, "catalog", rev, columns, ARRAY_LEN(columns));
 }
 
-/* ---- put ------------------------------------------------------------------------------------ */
+/* ---- put ----------------------------------------------------------------------------------- */
 
 static enum err fits(struct sqlite_store *store, const struct store_document *document,
                      uint64_t new_rev, bool *does_fit)
@@ -93,7 +93,7 @@ enum err sqlite_catalog_put_run(struct sqlite_store *store, struct store_catalog
     return ERR_OK;
 }
 
-/* ---- read ----------------------------------------------------------------------------------- */
+/* ---- read ---------------------------------------------------------------------------------- */
 
 static void add_document(struct store_catalog_read *read, size_t *cap,
                          struct store_document document)
@@ -157,7 +157,7 @@ enum err sqlite_catalog_read_run(struct sqlite_store *store, struct store_catalo
     return err;
 }
 
-/* ---- counters ------------------------------------------------------------------------------- */
+/* ---- counters ------------------------------------------------------------------------------ */
 
 static struct sqlite_tally *tally_get(struct sqlite_store *store, struct slice account)
 {
@@ -262,7 +262,7 @@ void sqlite_tallies_free(struct sqlite_store *store)
     map_clean_up(&store->tallies);
 }
 
-/* ---- STORE_TALLY ---------------------------------------------------------------------------- */
+/* ---- STORE_TALLY --------------------------------------------------------------------------- */
 
 /* The earliest due of the lane's deliveries, claimed or not. */
 static uint64_t oldest_due_of(const struct sqlite_lane *lane)

@@ -12,7 +12,7 @@
 #include "core/check.h"
 #include "core/log.h"
 
-/* ---- rows of `delivery` and `event` --------------------------------------------------------- */
+/* ---- rows of `delivery` and `event` -------------------------------------------------------- */
 
 static sqlite3_stmt *start_at(struct sqlite_store *store, enum sqlite_statement statement,
                               const struct store_ref *ref, uint64_t due_ms)
@@ -138,7 +138,7 @@ enum err sqlite_event_read(struct sqlite_store *store, uint64_t seq, struct reco
     return err;
 }
 
-/* ---- commit --------------------------------------------------------------------------------- */
+/* ---- commit -------------------------------------------------------------------------------- */
 
 static enum err add_event(struct sqlite_store *store, const struct store_commit *commit,
                           const struct store_entry *entry)

@@ -144,7 +144,7 @@ enum err sqlite_bury_run(struct sqlite_store *store, const struct store_bury *bu
     return ERR_OK;
 }
 
-/* ---- walking -------------------------------------------------------------------------------- */
+/* ---- walking ------------------------------------------------------------------------------- */
 
 static void walk_begin(const struct sqlite_store *store, struct store_walk *walk,
                        const struct store_dead_filter *filter, uint64_t after_id)
@@ -248,7 +248,7 @@ static enum err walk_step(struct sqlite_store *store, struct store_walk *walk,
     return err;
 }
 
-/* ---- list ------------------------------------------------------------------------------------ */
+/* ---- list ---------------------------------------------------------------------------------- */
 
 static struct store_dead *dead_of(const struct dead_row *row, const struct record *event)
 {

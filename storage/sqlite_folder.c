@@ -31,7 +31,7 @@ enum { UUID_AT = 8, BATCH_AT = 24, SIDE_CRC_AT = 32, SIDE_BYTES = 36, BALLAST_BY
 
 static const struct slice side_magic = SLICE_INIT("weirdur1");
 
-/* ---- open and lock ------------------------------------------------------------------------ */
+/* ---- open and lock ------------------------------------------------------------------------- */
 
 static char *join(const char *folder, const char *name)
 {
@@ -241,7 +241,7 @@ enum err sqlite_folder_durable_write(struct sqlite_folder *folder, const struct 
     return pwrite(folder->durable_fd, side, SIDE_BYTES, 0) == SIDE_BYTES ? ERR_OK : ERR_SYSTEM;
 }
 
-/* ---- room on the disk ----------------------------------------------------------------------- */
+/* ---- room on the disk ---------------------------------------------------------------------- */
 
 uint64_t sqlite_folder_free_bytes(const struct sqlite_folder *folder)
 {

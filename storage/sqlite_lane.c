@@ -17,7 +17,7 @@
 #include "core/check.h"
 #include "core/log.h"
 
-/* ---- lanes -------------------------------------------------------------------------------- */
+/* ---- lanes --------------------------------------------------------------------------------- */
 
 struct sqlite_lane *sqlite_lane_get(struct sqlite_store *store, struct slice name)
 {
@@ -105,7 +105,7 @@ static bool is_parked(const struct sqlite_lane *lane, uint64_t now_ms)
     return lane->parked_until_ms > now_ms;
 }
 
-/* ---- claims ------------------------------------------------------------------------------- */
+/* ---- claims -------------------------------------------------------------------------------- */
 
 static struct slice key_slice(const struct sqlite_claim_key *key)
 {
@@ -188,7 +188,7 @@ uint64_t sqlite_claim_new(struct sqlite_store *store, struct sqlite_lane *lane, 
     return store->last_claim;
 }
 
-/* ---- STORE_CLAIM -------------------------------------------------------------------------- */
+/* ---- STORE_CLAIM --------------------------------------------------------------------------- */
 
 /* The record of the row on which `walk` stands. */
 static struct store_record *record_of(const struct sqlite_lane *lane, sqlite3_stmt *walk,
@@ -376,7 +376,7 @@ enum err sqlite_park_run(struct sqlite_store *store, const struct store_park *pa
     return ERR_OK;
 }
 
-/* ---- after the transaction ------------------------------------------------------------------ */
+/* ---- after the transaction ----------------------------------------------------------------- */
 
 static bool is_idle(const struct sqlite_store *store, const struct sqlite_lane *lane)
 {

@@ -210,7 +210,7 @@ enum err sqlite_marks_purge(struct sqlite_store *store, uint64_t now_ms, size_t 
     return delete_up_to(store, last_seq, count);
 }
 
-/* ---- after the transaction ------------------------------------------------------------------- */
+/* ---- after the transaction ----------------------------------------------------------------- */
 
 static void remove_all(struct sqlite_store *store, const struct sqlite_mark_change *change)
 {

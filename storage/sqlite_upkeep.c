@@ -38,7 +38,7 @@ void sqlite_upkeep_open(struct sqlite_store *store)
     store->has_ballast = sqlite_folder_ballast_make(&store->folder);
 }
 
-/* ---- a full disk ---------------------------------------------------------------------------- */
+/* ---- a full disk --------------------------------------------------------------------------- */
 
 static void note_full(struct sqlite_store *store, bool is_full, uint64_t free_bytes)
 {
@@ -78,7 +78,7 @@ bool sqlite_upkeep_make_room(struct sqlite_store *store)
     return sqlite_folder_ballast_drop(&store->folder);
 }
 
-/* ---- the log --------------------------------------------------------------------------------- */
+/* ---- the log ------------------------------------------------------------------------------- */
 
 bool sqlite_upkeep_checkpoint(struct sqlite_store *store, bool is_idle)
 {

@@ -40,7 +40,7 @@ void store_answer(struct store_op *op, enum err err)
     mailbox_send(op->home, &op->mail);
 }
 
-/* ---- the size of a batch ------------------------------------------------------------------ */
+/* ---- the size of a batch ------------------------------------------------------------------- */
 
 static enum err check_delivery(const struct store_delivery *delivery, struct slice account)
 {
@@ -114,7 +114,7 @@ void store_name_copy(char *out, size_t size, struct slice name)
     out[name.len] = '\0';
 }
 
-/* ---- what is handed out ------------------------------------------------------------------- */
+/* ---- what is handed out -------------------------------------------------------------------- */
 
 static struct slice put_behind(char **room, struct slice bytes)
 {
@@ -206,7 +206,7 @@ void store_tally_clean_up(struct store_tally *tally)
     tally->row_count = 0;
 }
 
-/* ---- which dead letters an operator means ------------------------------------------------- */
+/* ---- which dead letters an operator means -------------------------------------------------- */
 
 static bool is_any_or(struct slice wanted, struct slice seen)
 {

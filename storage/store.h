@@ -74,7 +74,7 @@ struct store_op {
     enum err err;                         /* out */
 };
 
-/* ---- commit ------------------------------------------------------------------------------- */
+/* ---- commit -------------------------------------------------------------------------------- */
 
 /* One target's share of an event. */
 struct store_delivery {
@@ -124,7 +124,7 @@ struct store_commit {
     size_t entry_count;
 };
 
-/* ---- deliveries --------------------------------------------------------------------------- */
+/* ---- deliveries ---------------------------------------------------------------------------- */
 
 /* Names one delivery, and the claim that its holder has on it. */
 struct store_ref {
@@ -225,7 +225,7 @@ struct store_park {
     uint64_t until_ms;
 };
 
-/* ---- dead letters ------------------------------------------------------------------------- */
+/* ---- dead letters -------------------------------------------------------------------------- */
 
 struct store_dead_filter {
     struct slice account; /* each empty: any */
@@ -287,7 +287,7 @@ struct store_dead_edit {
     uint64_t count;
 };
 
-/* ---- catalog ------------------------------------------------------------------------------ */
+/* ---- catalog ------------------------------------------------------------------------------- */
 
 /* One versioned document: its name is "kind/key", its value JSON text. */
 struct store_document {
@@ -322,7 +322,7 @@ struct store_catalog_read {
 
 void store_catalog_read_clean_up(struct store_catalog_read *read);
 
-/* ---- counters ----------------------------------------------------------------------------- */
+/* ---- counters ------------------------------------------------------------------------------ */
 
 /* Deliveries of one account, changed in the same atomic step as the delivery itself:
  * created = delivered + dropped + expired + live + dead. */
@@ -350,7 +350,7 @@ struct store_tally {
 
 void store_tally_clean_up(struct store_tally *tally);
 
-/* ---- the engines -------------------------------------------------------------------------- */
+/* ---- the engines --------------------------------------------------------------------------- */
 
 struct store_ops {
     void (*submit)(struct store *store, struct store_op *op);

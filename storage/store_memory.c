@@ -18,7 +18,7 @@
 
 enum { MAGIC = 0x6d656d73 };
 
-/* ---- lanes -------------------------------------------------------------------------------- */
+/* ---- lanes --------------------------------------------------------------------------------- */
 
 struct memory_lane *memory_lane_get(struct memory_store *store, struct slice name)
 {
@@ -67,7 +67,7 @@ static bool is_parked(const struct memory_lane *lane, uint64_t now_ms)
     return lane->parked_until_ms > now_ms;
 }
 
-/* ---- claims ------------------------------------------------------------------------------- */
+/* ---- claims -------------------------------------------------------------------------------- */
 
 void memory_claim_end(struct memory_delivery *delivery)
 {
@@ -195,7 +195,7 @@ static enum err claim_run(struct memory_store *store, struct store_claim *claim)
     return ERR_OK;
 }
 
-/* ---- which lanes have work ---------------------------------------------------------------- */
+/* ---- which lanes have work ----------------------------------------------------------------- */
 
 static bool has_work(const struct memory_lane *lane, uint64_t now_ms)
 {
@@ -246,7 +246,7 @@ static enum err lanes_run(struct memory_store *store, struct store_lanes *lanes)
     return ERR_OK;
 }
 
-/* ---- outcomes ----------------------------------------------------------------------------- */
+/* ---- outcomes ------------------------------------------------------------------------------ */
 
 /* The live delivery of that name, or NULL. */
 static struct memory_delivery *find_live(struct memory_store *store, const struct store_ref *ref)
@@ -345,7 +345,7 @@ static enum err park_run(struct memory_store *store, const struct store_park *pa
     return ERR_OK;
 }
 
-/* ---- the engine --------------------------------------------------------------------------- */
+/* ---- the engine ---------------------------------------------------------------------------- */
 
 static struct memory_store *memory_of(struct store *store)
 {
@@ -383,8 +383,7 @@ static enum err run(struct memory_store *store, struct store_op *op)
     case STORE_TALLY:
         return memory_tally_run(store, (struct store_tally *)op);
     }
-    CHECK(!"a kind of operation that store.h does not know");
-    return ERR_INTERNAL;
+    check_failed("a kind of operation that store.h knows", __FILE__, __LINE__);
 }
 
 static void memory_submit(struct store *base, struct store_op *op)

@@ -31,7 +31,7 @@
 
 enum { MAGIC = 0x73716c77 };
 
-/* ---- queues --------------------------------------------------------------------------------- */
+/* ---- queues -------------------------------------------------------------------------------- */
 
 static void push(struct sqlite_queue *queue, struct mail *mail)
 {
@@ -230,8 +230,7 @@ static enum err run_op(struct sqlite_store *store, struct store_op *op)
     case STORE_TALLY:
         return sqlite_tally_run(store, (struct store_tally *)op);
     }
-    CHECK(!"a kind of operation that store.h does not know");
-    return ERR_INTERNAL;
+    check_failed("a kind of operation that store.h knows", __FILE__, __LINE__);
 }
 
 /* How much of a batch an operation takes. */
@@ -336,13 +335,12 @@ static void run_batch(struct sqlite_store *store, struct sqlite_queue *batch, bo
     }
 }
 
-/* ---- the thread
- * ----------------------------------------------------------------------------------- */
+/* ---- the thread ---------------------------------------------------------------------------- */
 
 static void on_submitted(struct mail *mail)
 {
     (void)mail;
-    CHECK(!"the store thread takes its mail without running it");
+    check_failed("the store thread takes its mail without running it", __FILE__, __LINE__);
 }
 
 static void collect(struct sqlite_store *store)
@@ -459,8 +457,7 @@ static void *thread_main(void *context)
     return NULL;
 }
 
-/* ---- the engine
- * ------------------------------------------------------------------------------------ */
+/* ---- the engine ---------------------------------------------------------------------------- */
 
 static struct sqlite_store *sqlite_of(struct store *base)
 {

@@ -62,7 +62,7 @@ static inline enum err desk_run(struct desk *desk, struct store_op *op, enum sto
     return op->err;
 }
 
-/* ---- events ------------------------------------------------------------------------------- */
+/* ---- events -------------------------------------------------------------------------------- */
 
 enum { DESK_LANES_MAX = 8 };
 
@@ -134,7 +134,7 @@ static inline enum err desk_commit(struct desk *desk, uint64_t now_ms,
     return desk_run(desk, &commit.op, STORE_COMMIT);
 }
 
-/* ---- deliveries --------------------------------------------------------------------------- */
+/* ---- deliveries ---------------------------------------------------------------------------- */
 
 static inline struct store_ref desk_ref(uint64_t seq, uint32_t ordinal, const char *lane,
                                         uint64_t claim_no)
@@ -222,7 +222,7 @@ static inline enum err desk_park(struct desk *desk, const char *lane, uint64_t u
     return desk_run(desk, &park.op, STORE_PARK);
 }
 
-/* ---- counters ----------------------------------------------------------------------------- */
+/* ---- counters ------------------------------------------------------------------------------ */
 
 /* The tally of one account, zero if it has none; checks every account's ledger on the way. */
 static inline struct store_tally_row desk_tally(struct desk *desk, const char *account,

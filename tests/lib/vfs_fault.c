@@ -124,7 +124,7 @@ static int judge(const struct fault_file *file, enum vfs_call call)
     return code;
 }
 
-/* ---- recording ------------------------------------------------------------------------------ */
+/* ---- recording ----------------------------------------------------------------------------- */
 
 static void change_free(struct change *change)
 {
@@ -294,7 +294,7 @@ void vfs_fault_reset(void)
     unlock();
 }
 
-/* ---- images --------------------------------------------------------------------------------- */
+/* ---- images -------------------------------------------------------------------------------- */
 
 static bool survives(uint64_t *seed)
 {
@@ -364,7 +364,7 @@ void vfs_fault_image(const char *folder, uint64_t seed)
     unlock();
 }
 
-/* ---- SQLite's methods ------------------------------------------------------------------------ */
+/* ---- SQLite's methods ---------------------------------------------------------------------- */
 
 static struct fault_file *file_of(sqlite3_file *base)
 {

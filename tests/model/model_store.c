@@ -115,7 +115,7 @@ static void restart(struct model *model)
     }
 }
 
-/* ---- one operation, twice -------------------------------------------------------------------- */
+/* ---- one operation, twice ------------------------------------------------------------------ */
 
 struct side {
     struct store_entry entries[ENTRIES_MAX];

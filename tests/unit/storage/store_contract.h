@@ -62,7 +62,7 @@ static int contract_teardown(void **state)
     return 0;
 }
 
-/* ---- S1: commit answers per entry ----------------------------------------------------------- */
+/* ---- S1: commit answers per entry ---------------------------------------------------------- */
 
 static void s1_a_second_entry_of_the_same_key_is_a_duplicate(void **state)
 {
@@ -176,7 +176,7 @@ static void s1_marks_past_their_window_leave_the_store(void **state)
     assert_int_equal(bytes_after, 0);
 }
 
-/* ---- S2: together or not at all -------------------------------------------------------------- */
+/* ---- S2: together or not at all ------------------------------------------------------------ */
 
 static void s2_a_refused_batch_leaves_nothing(void **state)
 {
@@ -569,8 +569,7 @@ static void lanes_are_named_in_order_while_they_have_work(void **state)
     assert_int_equal(lanes_of(desk, T0 + 5000, "", 4, names, &has_more), 2);
 }
 
-/* ---- S5, S7: a full store
- * ------------------------------------------------------------------------ */
+/* ---- S5, S7: a full store ------------------------------------------------------------------ */
 
 static size_t fill(struct desk *desk)
 {
@@ -615,8 +614,7 @@ static void s7_outcomes_work_when_the_store_is_full(void **state)
     assert_int_equal(tally.delivered, 1);
 }
 
-/* ---- S6: everything is answered
- * ------------------------------------------------------------------- */
+/* ---- S6: everything is answered ------------------------------------------------------------ */
 
 static void s6_everything_submitted_at_once_is_answered(void **state)
 {
@@ -666,8 +664,7 @@ static void s6_destroy_answers_what_was_submitted(void **state)
     assert_int_equal(commit.op.err, ERR_OK);
 }
 
-/* ---- S8: an error is never success
- * ----------------------------------------------------------------- */
+/* ---- S8: an error is never success --------------------------------------------------------- */
 
 static void s8_what_was_refused_can_be_sent_again(void **state)
 {
@@ -685,8 +682,7 @@ static void s8_what_was_refused_can_be_sent_again(void **state)
     assert_int_equal(out.entry.verdict, STORE_COMMITTED);
 }
 
-/* ---- S9: accounts are apart
- * ------------------------------------------------------------------------- */
+/* ---- S9: accounts are apart ---------------------------------------------------------------- */
 
 static void s9_a_reference_reaches_only_its_own_lane(void **state)
 {
@@ -890,8 +886,7 @@ static void many_dead_letters_are_edited_in_one_call(void **state)
     xfree(buries);
 }
 
-/* ---- catalog
- * ------------------------------------------------------------------------------------------ */
+/* ---- catalog ------------------------------------------------------------------------------- */
 
 static enum err put(struct desk *desk, struct store_catalog_put *put, size_t count,
                     const struct store_document documents[])

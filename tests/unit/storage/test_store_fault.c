@@ -400,8 +400,7 @@ static void an_edit_that_meets_a_full_disk_tells_how_far_it_came(void **state)
     xfree(buries);
 }
 
-/* ---- the disk fails while the store opens
- * ---------------------------------------------------------- */
+/* ---- the disk fails while the store opens -------------------------------------------------- */
 
 static void a_store_that_cannot_open_says_why(void **state)
 {

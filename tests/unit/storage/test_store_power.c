@@ -106,8 +106,7 @@ static void on_call(void *context)
     story->image_count++;
 }
 
-/* ---- the story
- * ------------------------------------------------------------------------------------ */
+/* ---- the story ----------------------------------------------------------------------------- */
 
 static struct store *open_at(const char *folder)
 {
@@ -156,8 +155,7 @@ static void live_through(struct story *story)
     }
 }
 
-/* ---- afterwards
- * ------------------------------------------------------------------------------------ */
+/* ---- afterwards ---------------------------------------------------------------------------- */
 
 static size_t count_lane(struct desk *desk, const char *lane)
 {

@@ -88,7 +88,7 @@ static void commit(struct fixture *fixture, const char *id, const char *body)
     assert_int_equal(out.entry.verdict, STORE_COMMITTED);
 }
 
-/* ---- the files ------------------------------------------------------------------------------ */
+/* ---- the files ----------------------------------------------------------------------------- */
 
 static void path_of(char *path, size_t size, const char *folder, const char *name)
 {
@@ -167,7 +167,7 @@ static void assert_refused(const char *folder, enum err expected, const char *wo
     }
 }
 
-/* ---- a restart ------------------------------------------------------------------------------- */
+/* ---- a restart ----------------------------------------------------------------------------- */
 
 static void a_restart_resumes_what_is_owed(void **state)
 {
@@ -448,15 +448,13 @@ static void counters_that_do_not_add_up_are_refused(void **state)
     assert_refused(fixture->folder, ERR_STORE_CORRUPT, "damaged");
 }
 
-/* ---- single records
- * ------------------------------------------------------------------------------ */
+/* ---- single records ------------------------------------------------------------------------ */
 
 /* One flipped bit, a record in another's place, a record that is gone: never handed out. */
 static void a_damaged_record_is_held_back_alone(void **state)
 {
     static const char *const damages[] = {
-        "UPDATE event SET record = CAST(substr(record, 1, length(record) - 1) || ')' AS BLOB)"
-        " WHERE seq = 2",
+        "UPDATE event SET record = CAST(record || ')' AS BLOB) WHERE seq = 2",
         "UPDATE event SET record = (SELECT record FROM event WHERE seq = 1) WHERE seq = 2",
         "UPDATE event SET record = x'00' WHERE seq = 2",
         "DELETE FROM event WHERE seq = 2",
@@ -580,8 +578,7 @@ static void a_damaged_catalog_is_not_read(void **state)
     assert_null(read.memory);
 }
 
-/* ---- space
- * ---------------------------------------------------------------------------------------- */
+/* ---- space --------------------------------------------------------------------------------- */
 
 /* What a flood took is used again, and the log does not grow with it. */
 static void space_of_ended_deliveries_is_used_again(void **state)
