@@ -185,6 +185,21 @@ static enum err list_entry(struct buf *out, const struct raw_entry *entry)
     return buf_append_byte(out, ')');
 }
 
+/* Keep the first ten.  With the eleventh the request is lost, and its message lists them all, as
+ * far as the listing holds. */
+static void note_entry(struct reading *reading, const struct raw_entry *entry)
+{
+    if (reading->entry_count < ENTRIES_MAX) {
+        reading->entries[reading->entry_count++] = *entry;
+        return;
+    }
+    for (size_t i = 0; reading->entry_count == ENTRIES_MAX && i < ENTRIES_MAX; i++) {
+        (void)list_entry(&reading->listing, &reading->entries[i]);
+    }
+    (void)list_entry(&reading->listing, entry);
+    reading->entry_count++;
+}
+
 static enum err read_entries(struct reading *reading)
 {
     struct json_token token;
@@ -201,11 +216,7 @@ static enum err read_entries(struct reading *reading)
         struct raw_entry entry = {0};
 
         TRY(read_entry(reading, &entry));
-        if (reading->entry_count < ENTRIES_MAX) {
-            reading->entries[reading->entry_count] = entry;
-        }
-        reading->entry_count++;
-        (void)list_entry(&reading->listing, &entry); /* cut at its maximum */
+        note_entry(reading, &entry);
     }
     if (type == JSON_TYPE_ERROR) {
         return broken(reading);
