@@ -311,6 +311,9 @@ static void test_a_parked_lane_costs_one_probe_per_interval(void **state)
         (void)world_send(&world, 0, accounts[0], 1, 0, "x");
         world_pass(&world, 10);
     }
+    /* without the park, the breaker alone would let 20 calls of 10 through */
+    assert_true(world.queues[0].calls < BREAKER_CALLS_MIN);
+    assert_true(world.facts[DELIVERY_FACT_RETRIED] < BREAKER_CALLS_MIN * 2);
     world_pass(&world, 3600 * 1000);
     calls = world.queues[0].calls;
     for (size_t i = 0; i < 22; i++) {
