@@ -232,6 +232,7 @@ static void live(uint64_t first_seed)
         }
         repeats += event->arrivals > 1 ? event->arrivals - 1 : 0;
     }
+    assert_int_equal(world.mixed_calls, 0);
     /* at least once, and more than once only where nobody told us of the first time */
     assert_true(repeats <= world.repeats_due);
     if (world_tally(&world).live > 0) {

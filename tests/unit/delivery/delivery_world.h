@@ -90,6 +90,7 @@ struct world_call {
     struct credentials_ask *ask;
     size_t queue;
     bool is_lookup;
+    char access_key[64]; /* "ROLE:ACCOUNT" */
 };
 
 struct world_target {
@@ -151,6 +152,7 @@ struct world {
     char last_target[128];
     char last_rule[64];
     size_t parks;
+    size_t mixed_calls; /* with a message of another account than the call was signed for */
     size_t repeats_due; /* messages that arrived without our learning of it */
 };
 
@@ -232,9 +234,10 @@ static void world_start_call(void *context, struct http_call *http)
     at = (size_t)((const char *)memmem(authorization.data, authorization.len, "Credential=", 11) -
                   authorization.data) +
          11;
-    (void)snprintf(queue->last_access_key, sizeof(queue->last_access_key), "%.*s",
+    (void)snprintf(call->access_key, sizeof(call->access_key), "%.*s",
                    SLICE_ARG(slice_first(slice_from(authorization, at),
                                          slice_find(slice_from(authorization, at), '/'))));
+    memcpy(queue->last_access_key, call->access_key, sizeof(call->access_key));
     call->done_ms = world->now_ms + (queue->mode == WORLD_HANG || queue->mode == WORLD_SWALLOW
                                          ? http->timeout_ms
                                          : queue->latency_ms);
@@ -251,15 +254,23 @@ static void world_reply(struct http_call *http, unsigned status, const char *tex
 }
 
 /* A message has reached its queue: which event is it? */
-static void world_arrive(struct world *world, size_t queue, struct slice body)
+static void world_arrive(struct world *world, size_t queue, const char *access_key,
+                         struct slice body)
 {
     const char *mark = memmem(body.data, body.len, "\"id\":\"", 6);
+    const char *account;
     struct slice id;
 
     assert_non_null(mark);
     id = slice_from(body, (size_t)(mark - body.data) + 6);
     id = slice_first(id, slice_find(id, '"'));
     world->queues[queue].messages++;
+    account = memmem(body.data, body.len, "\"account\":\"", 11);
+    assert_non_null(account);
+    if (strncmp(access_key, "own:", 4) != 0 &&
+        strncmp(account + 11, strchr(access_key, ':') + 1, 12) != 0) {
+        world->mixed_calls++;
+    }
     for (size_t i = 0; i < world->event_count; i++) {
         struct world_event *event = &world->events[i];
 
@@ -312,7 +323,7 @@ static void world_accept(struct world *world, const struct world_call *call, boo
                                  ERR_OK);
                 continue;
             }
-            world_arrive(world, call->queue, body);
+            world_arrive(world, call->queue, call->access_key, body);
             digest_md5_hex(body, md5);
             assert_int_equal(buf_printf(&good,
                                         "%s{\"Id\":\"%.*s\",\"MessageId\":\"m\","

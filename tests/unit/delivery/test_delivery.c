@@ -335,6 +335,25 @@ static void test_who_signs(void **state)
     }
 }
 
+/* Goal: two accounts under one role at one queue: each call is signed for the account of all its
+ *       messages, so none mixes them. */
+static void test_accounts_never_share_a_call(void **state)
+{
+    struct world_target *target = world_add_target(&world, 2, ARN("findings"));
+
+    (void)state;
+    target->role_arn = "arn:aws:iam::" WORLD_CENTRAL ":role/shared";
+    (void)world_add_account(&world, OTHER, "");
+    world_publish(&world);
+    for (size_t i = 0; i < 40; i++) {
+        (void)world_send(&world, 0, i % 2 == 0 ? ACCOUNT : OTHER, 2, 0, "x");
+    }
+    world_pass(&world, 5000);
+    expect_store(40, 0, 0);
+    assert_int_equal(world.asks, 2);
+    assert_int_equal(world.mixed_calls, 0);
+}
+
 /* Goal: a removed target buries what waits for it, with the reason; what is in flight may finish.
  */
 static void test_a_removed_target_buries(void **state)
@@ -680,6 +699,7 @@ int main(void)
         STORY(test_credentials_are_fetched_again_before_they_expire),
         STORY(test_a_role_that_cannot_be_assumed),
         STORY(test_who_signs),
+        STORY(test_accounts_never_share_a_call),
         STORY(test_a_removed_target_buries),
         STORY(test_an_unknown_target_gets_a_grace),
         STORY(test_a_suspended_account_waits),
