@@ -654,9 +654,10 @@ static void s6_everything_submitted_at_once_is_answered(void **state)
 static void s6_destroy_answers_what_was_submitted(void **state)
 {
     struct desk *desk = *state;
-    struct desk_entry entry = {.entry = desk_entry(&plain, entry.deliveries)};
+    struct desk_entry entry;
     struct store_commit commit = {.now_ms = T0, .entries = &entry.entry, .entry_count = 1};
 
+    entry.entry = desk_entry(&plain, entry.deliveries);
     desk_submit(desk, &commit.op, STORE_COMMIT);
     store_destroy(desk->store);
     desk->store = NULL;

@@ -283,7 +283,7 @@ static void s7_a_commit_that_does_not_fit_takes_nothing_with_it(void **state)
                                             .ttl_ms = 5000,
                                             .lanes = {LANE},
                                             .claim = true};
-    struct desk_entry entry = {.entry = desk_entry(&event, entry.deliveries)};
+    struct desk_entry entry;
     struct store_commit refused = {
         .now_ms = T0 + 2, .claim_until_ms = T0 + 9, .entries = &entry.entry, .entry_count = 1};
 
