@@ -287,6 +287,7 @@ static void s7_a_commit_that_does_not_fit_takes_nothing_with_it(void **state)
     struct store_commit refused = {
         .now_ms = T0 + 2, .claim_until_ms = T0 + 9, .entries = &entry.entry, .entry_count = 1};
 
+    entry.entry = desk_entry(&event, entry.deliveries);
     assert_int_equal(commit(fixture), ERR_OK);
     assert_int_equal(commit(fixture), ERR_OK);
     assert_int_equal(desk_claim(desk, LANE, T0, 2, refs), 2);
