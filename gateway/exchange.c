@@ -24,6 +24,7 @@ enum {
     SPARE_ARENA_MAX_BYTES = 16 * 1024,
     SPARE_BODY_MAX_BYTES = 16 * 1024,
     HASH_STEP_BYTES = 16 * 1024,
+    RETRY_AFTER_S = 5,
     FIELD_OVERHEAD_BYTES = 32, /* as RFC 7541 section 4.1 counts */
 };
 
@@ -367,6 +368,16 @@ void exchange_fill_refusal(struct exchange *exchange, unsigned status, const cha
     };
 }
 
+/* When to come again: a few seconds, not the same for all who were refused together. */
+static void add_retry_after(struct request *request)
+{
+    struct response *response = &request->response;
+
+    response->headers[0] = (struct header){
+        SLICE("retry-after"), arena_u64(&request->arena, 1 + request->arrived_us % RETRY_AFTER_S)};
+    response->header_count = 1;
+}
+
 void exchange_fill_error(struct exchange *exchange, enum err err)
 {
     struct request *request = &exchange->request;
@@ -374,4 +385,7 @@ void exchange_fill_error(struct exchange *exchange, enum err err)
     request->response.status = err_status(err);
     request->response.content_type = SLICE("application/json");
     request->response.body = request_error_body(&request->arena, err_code(err), err_text(err));
+    if (err_class(err) == ERR_CLASS_BUSY && request->response.header_count == 0) {
+        add_retry_after(request);
+    }
 }

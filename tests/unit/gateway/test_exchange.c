@@ -221,6 +221,32 @@ static void test_error_answers_are_json_whatever_the_message(void **state)
     exchange_pool_release(pool);
 }
 
+static void test_who_is_refused_for_load_is_told_when_to_come_again(void **state)
+{
+    static const struct {
+        enum err err;
+        bool says_when;
+    } rows[] = {{ERR_STORE_BUSY, true}, {ERR_STOPPING, true}, {ERR_TOO_LARGE, false}};
+    struct exchange_pool *pool = new_pool(1000);
+
+    (void)state;
+    for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+        struct exchange *exchange = exchange_new(pool, &ops);
+        const struct response *response = &exchange->request.response;
+        uint64_t seconds = 0;
+
+        exchange_fill_error(exchange, rows[i].err);
+        assert_int_equal(response->header_count, rows[i].says_when ? 1 : 0);
+        if (rows[i].says_when) {
+            assert_true(slice_eq(response->headers[0].name, SLICE("retry-after")));
+            assert_true(slice_to_u64(response->headers[0].value, &seconds));
+            assert_in_range(seconds, 1, 5);
+        }
+        exchange_free(exchange);
+    }
+    exchange_pool_release(pool);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -231,6 +257,7 @@ int main(void)
         cmocka_unit_test(test_a_reused_exchange_remembers_nothing),
         cmocka_unit_test(test_lateness),
         cmocka_unit_test(test_error_answers_are_json_whatever_the_message),
+        cmocka_unit_test(test_who_is_refused_for_load_is_told_when_to_come_again),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
