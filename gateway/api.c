@@ -95,34 +95,40 @@ static bool has_json_body(const struct request *request)
     return slice_eq_ignore_case(slice_trim(slice_cut(&type, ';')), SLICE(CONTENT_TYPE));
 }
 
-static enum err check_head(struct ingest *ingest, struct request *request, const char **message)
+static enum err check_head(struct ingest *ingest, struct request *request, struct err_why *why)
 {
     if (!slice_eq(request->method, SLICE("POST"))) {
-        *message = "The EventBridge API takes POST requests.";
-        return ERR_BAD_METHOD;
+        return err_because(ERR_BAD_METHOD, why, "The EventBridge API takes POST requests.");
     }
     if (!has_json_body(request)) {
-        *message = "The Content-Type of an EventBridge request is " CONTENT_TYPE ".";
-        return ERR_BAD_MEDIA_TYPE;
+        return err_because(ERR_BAD_MEDIA_TYPE, why,
+                           "The Content-Type of an EventBridge request is " CONTENT_TYPE ".");
     }
     if (action_of(request) == NULL) {
-        *message = "The action that X-Amz-Target names is not known; AWSEvents.PutEvents is.";
-        return ERR_UNKNOWN_ACTION;
+        return err_because(
+            ERR_UNKNOWN_ACTION, why,
+            "The action that X-Amz-Target names is not known; AWSEvents.PutEvents is.");
     }
-    return ingest_check_sigv4(ingest, request);
+    return ingest_check_sigv4(ingest, request, why);
+}
+
+static void fill_refusal(struct ingest *ingest, struct request *request, enum err err,
+                         const struct err_why *why)
+{
+    ingest_count_refused(ingest, err);
+    fill_error(request, err_status(err), err_code(err),
+               why->text[0] != '\0' ? why->text : err_text(err));
 }
 
 /* NOLINTNEXTLINE(readability-non-const-parameter): the signature is request_handler's */
 enum err api_check_head(struct ingest *ingest, struct request *request, size_t *body_max)
 {
-    const char *message = NULL;
-    const enum err err = check_head(ingest, request, &message);
+    struct err_why why = {.text = ""};
+    const enum err err = check_head(ingest, request, &why);
 
     (void)body_max;
     if (err != ERR_OK) {
-        ingest_count_refused(ingest, err);
-        fill_error(request, err_status(err), err_code(err),
-                   message != NULL ? message : err_text(err));
+        fill_refusal(ingest, request, err, &why);
     }
     return err;
 }
@@ -130,14 +136,15 @@ enum err api_check_head(struct ingest *ingest, struct request *request, size_t *
 void api_handle(struct ingest *ingest, struct request *request)
 {
     const struct action *action = action_of(request);
+    struct err_why why = {.text = ""};
     struct principal principal;
     enum err err;
 
     CHECK(action != NULL);
-    err = ingest_prove_sigv4(ingest, request, &principal);
+    err = ingest_prove_sigv4(ingest, request, &principal, &why);
     if (err != ERR_OK) {
-        ingest_count_refused(ingest, err);
-        api_respond_error(request, err_status(err), err_code(err), err_text(err));
+        fill_refusal(ingest, request, err, &why);
+        request_respond(request);
         return;
     }
     action->handle(ingest, request, &principal);

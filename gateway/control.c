@@ -18,6 +18,7 @@
 #include "gateway/control.h"
 
 #include <errno.h>
+#include <openssl/crypto.h>
 #include <signal.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
@@ -151,8 +152,13 @@ static void on_notice_return(struct worker_notice *notice)
 
 static void publish(struct control *control, struct control_change *change)
 {
-    struct publication *publication = xcalloc(1, sizeof(*publication));
+    struct publication *publication;
 
+    if (control->is_stopping) { /* it is stored, and in force at the next start */
+        finish_change(change, ERR_OK);
+        return;
+    }
+    publication = xcalloc(1, sizeof(*publication));
     publication->change = change;
     publication->waiting = control->worker_count;
     for (unsigned i = 0; i < control->worker_count; i++) {
@@ -227,7 +233,8 @@ static void start_next_change(struct control *control)
     }
     change = CONTAINER_OF(control->changes.next, struct control_change, node);
     catalog_edit_init(&change->edit);
-    err = change->plan(change, &control->catalog, &change->edit);
+    err = control->is_stopping ? ERR_STOPPING
+                               : change->plan(change, &control->catalog, &change->edit);
     if (err != ERR_OK || change->edit.count == 0) {
         finish_change(change, err);
         return;
@@ -574,13 +581,28 @@ static enum err start(struct control *control, struct arena *arena, struct err_w
     return ERR_OK;
 }
 
-static void shut(struct control *control)
+static void shut_workers(struct control *control)
 {
-    admin_close(control->admin);
+    for (unsigned i = 0; i < control->worker_count; i++) {
+        worker_join(control->workers[i]);
+    }
+    for (unsigned i = 0; i < control->worker_count; i++) {
+        worker_close_mail(control->workers[i]);
+    }
     for (unsigned i = 0; i < control->worker_count; i++) {
         worker_destroy(control->workers[i]);
     }
-    http_client_destroy(control->http); /* ends a renewal under way, which the provider must hear */
+}
+
+/* What came home from the workers may still ask the store, so it is heard before the store closes;
+ * what comes home from the store asks nobody any more. */
+static void shut(struct control *control)
+{
+    control->is_stopping = true;
+    admin_close(control->admin);
+    shut_workers(control);
+    (void)mailbox_drain(&control->mailbox);
+    http_client_destroy(control->http); /* before the provider: its calls end first */
     credentials_provider_destroy(control->credentials);
     store_destroy(control->store);
     mailbox_clean_up(&control->mailbox);
@@ -588,6 +610,7 @@ static void shut(struct control *control)
     snapshot_release(control->snapshot);
     limiter_book_clean_up(&control->limiters);
     catalog_clean_up(&control->catalog);
+    OPENSSL_cleanse(control->seal_key, sizeof(control->seal_key));
     ev_loop_destroy(control->loop);
 }
 

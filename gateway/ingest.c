@@ -184,7 +184,7 @@ static struct sigv4_request signed_view(const struct request *request)
     };
 }
 
-static struct sigv4_verify_options verify_options(const struct ingest *ingest)
+static struct sigv4_verify_options verify_options(const struct ingest *ingest, struct err_why *why)
 {
     return (struct sigv4_verify_options){
         .directory = ingest->snapshot->directory,
@@ -193,21 +193,22 @@ static struct sigv4_verify_options verify_options(const struct ingest *ingest)
         .service = SLICE("events"),
         .now_ms = moment_now_ms(),
         .skew_max_ms = SIGNATURE_SKEW_MS,
+        .why = why,
     };
 }
 
-enum err ingest_check_sigv4(struct ingest *ingest, struct request *request)
+enum err ingest_check_sigv4(struct ingest *ingest, struct request *request, struct err_why *why)
 {
-    const struct sigv4_verify_options options = verify_options(ingest);
+    const struct sigv4_verify_options options = verify_options(ingest, why);
     const struct sigv4_request view = signed_view(request);
 
     return sigv4_check_head(&options, &view);
 }
 
 enum err ingest_prove_sigv4(struct ingest *ingest, struct request *request,
-                            struct principal *principal)
+                            struct principal *principal, struct err_why *why)
 {
-    const struct sigv4_verify_options options = verify_options(ingest);
+    const struct sigv4_verify_options options = verify_options(ingest, why);
     const struct sigv4_request view = signed_view(request);
 
     return sigv4_verify(&options, &view, principal);

@@ -64,12 +64,14 @@ size_t ingest_entry_count_max(const struct ingest *ingest);
 /* Batches whose answer or whose commit is still open. */
 size_t ingest_open_count(const struct ingest *ingest);
 
-/* Before the body: could this request's credential be good? Work without the body only. */
-MUST_USE enum err ingest_check_sigv4(struct ingest *ingest, struct request *request);
+/* Before the body: could this request's credential be good? Work without the body only.  `why` is
+ * told what cannot be read, never why a credential was refused. */
+MUST_USE enum err ingest_check_sigv4(struct ingest *ingest, struct request *request,
+                                     struct err_why *why);
 MUST_USE enum err ingest_check_api_key(struct ingest *ingest, struct request *request);
 /* With the body: who is it?  The principal is good until the request is answered. */
 MUST_USE enum err ingest_prove_sigv4(struct ingest *ingest, struct request *request,
-                                     struct principal *principal);
+                                     struct principal *principal, struct err_why *why);
 MUST_USE enum err ingest_prove_api_key(struct ingest *ingest, struct request *request,
                                        struct principal *principal);
 /* Count a request that arrived whole, and how long its bytes took. */

@@ -188,6 +188,7 @@ enum err worker_new(const struct worker_options *options, struct worker **result
     open_ingest(worker);
     err = open_listener(worker, why);
     if (err != ERR_OK) {
+        worker_close_mail(worker);
         worker_destroy(worker);
         return err;
     }
@@ -200,20 +201,29 @@ struct delivery_engine *worker_engine(struct worker *worker)
     return worker->engine;
 }
 
-void worker_destroy(struct worker *worker)
+void worker_join(struct worker *worker)
 {
-    if (worker == NULL) {
-        return;
-    }
     if (worker->has_thread) {
         CHECK(pthread_join(worker->thread, NULL) == 0);
+        worker->has_thread = false;
     }
+}
+
+void worker_close_mail(struct worker *worker)
+{
     stream_loop_destroy(worker->streams);
+    worker->streams = NULL;
+    mailbox_clean_up(&worker->mailbox);
+}
+
+void worker_destroy(struct worker *worker)
+{
+    CHECK(!worker->has_thread);
+    CHECK(worker->streams == NULL);
     listener_destroy(worker->listener);
     ingest_destroy(worker->ingest);
     delivery_destroy(worker->engine);
     http_client_destroy(worker->http);
-    mailbox_clean_up(&worker->mailbox);
     snapshot_release(worker->snapshot);
     stats_destroy(worker->stats);
     ev_loop_destroy(worker->loop);

@@ -33,7 +33,11 @@ MUST_USE enum err worker_new(const struct worker_options *options, struct worker
 struct delivery_engine *worker_engine(struct worker *worker);
 /* Start the thread with this snapshot in force. */
 void worker_start(struct worker *worker, struct snapshot *snapshot);
-/* The thread has ended (after worker_stop's on_stopped) or never ran. NULL is fine. */
+/* The end has three steps, each for all workers before the next, because their engines write to
+ * each other: wait for the thread (after worker_stop's on_stopped; one that never ran is fine),
+ * hand out the mail that is left, free. */
+void worker_join(struct worker *worker);
+void worker_close_mail(struct worker *worker);
 void worker_destroy(struct worker *worker);
 
 /* A new snapshot on its way to a worker and back. */
