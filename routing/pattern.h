@@ -19,7 +19,7 @@ enum {
     PATTERN_BRANCHES_MAX = 1000, /* product of all $or sizes */
     PATTERN_PATHS_MAX = 256,     /* per branch */
     PATTERN_WILDCARD_COMPLEXITY_MAX = 10,
-    PATTERN_STEPS_MAX = 1000000, /* of the search for array elements that agree, per event */
+    PATTERN_STEPS_MAX = 1000000, /* of one search for array elements that agree */
 };
 
 enum pattern_verdict {
@@ -54,7 +54,9 @@ size_t pattern_memory_bytes(const struct pattern *pattern);
 MUST_USE enum err event_tree_read(struct slice text, struct arena *arena, struct event_tree **tree,
                                   struct err_why *why);
 bool pattern_matches(const struct pattern *pattern, const struct event_tree *tree);
-/* The same, but telling a spent budget from a plain no. */
-enum pattern_verdict pattern_evaluate(const struct pattern *pattern, const struct event_tree *tree);
+/* The same, but telling a spent budget from a plain no.  The search takes at most PATTERN_STEPS_MAX
+ * of *steps_left, which is counted down. */
+enum pattern_verdict pattern_evaluate(const struct pattern *pattern, const struct event_tree *tree,
+                                      size_t *steps_left);
 /* False if no event with this envelope can match; cheap, and true means nothing. */
 bool pattern_may_match(const struct pattern *pattern, const struct pattern_envelope *envelope);

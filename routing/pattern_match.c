@@ -141,8 +141,9 @@ static bool condition_accepts(const struct pattern_condition *condition,
 /* What is known of one condition and this event; branches share conditions. */
 struct finding {
     bool is_known;
-    bool may_hold; /* if it stood alone */
-    bool is_free;  /* no leaf of its path lies in an element: nothing constrains it */
+    bool holds_alone; /* if no other condition stood beside it */
+    bool may_hold;    /* beside others, which may fix elements that make its leaves absent */
+    bool is_free;     /* no leaf of its path lies in an element: nothing constrains it */
     const struct event_path *path; /* NULL: no leaf */
     bool *accepts;                 /* per leaf; NULL until the search asks */
 };
@@ -169,17 +170,13 @@ static void find_out(struct evaluation *evaluation, const struct pattern_conditi
     const struct event_path *path = event_tree_find(evaluation->tree, condition->path);
 
     *finding = (struct finding){.is_known = true, .is_free = true, .path = path};
-    if (path == NULL) {
-        finding->may_hold = condition->may_be_absent;
-        return;
+    finding->holds_alone = path == NULL && condition->may_be_absent;
+    for (size_t i = 0; path != NULL && i < path->leaf_count; i++) {
+        finding->is_free = finding->is_free && path->leaves[i]->element == NULL;
+        finding->holds_alone =
+            finding->holds_alone || condition_accepts(condition, path->leaves[i]);
     }
-    for (size_t i = 0; i < path->leaf_count; i++) {
-        const bool is_in_element = path->leaves[i]->element != NULL;
-
-        finding->is_free = finding->is_free && !is_in_element;
-        finding->may_hold = finding->may_hold || (condition->may_be_absent && is_in_element) ||
-                            condition_accepts(condition, path->leaves[i]);
-    }
+    finding->may_hold = finding->holds_alone || (condition->may_be_absent && !finding->is_free);
 }
 
 static struct finding *look_at(struct evaluation *evaluation,
@@ -444,7 +441,8 @@ static enum pattern_verdict search_branch(struct evaluation *evaluation,
 static enum pattern_verdict match_branch(struct evaluation *evaluation,
                                          const struct pattern_branch *branch)
 {
-    bool is_settled = true;
+    size_t constrained_count = 0;
+    bool hold_alone = true;
 
     for (size_t i = 0; i < branch->condition_count; i++) {
         const struct finding *finding = look_at(evaluation, branch->conditions[i]);
@@ -452,14 +450,20 @@ static enum pattern_verdict match_branch(struct evaluation *evaluation,
         if (!finding->may_hold) {
             return PATTERN_NO_MATCH;
         }
-        is_settled = is_settled && finding->is_free;
+        hold_alone = hold_alone && finding->holds_alone;
+        constrained_count += finding->is_free ? 0 : 1;
     }
-    return is_settled ? PATTERN_MATCH : search_branch(evaluation, branch);
+    if (constrained_count <= 1) { /* nobody to agree with */
+        return hold_alone ? PATTERN_MATCH : PATTERN_NO_MATCH;
+    }
+    return search_branch(evaluation, branch);
 }
 
-enum pattern_verdict pattern_evaluate(const struct pattern *pattern, const struct event_tree *tree)
+enum pattern_verdict pattern_evaluate(const struct pattern *pattern, const struct event_tree *tree,
+                                      size_t *steps_left)
 {
-    struct evaluation evaluation = {.tree = tree, .steps_left = PATTERN_STEPS_MAX};
+    const size_t budget = MIN_OF(*steps_left, (size_t)PATTERN_STEPS_MAX);
+    struct evaluation evaluation = {.tree = tree, .steps_left = budget};
     enum pattern_verdict verdict = PATTERN_NO_MATCH;
 
     evaluation.findings = ARENA_ARRAY(&evaluation.arena, struct finding, pattern->condition_count);
@@ -468,6 +472,7 @@ enum pattern_verdict pattern_evaluate(const struct pattern *pattern, const struc
 
         verdict = one == PATTERN_NO_MATCH ? verdict : one;
     }
+    *steps_left -= budget - evaluation.steps_left;
     map_clean_up(&evaluation.failed);
     arena_clean_up(&evaluation.arena);
     return verdict;
@@ -475,7 +480,9 @@ enum pattern_verdict pattern_evaluate(const struct pattern *pattern, const struc
 
 bool pattern_matches(const struct pattern *pattern, const struct event_tree *tree)
 {
-    return pattern_evaluate(pattern, tree) == PATTERN_MATCH;
+    size_t steps_left = PATTERN_STEPS_MAX;
+
+    return pattern_evaluate(pattern, tree, &steps_left) == PATTERN_MATCH;
 }
 
 bool pattern_may_match(const struct pattern *pattern, const struct pattern_envelope *envelope)

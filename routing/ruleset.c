@@ -7,6 +7,9 @@
  * event is read: a rule that they rule out costs a few comparisons, and an event that they rule out
  * altogether is never flattened.
  *
+ * The rules of one event share a budget of search steps, so that no account can make an event
+ * expensive by writing many rules that search long; the central bus comes first.
+ *
  * Rules of a bus are sorted by name, so hits come in one order whatever the catalog's.
  *
  * Invariant: nothing changes after ruleset_new(); any thread may match with its own scratch.
@@ -193,6 +196,7 @@ struct matching {
     const struct event *event;
     struct pattern_envelope envelope;
     struct event_tree *tree;
+    size_t steps_left; /* of the searches of all rules */
     struct ruleset_scratch *scratch;
 };
 
@@ -219,7 +223,7 @@ static enum err match_rule(struct matching *matching, const struct rule *rule)
         TRY(event_tree_read(matching->event->bytes, &matching->scratch->arena, &matching->tree,
                             NULL));
     }
-    switch (pattern_evaluate(rule->pattern, matching->tree)) {
+    switch (pattern_evaluate(rule->pattern, matching->tree, &matching->steps_left)) {
     case PATTERN_MATCH:
         return add_hits(matching->scratch, rule);
     case PATTERN_EXHAUSTED:
@@ -248,6 +252,7 @@ enum err ruleset_match(const struct ruleset *ruleset, struct slice account, stru
                      .detail_type = event->detail_type,
                      .account = event->account,
                      .region = event->region},
+        .steps_left = RULESET_STEPS_MAX,
         .scratch = scratch,
     };
 

@@ -16,7 +16,10 @@ struct ruleset_hit {
     const struct rule_target *target;
 };
 
-enum { RULESET_HITS_MAX = 1000 };
+enum {
+    RULESET_HITS_MAX = 1000,
+    RULESET_STEPS_MAX = 4 * PATTERN_STEPS_MAX, /* of searching, for one event and all its rules */
+};
 
 /* What a match needs between events; one per thread, reused, zeroed before the first. */
 struct ruleset_scratch {

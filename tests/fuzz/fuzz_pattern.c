@@ -13,6 +13,15 @@
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
+static enum pattern_verdict evaluate(const struct pattern *pattern, const struct event_tree *tree)
+{
+    size_t steps_left = PATTERN_STEPS_MAX;
+    const enum pattern_verdict verdict = pattern_evaluate(pattern, tree, &steps_left);
+
+    CHECK(steps_left <= PATTERN_STEPS_MAX);
+    return verdict;
+}
+
 static void match(const struct pattern *pattern, struct slice event)
 {
     struct arena arena = {0};
@@ -23,8 +32,7 @@ static void match(const struct pattern *pattern, struct slice event)
     CHECK(err == ERR_OK || err == ERR_BAD_JSON);
     if (err == ERR_OK) {
         CHECK(json_check(event, JSON_DEPTH_MAX, NULL) == ERR_OK);
-        CHECK(pattern == NULL ||
-              pattern_evaluate(pattern, tree) == pattern_evaluate(pattern, tree));
+        CHECK(pattern == NULL || evaluate(pattern, tree) == evaluate(pattern, tree));
     } else {
         const size_t at = slice_find(event, '{');
 

@@ -525,12 +525,14 @@ static enum pattern_verdict evaluate(struct slice pattern_text, struct slice eve
     struct event_tree *tree;
     struct err_why why = {.text = ""};
     enum pattern_verdict verdict;
+    size_t steps_left = 2 * (size_t)PATTERN_STEPS_MAX;
 
     if (pattern_compile(pattern_text, &pattern, &why) != ERR_OK) {
         fail_msg("%s", why.text);
     }
     assert_int_equal(event_tree_read(event_text, &arena, &tree, &why), ERR_OK);
-    verdict = pattern_evaluate(pattern, tree);
+    verdict = pattern_evaluate(pattern, tree, &steps_left);
+    assert_true(steps_left >= PATTERN_STEPS_MAX); /* one pattern takes its share, no more */
     pattern_release(pattern);
     arena_clean_up(&arena);
     return verdict;

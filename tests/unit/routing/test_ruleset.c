@@ -192,14 +192,19 @@ static void test_too_many_hits_are_refused(void **state)
     test_free(scratch);
 }
 
-/* Goal:   a pattern whose search did not end is no match, and is counted.
+/* Goal:   a pattern whose search did not end is no match, and is counted; six of them together
+ *         have a budget for four, and rules that need no search match all the same.
  * Method: twelve pigeons in eleven holes: each copy of a repeated array offers one element. */
 static void test_an_unfinished_search_is_counted(void **state)
 {
     enum { HOLES = 11, PIGEONS = HOLES + 1 };
     char pattern[1024] = "{\"detail\":{\"a\":{";
     char detail[4096] = "{";
-    struct rule_row row = {NULL, NULL, "r", pattern, 1, false};
+    const struct rule_row hard = {NULL, NULL, "hard", pattern, 1, false};
+    const struct rule_row easy = {NULL, NULL, "last", "{\"detail\":{\"a\":{\"p0\":[1]}}}",
+                                  1,    false};
+    const struct rule_row plain = {MEMBER, "default", "plain", "{\"source\":[\"s\"]}", 1, false};
+    const struct rule_row all[] = {hard, hard, hard, hard, hard, hard, easy, plain};
     struct ruleset_scratch *scratch = test_calloc(1, sizeof(*scratch));
     struct ruleset *ruleset;
     struct event *event;
@@ -221,12 +226,14 @@ static void test_an_unfinished_search_is_counted(void **state)
         len += (size_t)snprintf(detail + len, sizeof(detail) - len, "]");
     }
     (void)snprintf(detail + len, sizeof(detail) - len, "}");
-    ruleset = make_ruleset(&row, 1);
+    ruleset = make_ruleset(all, ARRAY_LEN(all));
     event = make_event("s", detail);
     assert_int_equal(ruleset_match(ruleset, SLICE(MEMBER), SLICE("default"), event, scratch),
                      ERR_OK);
-    assert_int_equal(scratch->hit_count, 0);
-    assert_int_equal(scratch->exhausted_count, 1);
+    assert_int_equal(scratch->hit_count, 2);
+    assert_true(slice_eq(scratch->hits[0].rule->name, SLICE("last")));
+    assert_true(slice_eq(scratch->hits[1].rule->name, SLICE("plain")));
+    assert_int_equal(scratch->exhausted_count, 6);
     event_release(event);
     ruleset_release(ruleset);
     ruleset_scratch_clean_up(scratch);
