@@ -77,8 +77,8 @@ class Verdict:
     def summary(self):
         return (f"{self.told} told, {self.refused} refused, {self.open} open; {self.owed} owed, "
                 f"{self.arrived} arrived, {self.dead} dead; {self.repeats} repeats, of which "
-                f"{self.repeats_by_kill} in flight at a kill, {self.repeats_by_target} accepted by a "
-                f"target that did not say so, {self.repeats_by_machine} while the machine stood "
+                f"{self.repeats_by_kill} in flight at a kill, {self.repeats_by_target} accepted by "
+                f"a target that did not say so, {self.repeats_by_machine} while the machine stood "
                 "still")
 
 
@@ -131,7 +131,8 @@ class Judge:
 
     def _check_content(self, sent, text, event, where):
         if sent.text is not None and text != sent.text:
-            self.verdict.fault("altered", f"{sent} at {where}: {text[:300]} is not {sent.text[:300]}")
+            self.verdict.fault("altered", f"{sent} at {where}: {text[:300]} is not "
+                               f"{sent.text[:300]}")
         wanted = {name: sent.event[name] for name in ("source", "detail-type", "account", "detail")}
         seen = {name: event.get(name) for name in wanted}
         if seen != wanted:

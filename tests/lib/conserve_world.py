@@ -114,7 +114,8 @@ class World:
 
     @staticmethod
     def _restless(index, color, place):
-        return _rule(f"restless-{index}", {"detail": {"color": [color], "shape": [{"exists": True}]}},
+        pattern = {"detail": {"color": [color], "shape": [{"exists": True}]}}
+        return _rule(f"restless-{index}", pattern,
                      _target(queue_arn(f"restless-{index}-{place}")))
 
     def _put(self, rule):

@@ -140,6 +140,10 @@ class AwsStandinProcess:
     def heal(self, target="*"):
         self.control(clear=target)
 
+    def signal(self, number):
+        """SIGSTOP holds everything that AWS would do, until SIGCONT."""
+        self._process.send_signal(number)
+
     def settle(self):
         """Wait until it has read and written down what its connections held when this was called;
         not what a `delay` or a `drip` still holds back."""
