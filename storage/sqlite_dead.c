@@ -324,6 +324,7 @@ struct edit_step {
     size_t count;
 };
 
+/* NOLINTNEXTLINE(readability-non-const-parameter): the signature is visit_fn's */
 static bool visit_to_edit(struct sqlite_store *store, void *context, const struct dead_row *row,
                           enum err *err)
 {

@@ -56,7 +56,7 @@ static enum err sync_parent(const char *path, struct err_why *why)
                      : err_because(ERR_SYSTEM, why,
                                    "store folder %s: cannot flush the folder that "
                                    "holds it: %s",
-                                   path, strerror(errno));
+                                   path, strerrordesc_np(errno));
 }
 
 /* The files are 0600, so a folder that others may read tells them names only. */
@@ -65,7 +65,8 @@ static enum err check_private(const struct sqlite_folder *folder, struct err_why
     struct stat status;
 
     if (fstat(folder->fd, &status) != 0) {
-        return err_because(ERR_SYSTEM, why, "store folder %s: %s", folder->path, strerror(errno));
+        return err_because(ERR_SYSTEM, why, "store folder %s: %s", folder->path,
+                           strerrordesc_np(errno));
     }
     if ((status.st_mode & (S_IWGRP | S_IWOTH)) != 0) {
         return err_because(ERR_SYSTEM, why,
@@ -82,7 +83,7 @@ static enum err create_database_file(const struct sqlite_folder *folder, struct 
 
     if (fd < 0) {
         return err_because(ERR_SYSTEM, why, "store folder %s: cannot open weir.db: %s",
-                           folder->path, strerror(errno));
+                           folder->path, strerrordesc_np(errno));
     }
     (void)close(fd);
     return ERR_OK;
@@ -101,12 +102,12 @@ enum err sqlite_folder_open(struct sqlite_folder *folder, struct slice path, str
     is_new = mkdir(folder->path, S_IRWXU) == 0;
     if (!is_new && errno != EEXIST) {
         return err_because(ERR_SYSTEM, why, "store folder %s: cannot create it: %s", folder->path,
-                           strerror(errno));
+                           strerrordesc_np(errno));
     }
     folder->fd = open(folder->path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     if (folder->fd < 0) {
         return err_because(ERR_SYSTEM, why, "store folder %s: cannot open it: %s", folder->path,
-                           strerror(errno));
+                           strerrordesc_np(errno));
     }
     if (is_new) {
         TRY(sync_parent(folder->path, why));
@@ -119,7 +120,7 @@ enum err sqlite_folder_open(struct sqlite_folder *folder, struct slice path, str
                                  "gateway",
                                  folder->path)
                    : err_because(ERR_SYSTEM, why, "store folder %s: cannot lock it: %s",
-                                 folder->path, strerror(errno));
+                                 folder->path, strerrordesc_np(errno));
     }
     return create_database_file(folder, why);
 }
@@ -208,7 +209,7 @@ enum err sqlite_folder_durable_read(struct sqlite_folder *folder, const struct s
     *batch = 0;
     if (!side_open(folder)) {
         return err_because(ERR_SYSTEM, why, "store folder %s: cannot open the file `durable`: %s",
-                           folder->path, strerror(errno));
+                           folder->path, strerrordesc_np(errno));
     }
     if (!side_read(folder->durable_fd, side)) {
         return ERR_OK;

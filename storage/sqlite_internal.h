@@ -24,6 +24,7 @@ enum {
     SQLITE_BATCH_RECORDS_MAX = 4096,
     SQLITE_BATCH_BYTES_MAX = 1 << 20,
     SQLITE_SETTLE_IDLE_MS = 5,          /* how long a settle waits for company */
+    SQLITE_FULL_LOOK_MS = 1000,         /* how often a full store looks for room */
     SQLITE_CHECKPOINT_PAGES = 1000,     /* when the thread is idle */
     SQLITE_CHECKPOINT_PAGES_MAX = 4000, /* even when it is not: 16 MiB of log */
     SQLITE_LOG_BYTES_KEPT = 64 << 20,   /* the log file is cut back to this */

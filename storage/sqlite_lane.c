@@ -348,6 +348,7 @@ enum err sqlite_lanes_run(struct sqlite_store *store, struct store_lanes *lanes)
         }
     }
     if (found_count > 0) {
+        /* NOLINTNEXTLINE(bugprone-sizeof-expression): pointers are what is sorted */
         qsort(found, found_count, sizeof(found[0]), compare_lanes);
     }
     lanes->count = MIN_OF(found_count, lanes->count_max);

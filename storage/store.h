@@ -361,6 +361,7 @@ struct store {
     const struct store_ops *ops;
     const char *kind;      /* "memory", "embedded" */
     const char *guarantee; /* as published: "flushed", or "relaxed: …" */
+    _Atomic(enum err) trouble;
 };
 
 struct store_options {
@@ -368,6 +369,14 @@ struct store_options {
     uint64_t bytes_max;     /* commits beyond give ERR_STORE_FULL; 0: no limit */
     uint64_t reserve_bytes; /* disk space always left free */
 };
+
+/* What a commit would probably be answered just now: ERR_OK, ERR_STORE_FULL or ERR_STORE_FAILED.  A
+ * hint from any thread, for readiness and for refusing before bodies are read; an engine that is
+ * full says OK about once a second, so that somebody tries. */
+static inline enum err store_trouble(struct store *store)
+{
+    return atomic_load_explicit(&store->trouble, memory_order_relaxed);
+}
 
 /* Any thread. The op is the engine's until on_done. */
 static inline void store_submit(struct store *store, struct store_op *op)

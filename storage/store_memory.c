@@ -235,6 +235,7 @@ static enum err lanes_run(struct memory_store *store, struct store_lanes *lanes)
         }
     }
     if (found_count > 0) {
+        /* NOLINTNEXTLINE(bugprone-sizeof-expression): pointers are what is sorted */
         qsort(found, found_count, sizeof(found[0]), compare_lanes);
     }
     lanes->count = MIN_OF(found_count, lanes->count_max);

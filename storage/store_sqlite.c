@@ -122,13 +122,21 @@ static bool walk_goes_on(struct store_op *op)
     return !walk->is_finished;
 }
 
+static void hint_trouble(struct sqlite_store *store, enum err err)
+{
+    atomic_store_explicit(&store->store.trouble, err, memory_order_relaxed);
+}
+
 static void send_home(struct sqlite_store *store, struct store_op *op)
 {
     if (walk_goes_on(op)) {
         push(&store->unfinished, &op->mail);
-    } else {
-        store_answer(op, op->err);
+        return;
     }
+    if (op->kind == STORE_COMMIT && (op->err == ERR_OK || op->err == ERR_STORE_FULL)) {
+        hint_trouble(store, op->err);
+    }
+    store_answer(op, op->err);
 }
 
 /* ---- transactions ------------------------------------------------------------------------------
@@ -165,8 +173,11 @@ static void memory_keep(struct sqlite_store *store)
         if (sqlite_folder_durable_write(&store->folder, &store->uuid, store->header.batch) !=
             ERR_OK) {
             log_warn("store.side_file", LOG_TEXT("folder", store->folder.path),
-                     LOG_TEXT("reason", strerror(errno)));
+                     LOG_TEXT("reason", strerrordesc_np(errno)));
         }
+    }
+    if (store->header.bytes_used < store->kept_header.bytes_used && !store->is_full) {
+        hint_trouble(store, ERR_OK);
     }
     store->batch_commits = 0;
     store->batch_entries = 0;
@@ -293,6 +304,7 @@ static void fail(struct sqlite_store *store, struct sqlite_queue *batch)
               LOG_I64("code", store->failure), LOG_TEXT("reason", sqlite3_errstr(store->failure)),
               LOG_I64("errno", sqlite3_system_errno(store->db)), LOG_ERR(ERR_STORE_FAILED));
     store->has_failed = true;
+    hint_trouble(store, ERR_STORE_FAILED);
     transaction_undo(store, batch);
     for (struct mail *mail = store->unfinished.first; mail != NULL; mail = mail->next) {
         outputs_undo(store_op_of(mail));
@@ -320,6 +332,7 @@ static void run_batch(struct sqlite_store *store, struct sqlite_queue *batch, bo
     while (!is_done && was_disk_full(store)) {
         transaction_undo(store, batch);
         if (!sqlite_upkeep_make_room(store)) {
+            hint_trouble(store, ERR_STORE_FULL);
             answer_all(batch, ERR_STORE_FULL);
             return;
         }
@@ -387,7 +400,7 @@ static bool take_batch(struct sqlite_store *store, struct sqlite_queue *batch)
         store->urgent_count -= is_lazy(op) ? 0 : 1;
         push(batch, mail);
     }
-    store->lazy_since_ms = moment_steady_ms();
+    store->lazy_since_ms = 0; /* what did not fit has waited long enough */
     return has_new_load;
 }
 
@@ -408,20 +421,29 @@ static int lazy_wait_ms(const struct sqlite_store *store)
     return (int)(SQLITE_SETTLE_IDLE_MS - waited_ms);
 }
 
+/* Is the disk full?  If not, say so: who refuses early because of the hint would never learn it. */
+static bool look_for_room(struct sqlite_store *store)
+{
+    const bool is_full = sqlite_upkeep_is_full(store);
+
+    hint_trouble(store, is_full ? ERR_STORE_FULL : ERR_OK);
+    return is_full;
+}
+
 static void work(struct sqlite_store *store)
 {
     const int wait_ms = lazy_wait_ms(store);
     struct sqlite_queue batch;
+    bool is_full = false;
 
     if (wait_ms > 0) {
         mailbox_wait(&store->mailbox, wait_ms);
         return;
     }
-    if (take_batch(store, &batch)) {
-        run_batch(store, &batch, sqlite_upkeep_is_full(store));
-    } else {
-        run_batch(store, &batch, false);
+    if (take_batch(store, &batch) || store_trouble(&store->store) == ERR_STORE_FULL) {
+        is_full = look_for_room(store);
     }
+    run_batch(store, &batch, is_full);
     if (!store->has_failed) {
         (void)sqlite_upkeep_checkpoint(store, false);
     }
@@ -429,8 +451,17 @@ static void work(struct sqlite_store *store)
 
 static void rest(struct sqlite_store *store)
 {
-    if (store->has_failed ||
-        (!sqlite_upkeep_checkpoint(store, true) && !sqlite_upkeep_shrink(store))) {
+    if (store->has_failed) {
+        mailbox_wait(&store->mailbox, -1);
+        return;
+    }
+    if (sqlite_upkeep_checkpoint(store, true) || sqlite_upkeep_shrink(store)) {
+        return;
+    }
+    if (store_trouble(&store->store) == ERR_STORE_FULL) {
+        mailbox_wait(&store->mailbox, SQLITE_FULL_LOOK_MS);
+        (void)look_for_room(store);
+    } else {
         mailbox_wait(&store->mailbox, -1);
     }
 }

@@ -590,6 +590,7 @@ static void s5_a_full_store_refuses_and_trims_nothing(void **state)
     struct store_ref refs[STORE_CLAIM_MAX];
 
     assert_int_equal(desk_commit(desk, T0, &plain, NULL), ERR_STORE_FULL);
+    assert_true(store_trouble(desk->store) != ERR_STORE_FAILED);
     assert_int_equal(desk_tally(desk, ACCOUNT_A, NULL).live, count);
     assert_int_equal(desk_claim(desk, LANE_A, T0, STORE_CLAIM_MAX, refs), count);
     assert_int_equal(desk_settle(desk, refs, 1), ERR_OK);
