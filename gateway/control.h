@@ -29,7 +29,8 @@ size_t control_unready_reasons(const struct control *control,
 
 /* One change of the catalog.  Changes run one after the other: `plan` sees the catalog as the one
  * before left it and fills `edit`; then the store takes the edit, every worker uses the new
- * snapshot, and `on_done` runs, always later.  An empty edit is done at once. */
+ * snapshot, and `on_done` runs: possibly before control_submit() returns, when there was nothing to
+ * store. */
 struct control_change {
     struct list node;
     enum err (*plan)(struct control_change *change, const struct catalog *catalog,
