@@ -192,23 +192,30 @@ static void begin_request(const struct queue *queue, struct slice action,
     request->region = queue->arn.region;
 }
 
-/* Every attempt of one delivery carries the same id: H(event, rule, target). */
-static void write_deduplication(struct json_writer *writer, const struct target_item *item,
-                                struct arena *arena)
+/* Every attempt of one delivery carries the same id, and no other event of the queue does: the
+ * event's id is its sender's to choose, so account and bytes stand beside it. */
+static void write_deduplication(struct json_writer *writer, const struct target_item *item)
 {
-    const struct slice identity = arena_printf(arena, "%.*s\n%.*s\n%.*s", SLICE_ARG(item->event_id),
-                                               SLICE_ARG(item->rule), SLICE_ARG(item->target_id));
+    const struct slice fields[] = {item->account, item->event_id, item->rule, item->target_id,
+                                   item->body};
+    struct digest_stream stream = {0};
     struct digest digest;
     char hex[DIGEST_HEX_CHARS];
 
-    digest_sha256(identity, &digest);
+    digest_stream_begin(&stream);
+    for (size_t i = 0; i < ARRAY_LEN(fields); i++) {
+        digest_stream_add(&stream, fields[i]);
+        digest_stream_add(&stream, SLICE("\n"));
+    }
+    digest_stream_end(&stream, &digest);
+    digest_stream_clean_up(&stream);
     digest_hex(&digest, hex);
     json_write_key_string(writer, SLICE("MessageDeduplicationId"),
                           (struct slice){hex, sizeof(hex)});
 }
 
 static void write_message(const struct queue *queue, struct json_writer *writer,
-                          const struct target_item *item, struct arena *arena)
+                          const struct target_item *item)
 {
     json_write_key_string(writer, SLICE("MessageBody"), item->body);
     if (item->message_group_id.len > 0) {
@@ -217,7 +224,7 @@ static void write_message(const struct queue *queue, struct json_writer *writer,
         json_write_key_string(writer, SLICE("MessageGroupId"), item->account);
     }
     if (queue->is_fifo) {
-        write_deduplication(writer, item, arena);
+        write_deduplication(writer, item);
     }
 }
 
@@ -228,6 +235,7 @@ static enum err build_send(const struct target *target, const struct target_item
     struct json_writer writer;
     char id[2] = {'0', '\0'};
 
+    (void)arena;
     CHECK(count >= 1);
     CHECK(count <= TARGET_BATCH_MAX);
     CHECK(queue->url.len > 0);
@@ -238,7 +246,7 @@ static enum err build_send(const struct target *target, const struct target_item
     json_write_object_begin(&writer);
     json_write_key_string(&writer, SLICE("QueueUrl"), queue->url);
     if (count == 1) {
-        write_message(queue, &writer, &items[0], arena);
+        write_message(queue, &writer, &items[0]);
     } else {
         json_write_key(&writer, SLICE("Entries"));
         json_write_array_begin(&writer);
@@ -246,7 +254,7 @@ static enum err build_send(const struct target *target, const struct target_item
             id[0] = (char)('0' + i);
             json_write_object_begin(&writer);
             json_write_key_string(&writer, SLICE("Id"), slice_of(id));
-            write_message(queue, &writer, &items[i], arena);
+            write_message(queue, &writer, &items[i]);
             json_write_object_end(&writer);
         }
         json_write_array_end(&writer);

@@ -203,6 +203,17 @@ static void test_fifo_messages_carry_group_and_deduplication_id(void **state)
     assert_int_equal(target_sqs.build(f.target, &item, 1, &f.arena, &f.request), ERR_OK);
     assert_string_equal(body_text(&f), first);
 
+    /* an id that another account chose, or another event of the same id, is not a repetition */
+    for (unsigned i = 0; i < 2; i++) {
+        struct target_item other = item;
+
+        other.account = i == 0 ? SLICE("444455556666") : item.account;
+        other.body = i == 1 ? SLICE("{\"b\":2}") : item.body;
+        buf_clear(&f.body);
+        assert_int_equal(target_sqs.build(f.target, &other, 1, &f.arena, &f.request), ERR_OK);
+        assert_null(strstr(body_text(&f), strstr(first, "\"MessageDeduplicationId\"")));
+    }
+
     buf_clear(&f.body);
     item.event_id = SLICE("another");
     item.message_group_id = SLICE("mine");
