@@ -48,7 +48,7 @@ static void on_tally(struct store_op *op)
     struct inquiry *inquiry = CONTAINER_OF(op, struct inquiry, tally.op);
     struct request *request = inquiry->call.request;
     struct buf out;
-    enum err err = op->err;
+    enum err err = control_store(inquiry->call.control) != NULL ? op->err : ERR_STOPPING;
 
     buf_init(&out, REPORT_BYTES_MAX);
     if (err == ERR_OK) {

@@ -514,7 +514,7 @@ static unsigned count_workers(const struct config *config)
     return (unsigned)MIN_OF(MAX_OF(cpus, 1), (long)WORKERS_MAX);
 }
 
-static enum err start_workers(struct control *control, struct err_why *why)
+static enum err make_workers(struct control *control, struct err_why *why)
 {
     const unsigned count = count_workers(control->config);
 
@@ -534,10 +534,14 @@ static enum err start_workers(struct control *control, struct err_why *why)
         control->engines[i] = worker_engine(control->workers[i]);
         control->worker_count++;
     }
-    for (unsigned i = 0; i < count; i++) {
+    return ERR_OK;
+}
+
+static void start_workers(struct control *control)
+{
+    for (unsigned i = 0; i < control->worker_count; i++) {
         worker_start(control->workers[i], control->snapshot);
     }
-    return ERR_OK;
 }
 
 static void watch(struct control *control)
@@ -570,8 +574,9 @@ static enum err start(struct control *control, struct arena *arena, struct err_w
     TRY(load_catalog(control, why));
     TRY(open_tls(control, why));
     open_credentials(control, arena);
-    TRY(start_workers(control, why));
+    TRY(make_workers(control, why));
     TRY(admin_open(control, control->loop, &control->admin, why));
+    start_workers(control); /* last: a start that fails has no thread to stop */
     watch(control);
     control->is_serving = true;
     log_info("control.ready", LOG_SLICE("data", control->config->data_address),
@@ -605,6 +610,7 @@ static void shut(struct control *control)
     http_client_destroy(control->http); /* before the provider: its calls end first */
     credentials_provider_destroy(control->credentials);
     store_destroy(control->store);
+    control->store = NULL;
     mailbox_clean_up(&control->mailbox);
     tls_context_release(control->tls);
     snapshot_release(control->snapshot);

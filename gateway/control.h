@@ -18,6 +18,7 @@ MUST_USE enum err control_run(const struct config *config, struct err_why *why);
 
 const struct config *control_config(const struct control *control);
 const struct catalog *control_catalog(const struct control *control);
+/* NULL for what comes home when the store has closed. */
 struct store *control_store(struct control *control);
 struct mailbox *control_mailbox(struct control *control);
 const uint8_t *control_seal_key(const struct control *control);
