@@ -9,19 +9,42 @@
 
 enum { PAGE_DEFAULT = 50, PAGE_MAX = 1000, PAGE_BYTES_MAX = 32 * 1024 * 1024 };
 
-static struct store_dead_filter read_filter(const struct admin_call *call)
+/* A text of the filter.  One that is named and empty is a mistake (a variable that a script did not
+ * set), and must not widen the filter to everything. */
+static enum err read_text(const struct admin_call *call, struct slice name, struct slice *text,
+                          struct err_why *why)
 {
-    struct store_dead_filter filter = {
-        .account = admin_parameter(call, SLICE("account")),
-        .bus = admin_parameter(call, SLICE("bus")),
-        .rule = admin_parameter(call, SLICE("rule")),
-        .target_id = admin_parameter(call, SLICE("target")),
-        .reason = admin_parameter(call, SLICE("reason")),
-    };
+    *text = admin_parameter(call, name);
+    if (text->data != NULL && text->len == 0) {
+        return err_because(ERR_BAD_REQUEST, why, "%.*s: is empty", SLICE_ARG(name));
+    }
+    return ERR_OK;
+}
 
-    (void)slice_to_u64(admin_parameter(call, SLICE("id")), &filter.id);
-    (void)slice_to_u64(admin_parameter(call, SLICE("since_ms")), &filter.since_ms);
-    return filter;
+/* A number of at least 1; `*number` stays as it is when the query does not name it. */
+static enum err read_number(const struct admin_call *call, struct slice name, uint64_t *number,
+                            struct err_why *why)
+{
+    const struct slice text = admin_parameter(call, name);
+
+    if (text.data != NULL && (!slice_to_u64(text, number) || *number == 0)) {
+        return err_because(ERR_BAD_REQUEST, why, "%.*s: must be a number of at least 1",
+                           SLICE_ARG(name));
+    }
+    return ERR_OK;
+}
+
+static enum err read_filter(const struct admin_call *call, struct store_dead_filter *filter,
+                            struct err_why *why)
+{
+    *filter = (struct store_dead_filter){0};
+    TRY(read_text(call, SLICE("account"), &filter->account, why));
+    TRY(read_text(call, SLICE("bus"), &filter->bus, why));
+    TRY(read_text(call, SLICE("rule"), &filter->rule, why));
+    TRY(read_text(call, SLICE("target"), &filter->target_id, why));
+    TRY(read_text(call, SLICE("reason"), &filter->reason, why));
+    TRY(read_number(call, SLICE("id"), &filter->id, why));
+    return read_number(call, SLICE("since_ms"), &filter->since_ms, why);
 }
 
 /* ---- listing
@@ -96,21 +119,33 @@ static void on_listed(struct store_op *op)
 
 void admin_dead_list(struct admin_call *call)
 {
-    struct listing *listing = xcalloc(1, sizeof(*listing));
+    struct listing *listing;
+    struct store_dead_filter filter;
+    struct err_why why = {.text = ""};
     uint64_t limit = PAGE_DEFAULT;
     uint64_t after = 0;
+    enum err err = read_filter(call, &filter, &why);
 
-    (void)slice_to_u64(admin_parameter(call, SLICE("limit")), &limit);
-    (void)slice_to_u64(admin_parameter(call, SLICE("next")), &after);
+    if (err == ERR_OK) {
+        err = read_number(call, SLICE("limit"), &limit, &why);
+    }
+    if (err == ERR_OK) {
+        err = read_number(call, SLICE("next"), &after, &why);
+    }
+    if (err != ERR_OK) {
+        admin_respond_error(call->request, err, &why);
+        return;
+    }
+    listing = xcalloc(1, sizeof(*listing));
     listing->request = call->request;
     listing->with_payload = slice_eq(admin_parameter(call, SLICE("payload")), SLICE("true"));
     listing->list = (struct store_dead_list){
         .op = {.kind = STORE_DEAD_LIST,
                .home = control_mailbox(call->control),
                .on_done = on_listed},
-        .filter = read_filter(call),
+        .filter = filter,
         .after_id = after,
-        .count_max = (size_t)MIN_OF(MAX_OF(limit, 1), (uint64_t)PAGE_MAX),
+        .count_max = (size_t)MIN_OF(limit, (uint64_t)PAGE_MAX),
     };
     list_init(&listing->list.dead);
     store_submit(control_store(call->control), &listing->list.op);
@@ -143,8 +178,16 @@ static void on_edited(struct store_op *op)
 
 static void edit_dead(struct admin_call *call, enum store_dead_edit_kind kind)
 {
-    struct edit_of_dead *job = xcalloc(1, sizeof(*job));
+    struct edit_of_dead *job;
+    struct store_dead_filter filter;
+    struct err_why why = {.text = ""};
+    const enum err err = read_filter(call, &filter, &why);
 
+    if (err != ERR_OK) {
+        admin_respond_error(call->request, err, &why);
+        return;
+    }
+    job = xcalloc(1, sizeof(*job));
     job->request = call->request;
     job->control = call->control;
     job->edit = (struct store_dead_edit){
@@ -152,7 +195,7 @@ static void edit_dead(struct admin_call *call, enum store_dead_edit_kind kind)
                .home = control_mailbox(call->control),
                .on_done = on_edited},
         .edit = kind,
-        .filter = read_filter(call),
+        .filter = filter,
         .now_ms = moment_now_ms(),
         .dry_run = slice_eq(admin_parameter(call, SLICE("dry_run")), SLICE("true")),
     };

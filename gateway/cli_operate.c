@@ -6,6 +6,7 @@
 
 #include "core/check.h"
 #include "core/log.h"
+#include "core/moment.h"
 #include "gateway/cli.h"
 #include "gateway/config.h"
 #include "gateway/control.h"
@@ -168,6 +169,7 @@ static const char dead_usage[] =
     "       weir dead redrive|drop [ID] [FILTER] [--dry-run]\n"
     "       each with [--admin URL] [--config FILE]\n"
     "FILTER: --account A --bus B --rule R --target T --reason REASON\n"
+    "        --since SPAN          given up within the last SPAN, such as 90m or 7d\n"
     "\n"
     "Dead letters keep payload and reason until they are redriven or dropped.\n";
 
@@ -177,6 +179,7 @@ struct dead_options {
     const char *rule;
     const char *target;
     const char *reason;
+    const char *since;
     const char *limit;
     bool is_dry_run;
 };
@@ -187,6 +190,24 @@ static void add_parameter(struct buf *path, const char *name, const char *value)
         CHECK(buf_printf(path, "&%s=", name) == ERR_OK);
         CHECK(cli_encode(slice_first(slice_of(value), 512), path) == ERR_OK);
     }
+}
+
+/* A span before now, as the moment that the gateway filters by. False: not a span. */
+static bool add_since(struct buf *path, const char *span)
+{
+    uint64_t span_ms;
+    char text[24];
+
+    if (span == NULL) {
+        return true;
+    }
+    if (moment_parse_span(slice_of(span), &span_ms) != ERR_OK) {
+        return false;
+    }
+    (void)snprintf(text, sizeof(text), "%" PRIu64,
+                   moment_now_ms() - MIN_OF(span_ms, moment_now_ms() - 1));
+    add_parameter(path, "since_ms", text);
+    return true;
 }
 
 static int ask_dead(const struct cli_common *common, const char *verb, const char *id,
@@ -208,6 +229,11 @@ static int ask_dead(const struct cli_common *common, const char *verb, const cha
     add_parameter(&path, "target", options->target);
     add_parameter(&path, "reason", options->reason);
     add_parameter(&path, "limit", options->limit);
+    if (!add_since(&path, options->since)) {
+        (void)fprintf(stderr, "weir: --since: must be a span of time such as 90m or 7d\n");
+        buf_clean_up(&path);
+        return CLI_USAGE;
+    }
     CHECK(buf_append_byte(&path, '\0') == ERR_OK);
     code = cli_ask(common, is_read ? "GET" : "POST", path.data, (struct slice){NULL, 0}, &answer);
     if (code == CLI_DONE) {
@@ -223,10 +249,15 @@ int cli_dead(int argc, char **argv)
     struct cli_common common = {0};
     struct dead_options dead = {0};
     const struct cli_option options[] = {
-        {"--account", &dead.account, NULL},    {"--bus", &dead.bus, NULL},
-        {"--rule", &dead.rule, NULL},          {"--target", &dead.target, NULL},
-        {"--reason", &dead.reason, NULL},      {"--limit", &dead.limit, NULL},
-        {"--dry-run", NULL, &dead.is_dry_run}, {NULL, NULL, NULL},
+        {"--account", &dead.account, NULL},
+        {"--bus", &dead.bus, NULL},
+        {"--rule", &dead.rule, NULL},
+        {"--target", &dead.target, NULL},
+        {"--reason", &dead.reason, NULL},
+        {"--limit", &dead.limit, NULL},
+        {"--since", &dead.since, NULL},
+        {"--dry-run", NULL, &dead.is_dry_run},
+        {NULL, NULL, NULL},
     };
     static const char *const verbs[] = {"list", "show", "redrive", "drop"};
     const char *operands[2] = {NULL, NULL};

@@ -60,7 +60,7 @@ def gateway(tmp_path_factory):
         yield running
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def gateway_in():
     """Make a gateway of one's own: `with gateway_in(tmp_path, catalog=...) as gateway:`."""
     return Gateway

@@ -1,0 +1,56 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What an operator does with dead letters reaches those that he means, and no others."""
+
+import json
+
+import pytest
+from catalogs import MEMBER, account, entry, queue_arn, rule, target
+from clients import Boto3
+from weir import AdminError
+
+ONE_TRY = {"retry_policy": {"maximum_retry_attempts": 0}}
+CATALOG = {"accounts": [account(MEMBER)],
+           "rules": [rule("pings", {"detail-type": ["Ping"]}, target("findings", **ONE_TRY))]}
+
+
+@pytest.fixture(scope="module")
+def graveyard(tmp_path_factory, gateway_in):
+    """A gateway that has given up three deliveries."""
+    with gateway_in(tmp_path_factory.mktemp("graveyard"), CATALOG) as gateway:
+        gateway.aws.fault(queue_arn("findings"), "deny")
+        Boto3(gateway.weir, gateway.weir.issue(MEMBER, "sigv4")).put([entry()] * 3)
+        assert gateway.weir.drain(60)["totals"]["dead"] == 3
+        yield gateway.weir
+
+
+def listed(weir, *filters):
+    return len(json.loads(weir.cli("dead", "list", *filters).stdout)["dead"])
+
+
+@pytest.mark.parametrize("wrong", [
+    ["drop", "12x"], ["drop", "0"], ["drop", ""], ["drop", "--account", ""],
+    ["drop", "--rule", ""], ["redrive", "all"], ["drop", "--since", "yesterday"]])
+def test_a_mistake_in_the_filter_touches_nothing(graveyard, wrong):
+    done = graveyard.cli("dead", *wrong, check=False)
+    assert done.returncode in (1, 2), done.stdout
+    assert done.stderr.startswith("weir: ")
+    assert listed(graveyard) == 3
+
+
+@pytest.mark.parametrize("query", ["limit=many", "next=0", "since_ms=-1", "id="])
+def test_a_malformed_number_is_refused(graveyard, query):
+    with pytest.raises(AdminError) as refused:
+        graveyard.admin("GET", f"/v1/dead?{query}")
+    assert refused.value.status == 400
+    assert query.split("=")[0] in refused.value.body
+
+
+def test_since_looks_back_from_now(graveyard):
+    assert listed(graveyard, "--since", "1h") == 3
+    assert listed(graveyard, "--since", "1ms") == 0
+
+
+def test_one_letter_is_dropped_by_its_id(graveyard):
+    first = json.loads(graveyard.cli("dead", "list", "--limit", "1").stdout)["dead"][0]["id"]
+    assert json.loads(graveyard.cli("dead", "drop", first).stdout)["count"] == 1
+    assert listed(graveyard) == 2
