@@ -20,12 +20,12 @@
  */
 #include "gateway/h1.h"
 
-#include <llhttp.h>
-
 #include "core/check.h"
 #include "core/log.h"
 #include "core/moment.h"
+#include "gateway/h1_answer.h"
 #include "gateway/h1_head.h"
+#include "gateway/h1_second.h"
 
 enum { H1_MAGIC = 0x48310000, BODY_CHECK_MS = 1000 };
 
@@ -53,9 +53,7 @@ struct h1 {
     struct h1_head head;
     uint64_t body_left;
     struct h1_chunks chunks;
-    llhttp_t second; /* the other reading of the same bytes */
-    bool second_saw_head;
-    bool second_saw_end;
+    struct h1_second second; /* the other reading of the same bytes */
 
     struct slice answer_head;
     bool is_last; /* no further request is taken from this connection */
@@ -78,155 +76,7 @@ static const struct http_limits *limits_of(const struct h1 *h1)
     return &h1->connection->host->limits;
 }
 
-/* ---- the second opinion ---- */
-
-static int on_second_head(llhttp_t *parser)
-{
-    struct h1 *h1 = parser->data;
-
-    h1->second_saw_head = true;
-    parser->upgrade = 0; /* weir stays with HTTP/1.1, as a server may */
-    return 0;
-}
-
-static int on_second_end(llhttp_t *parser)
-{
-    struct h1 *h1 = parser->data;
-
-    h1->second_saw_end = true;
-    return 0;
-}
-
-static bool second_agrees_on_bytes(struct h1 *h1, struct slice bytes)
-{
-    return llhttp_execute(&h1->second, bytes.data, bytes.len) == HPE_OK;
-}
-
-/* Does llhttp read the head as we did? */
-static bool second_agrees_on_head(struct h1 *h1, struct slice bytes)
-{
-    /* llhttp takes them without const and never writes them. */
-    static llhttp_settings_t settings = {
-        .on_headers_complete = on_second_head,
-        .on_message_complete = on_second_end,
-    };
-    const struct h1_head *head = &h1->head;
-    uint16_t framing;
-
-    llhttp_init(&h1->second, HTTP_REQUEST, &settings);
-    h1->second.data = h1;
-    h1->second_saw_head = false;
-    h1->second_saw_end = false;
-    if (slice_eq(head->method, SLICE("CONNECT"))) {
-        return true; /* refused in a moment; to llhttp its target is of another form */
-    }
-    if (!second_agrees_on_bytes(h1, bytes) || !h1->second_saw_head) {
-        return false;
-    }
-    framing = h1->second.flags & (F_CHUNKED | F_CONTENT_LENGTH);
-    switch (head->framing) {
-    case H1_NO_BODY:
-        return h1->second_saw_end;
-    case H1_LENGTH:
-        return !h1->second_saw_end && framing == F_CONTENT_LENGTH &&
-               h1->second.content_length == head->content_length;
-    case H1_CHUNKED:
-        return !h1->second_saw_end && framing == F_CHUNKED;
-    }
-    return false;
-}
-
 /* ---- the answer ---- */
-
-static const char *reason_phrase(unsigned status)
-{
-    static const struct {
-        unsigned status;
-        const char *phrase;
-    } rows[] = {
-        {200, "OK"},
-        {201, "Created"},
-        {202, "Accepted"},
-        {204, "No Content"},
-        {304, "Not Modified"},
-        {400, "Bad Request"},
-        {401, "Unauthorized"},
-        {403, "Forbidden"},
-        {404, "Not Found"},
-        {405, "Method Not Allowed"},
-        {408, "Request Timeout"},
-        {409, "Conflict"},
-        {413, "Content Too Large"},
-        {414, "URI Too Long"},
-        {415, "Unsupported Media Type"},
-        {417, "Expectation Failed"},
-        {421, "Misdirected Request"},
-        {429, "Too Many Requests"},
-        {431, "Request Header Fields Too Large"},
-        {500, "Internal Server Error"},
-        {503, "Service Unavailable"},
-        {504, "Gateway Timeout"},
-        {505, "HTTP Version Not Supported"},
-    };
-
-    for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
-        if (rows[i].status == status) {
-            return rows[i].phrase;
-        }
-    }
-    return "Status";
-}
-
-static char *put(char *at, struct slice text)
-{
-    if (text.len > 0) {
-        memcpy(at, text.data, text.len);
-    }
-    return at + text.len;
-}
-
-static char *put_field(char *at, struct slice name, struct slice value)
-{
-    at = put(at, name);
-    at = put(at, SLICE(": "));
-    at = put(at, value);
-    return put(at, SLICE("\r\n"));
-}
-
-/* Status line and fields, in the exchange's arena. */
-static struct slice compose_head(struct h1 *h1, const struct response *response)
-{
-    struct arena *arena = &h1->exchange->request.arena;
-    size_t size = 256 + response->content_type.len;
-    char *text;
-    char *at;
-
-    for (size_t i = 0; i < response->header_count; i++) {
-        size += response->headers[i].name.len + response->headers[i].value.len + 4;
-    }
-    text = arena_alloc(arena, size);
-    at = put(text, SLICE("HTTP/1.1 "));
-    at = put(at, arena_u64(arena, response->status));
-    at = put(at, SLICE(" "));
-    at = put(at, slice_of(reason_phrase(response->status)));
-    at = put(at, SLICE("\r\n"));
-    at = put_field(at, SLICE("date"), connection_date(h1->connection->host));
-    if (response->content_type.len > 0) {
-        at = put_field(at, SLICE("content-type"), response->content_type);
-    }
-    if (response->status != 204 && response->status != 304) {
-        at = put_field(at, SLICE("content-length"), arena_u64(arena, response->body.len));
-    }
-    for (size_t i = 0; i < response->header_count; i++) {
-        at = put_field(at, response->headers[i].name, response->headers[i].value);
-    }
-    if (h1->is_last) {
-        at = put_field(at, SLICE("connection"), SLICE("close"));
-    }
-    at = put(at, SLICE("\r\n"));
-    CHECK((size_t)(at - text) <= size);
-    return (struct slice){text, (size_t)(at - text)};
-}
 
 /* exchange->request.response is filled in: have it sent. */
 static void begin_answer(struct h1 *h1)
@@ -238,7 +88,8 @@ static void begin_answer(struct h1 *h1)
     if (response->close || h1->is_draining) {
         h1->is_last = true;
     }
-    h1->answer_head = compose_head(h1, response);
+    h1->answer_head = h1_answer_head(&exchange->request.arena, response,
+                                     connection_date(h1->connection->host), h1->is_last);
     if (exchange->is_head_method || response->status == 204 || response->status == 304) {
         response->body = (struct slice){NULL, 0};
     }
@@ -384,7 +235,7 @@ static bool consume_head(struct h1 *h1, struct slice *bytes)
     fields = arena_alloc(&h1->exchange->request.arena, limits->field_count_max * sizeof(*fields));
     if (h1_head_parse(copy, limits, fields, &h1->head, &refusal) == H1_BAD) {
         refuse(h1, refusal.status, refusal.reason);
-    } else if (!second_agrees_on_head(h1, copy)) {
+    } else if (!h1_second_agrees_on_head(&h1->second, &h1->head, copy)) {
         refuse(h1, 400, "the head of the request can be read in two ways");
     } else if (accept_head(h1)) {
         begin_body(h1, bytes->len > 0);
@@ -397,7 +248,7 @@ static bool take_piece(struct h1 *h1, struct slice raw, struct slice data)
 {
     enum err err;
 
-    if (!second_agrees_on_bytes(h1, raw)) {
+    if (!h1_second_agrees_on_body(&h1->second, raw)) {
         refuse(h1, 400, "the body of the request can be read in two ways");
         return false;
     }
@@ -428,7 +279,7 @@ static void consume_chunks(struct h1 *h1, struct slice *bytes)
         if (!take_piece(h1, (struct slice){begin, (size_t)(bytes->data - begin)}, data)) {
             return;
         }
-        if (h1->second_saw_end != (result == H1_DONE)) {
+        if (h1->second.saw_end != (result == H1_DONE)) {
             refuse(h1, 400, "the body of the request can be read in two ways");
             return;
         }
@@ -447,7 +298,7 @@ static void consume_length(struct h1 *h1, struct slice *bytes)
     if (!take_piece(h1, data, data)) {
         return;
     }
-    if (h1->second_saw_end != (h1->body_left == 0)) {
+    if (h1->second.saw_end != (h1->body_left == 0)) {
         refuse(h1, 400, "the body of the request can be read in two ways");
     } else if (h1->body_left == 0) {
         end_request(h1);
@@ -581,7 +432,9 @@ static size_t fill(struct h1 *h1, char *room, size_t room_len)
                                   : slice_from(body, exchange->sent_bytes - head_len);
     const size_t len = MIN_OF(part.len, room_len);
 
-    (void)put(room, slice_first(part, len));
+    if (len > 0) {
+        memcpy(room, part.data, len);
+    }
     exchange->sent_bytes += len;
     return len;
 }
@@ -616,7 +469,7 @@ static size_t fill_continue(struct h1 *h1, char *room, size_t room_len)
         return 0;
     }
     h1->owes_continue = false;
-    (void)put(room, interim);
+    memcpy(room, interim.data, interim.len);
     return interim.len;
 }
 
