@@ -475,7 +475,7 @@ enum err sqlite_lanes_load(struct sqlite_store *store)
         const struct slice name = sqlite_column_slice(rows, 0);
         struct sqlite_lane *lane;
 
-        if (name.len > STORE_LANE_CHARS_MAX) {
+        if (name.len > STORE_LANE_CHARS_MAX || store_lane_account(name).len > STORE_ACCOUNT_CHARS) {
             return sqlite_sql_failed(store, SQLITE_CORRUPT);
         }
         lane = sqlite_lane_get(store, name);

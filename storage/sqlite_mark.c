@@ -175,7 +175,7 @@ static enum err delete_up_to(struct sqlite_store *store, uint64_t last_seq, size
     TRY(sqlite_write_begin(store));
     sqlite_bind_u64(purge, 1, last_seq);
     TRY(sqlite_sql_run(store, purge));
-    store->header.bytes_used -= count * STORE_MARK_COST;
+    store->header.bytes_used -= MIN_OF((uint64_t)count * STORE_MARK_COST, store->header.bytes_used);
     return ERR_OK;
 }
 

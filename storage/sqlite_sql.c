@@ -2,8 +2,8 @@
  *
  * sqlite_sql.c - the thin layer between the engine and SQLite's C API.
  *
- * SQLite's integers are signed; every number of ours stays below 2^63 (moments, sequences, sizes),
- * except UINT64_MAX as "never", which no table holds.
+ * SQLite's integers are signed; ours are unsigned and stay below 2^63 (moments, sequences, sizes).
+ * A larger one can only come from a damaged file, and goes through here and back unchanged.
  *
  * A statement that is not reset holds a read lock on the log and would keep checkpoints from
  * finishing, so every path leaves it reset.
@@ -60,7 +60,6 @@ sqlite3_stmt *sqlite_sql_start(struct sqlite_store *store, enum sqlite_statement
 
 void sqlite_bind_u64(sqlite3_stmt *statement, int index, uint64_t value)
 {
-    CHECK(value <= INT64_MAX);
     CHECK(sqlite3_bind_int64(statement, index, (sqlite3_int64)value) == SQLITE_OK);
 }
 
