@@ -218,28 +218,32 @@ static bool is_meant(const struct store_dead_filter *filter, const struct dead_r
     return store_dead_matches(filter, &facts);
 }
 
-/* Goes on from `walk->kept_id` until `visit` has had enough (returns false), the rows end, or the
- * step is long enough. */
-typedef bool (*visit_fn)(struct sqlite_store *store, void *context, const struct dead_row *row,
-                         enum err *err);
+/* Looks at one row that is meant; clears `goes_on` when it cannot take it any more. */
+typedef enum err (*visit_fn)(struct sqlite_store *store, void *context, const struct dead_row *row,
+                             bool *goes_on);
 
+/* Goes on from `walk->kept_id` until `visit` has had enough, the rows end, or the step is long
+ * enough. */
 static enum err walk_step(struct sqlite_store *store, struct store_walk *walk,
                           const struct store_dead_filter *filter, visit_fn visit, void *context)
 {
     sqlite3_stmt *rows = rows_start(store, walk, filter);
-    bool has_row;
     enum err err = ERR_OK;
+    bool goes_on = true;
 
-    for (size_t i = 0; i < STEP_ROWS_MAX && err == ERR_OK; i++) {
+    for (size_t i = 0; i < STEP_ROWS_MAX; i++) {
         struct dead_row row;
+        bool has_row;
 
         TRY(sqlite_sql_next(store, rows, &has_row));
         if (!has_row) {
             walk->is_finished = true;
             return ERR_OK;
         }
-        if (row_read(store, rows, &row) && is_meant(filter, &row) &&
-            !visit(store, context, &row, &err)) {
+        if (row_read(store, rows, &row) && is_meant(filter, &row)) {
+            err = visit(store, context, &row, &goes_on);
+        }
+        if (err != ERR_OK || !goes_on) {
             break;
         }
         walk->step_id = sqlite_column_u64(rows, 0);
@@ -277,28 +281,30 @@ static struct store_dead *dead_of(const struct dead_row *row, const struct recor
     return dead;
 }
 
-static bool visit_to_list(struct sqlite_store *store, void *context, const struct dead_row *row,
-                          enum err *err)
+static enum err visit_to_list(struct sqlite_store *store, void *context, const struct dead_row *row,
+                              bool *goes_on)
 {
     struct store_dead_list *list = context;
     struct record event = {.accepted_ms = 0};
+    enum err err;
 
     if (list->walk.step_count == list->count_max) {
         list->has_more = true;
         list->walk.is_finished = true;
-        return false;
+        *goes_on = false;
+        return ERR_OK;
     }
-    *err = sqlite_event_read(store, row->seq, &event);
-    if (*err == ERR_STORE_CORRUPT) {
+    err = sqlite_event_read(store, row->seq, &event);
+    if (err == ERR_STORE_CORRUPT) {
         event = (struct record){.accepted_ms = 0};
-        *err = ERR_OK;
+        err = ERR_OK;
     }
-    if (*err == ERR_OK) {
+    if (err == ERR_OK) {
         list_append(&list->dead, &dead_of(row, &event)->node);
         list->walk.step_count++;
     }
     (void)sqlite3_reset(store->statements[SQL_EVENT_READ]);
-    return *err == ERR_OK;
+    return err;
 }
 
 enum err sqlite_dead_list_run(struct sqlite_store *store, struct store_dead_list *list)
@@ -324,26 +330,25 @@ struct edit_step {
     size_t count;
 };
 
-/* NOLINTNEXTLINE(readability-non-const-parameter): the signature is visit_fn's */
-static bool visit_to_edit(struct sqlite_store *store, void *context, const struct dead_row *row,
-                          enum err *err)
+static enum err visit_to_edit(struct sqlite_store *store, void *context, const struct dead_row *row,
+                              bool *goes_on)
 {
     struct edit_step *step = context;
     struct dead_row *kept;
 
-    (void)err;
     if (step->edit->dry_run) {
         step->edit->walk.step_count++;
-        return true;
+        return ERR_OK;
     }
     if (step->count == STEP_EDITS_MAX) {
-        return false;
+        *goes_on = false;
+        return ERR_OK;
     }
     kept = &step->rows[step->count++];
     *kept = *row;
     kept->lane = arena_copy(&store->batch_arena, row->lane);
     kept->account = arena_copy(&store->batch_arena, row->account);
-    return true;
+    return ERR_OK;
 }
 
 static enum err delete_row(struct sqlite_store *store, uint64_t id)
