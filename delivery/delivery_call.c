@@ -179,11 +179,13 @@ static void fail_unsent(struct call *call, const struct target_verdict *verdict)
 
 /* ---- credentials -------------------------------------------------------------------------- */
 
+/* A role that STS refuses is its owner's word, and final.  That weir has no credentials of its own
+ * (a file that is being replaced, too many open files) says nothing of the delivery: it waits. */
 static void fail_credentials(struct call *call, enum err err, const char *message)
 {
     struct target_verdict verdict;
 
-    if (err == ERR_NO_CREDENTIALS || err == ERR_REMOTE_DENIED) {
+    if (err == ERR_REMOTE_DENIED) {
         target_verdict_set(&verdict, TARGET_BURY, err, "NO_PERMISSIONS", SLICE("AssumeRole"),
                            slice_of(message));
     } else {

@@ -289,6 +289,18 @@ static void test_a_role_that_cannot_be_assumed(void **state)
     assert_int_equal(world.facts[DELIVERY_FACT_RETRIED], 5);
 }
 
+/* Goal: that weir has no credentials of its own is no delivery's fault. */
+static void test_own_credentials_are_waited_for(void **state)
+{
+    (void)state;
+    world.ask_err = ERR_NO_CREDENTIALS;
+    world.ask_err_count = 5;
+    (void)send_one("x");
+    world_pass(&world, 120 * 1000);
+    expect_store(1, 0, 0);
+    assert_int_equal(world.facts[DELIVERY_FACT_RETRIED], 5);
+}
+
 /* Goal:   as whom a call is made.
  * Method: targets and accounts of every kind; the access key tells the role and the account. */
 static void test_who_signs(void **state)
@@ -698,6 +710,7 @@ int main(void)
         STORY(test_expired_credentials_are_renewed),
         STORY(test_credentials_are_fetched_again_before_they_expire),
         STORY(test_a_role_that_cannot_be_assumed),
+        STORY(test_own_credentials_are_waited_for),
         STORY(test_who_signs),
         STORY(test_accounts_never_share_a_call),
         STORY(test_a_removed_target_buries),
