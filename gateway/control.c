@@ -14,6 +14,7 @@
  * signals, and every few seconds a look through the store for lanes that nobody serves.
  *
  * Stopping: not ready, workers drain and report, then the store finishes what it has and closes.
+ * A store that failed is a reason to stop: whoever runs weir starts it again, and it recovers.
  */
 #include "gateway/control.h"
 
@@ -74,6 +75,7 @@ struct control {
     bool is_looking;
     bool is_serving;
     bool is_stopping;
+    bool has_store_failed;
 };
 
 const struct config *control_config(const struct control *control)
@@ -106,6 +108,9 @@ size_t control_unready_reasons(const struct control *control,
 {
     size_t count = 0;
 
+    if (control->has_store_failed) {
+        reasons[count++] = "store failed";
+    }
     if (control->is_stopping) {
         reasons[count++] = "stopping";
     } else if (!control->is_serving) {
@@ -298,6 +303,7 @@ void control_collect(struct control *control,
  * ------------------------------------------------------------------------------ */
 
 static void look_on(struct control *control);
+static void stop(struct control *control);
 
 static void on_lanes(struct store_op *op)
 {
@@ -307,6 +313,10 @@ static void on_lanes(struct store_op *op)
     control->is_looking = false;
     if (op->err != ERR_OK) {
         log_warn("control.lanes", LOG_ERR(op->err));
+        if (op->err == ERR_STORE_FAILED) { /* for good: only a new process can go on */
+            control->has_store_failed = true;
+            stop(control);
+        }
         return;
     }
     for (size_t i = 0; i < lanes->count && !control->is_stopping; i++) {
@@ -637,6 +647,10 @@ enum err control_run(const struct config *config, struct err_why *why)
     err = start(control, &arena, why);
     if (err == ERR_OK) {
         ev_run(control->loop, 0);
+        if (control->has_store_failed) {
+            err = err_because(ERR_STORE_FAILED, why,
+                              "the store failed; a new start recovers what is on its disk");
+        }
         log_info("control.stopped", LOG_U64("workers", control->worker_count));
     }
     shut(control);
