@@ -534,7 +534,8 @@ static bool find_identity(const struct open_batch *batch, size_t index,
 static void plan_mark(struct open_batch *batch, size_t index, const struct account *account,
                       struct store_entry *stored)
 {
-    const struct event_draft *draft = &batch->public.entries[index].draft;
+    const struct ingest_entry *entry = &batch->public.entries[index];
+    const struct event_draft *draft = &entry->draft;
     const struct slice content[] = {draft->bytes, draft->source,    draft->detail_type,
                                     draft->time,  draft->resources, draft->detail};
     struct slice identity[2];
@@ -551,12 +552,14 @@ static void plan_mark(struct open_batch *batch, size_t index, const struct accou
     } else if (slice_eq(identity[0], SLICE("invocation"))) {
         caller = batch->public.principal.credential->id; /* made up by that caller's SDK */
     }
+    /* The bus belongs to it: what was sent to one bus was not matched by the rules of another. */
     digest_fields((const struct slice[]){account->id,
+                                         entry->bus_name,
                                          identity[0],
                                          caller,
                                          identity[1],
                                          {(const char *)&position, sizeof(position)}},
-                  5, &stored->key);
+                  6, &stored->key);
     digest_fields(content, is_whole ? 1 : ARRAY_LEN(content), &stored->content);
     stored->mark_ttl_ms = ttl_ms;
     stored->has_mark = true;

@@ -4,7 +4,7 @@
 import json
 
 import pytest
-from catalogs import CENTRAL, MEMBER, OTHER, envelope, role_arn
+from catalogs import CENTRAL, MEMBER, OTHER, account, envelope, queue_arn, role_arn, rule, target
 from clients import curl
 from weir import wait_until
 
@@ -44,6 +44,24 @@ def test_the_same_id_is_known_whatever_key_brings_it(gateway, weir, api_key):
     assert [one["duplicate"] for one in answers] == [False, True]
     weir.drain()
     assert len(gateway.arrived(event["id"])) == 1
+
+
+def test_the_same_id_on_another_bus_is_another_event(tmp_path, gateway_in):
+    buses = {"default": "findings", "team": "ordered.fifo"}
+    rules = [rule(bus, {"detail-type": ["GuardDuty Finding"]}, target(queue), bus=f"{MEMBER}/{bus}")
+             for bus, queue in buses.items()]
+    catalog = {"accounts": [account(MEMBER)], "buses": [{"account": MEMBER, "name": "team"}],
+               "rules": rules}
+    with gateway_in(tmp_path, catalog) as gateway:
+        api_key = gateway.weir.issue(MEMBER, "api-key")
+        event = envelope()
+        for known in (False, True):
+            for bus in buses:
+                answer = post(gateway.weir, api_key, event, query=f"?bus={bus}").json
+                assert answer["entries"] == [{"event_id": event["id"], "duplicate": known}]
+        gateway.weir.drain()
+        for queue in buses.values():
+            assert len(gateway.arrived(event["id"], queue_arn(queue))) == 1
 
 
 def array(events):
