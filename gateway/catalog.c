@@ -4,7 +4,7 @@
  *
  * Only the control thread touches a catalog.  Values are jansson trees because they are read,
  * compared and shown far from the path of an event; what the workers use is compiled from them
- * (catalog_build.c).
+ * (snapshot.c).
  */
 #include "gateway/catalog.h"
 
