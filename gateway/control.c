@@ -45,6 +45,7 @@ enum {
 };
 
 static const double look_interval_s = 2.0;
+static const double sweep_interval_s = 60.0;
 
 struct control {
     const struct config *config;
@@ -72,6 +73,9 @@ struct control {
     ev_signal on_int;
     ev_timer look;
     struct store_lanes lanes;
+    ev_timer sweep;
+    struct store_dead_edit expiry;
+    bool is_expiring;
     bool is_looking;
     bool is_serving;
     bool is_stopping;
@@ -110,6 +114,8 @@ size_t control_unready_reasons(const struct control *control,
 
     if (control->has_store_failed) {
         reasons[count++] = "store failed";
+    } else if (store_trouble(control->store) == ERR_STORE_FULL) {
+        reasons[count++] = "store full";
     }
     if (control->is_stopping) {
         reasons[count++] = "stopping";
@@ -353,6 +359,39 @@ static void on_look(struct ev_loop *loop, ev_timer *timer, int events)
     control_look_for_backlog(timer->data);
 }
 
+/* ---- what nobody wants any more ---- */
+
+static void on_expired(struct store_op *op)
+{
+    struct store_dead_edit *expiry = CONTAINER_OF(op, struct store_dead_edit, op);
+    struct control *control = CONTAINER_OF(expiry, struct control, expiry);
+
+    control->is_expiring = false;
+    if (expiry->count > 0) {
+        log_info("control.dead_expired", LOG_U64("count", expiry->count));
+    }
+}
+
+static void on_sweep(struct ev_loop *loop, ev_timer *timer, int events)
+{
+    struct control *control = timer->data;
+    const uint64_t now_ms = moment_now_ms();
+
+    (void)loop;
+    (void)events;
+    if (control->is_expiring || now_ms < control->config->dead_ms) {
+        return;
+    }
+    control->is_expiring = true;
+    control->expiry = (struct store_dead_edit){
+        .op = {.kind = STORE_DEAD_EDIT, .home = &control->mailbox, .on_done = on_expired},
+        .edit = STORE_DEAD_EXPIRE,
+        .filter = {.until_ms = now_ms - control->config->dead_ms},
+        .now_ms = now_ms,
+    };
+    store_submit(control->store, &control->expiry.op);
+}
+
 /* ---- stopping
  * ------------------------------------------------------------------------------------------ */
 
@@ -373,6 +412,7 @@ static void stop(struct control *control)
     }
     control->is_stopping = true;
     ev_timer_stop(control->loop, &control->look);
+    ev_timer_stop(control->loop, &control->sweep);
     log_info("control.stop", LOG_U64("workers", control->worker_count));
     for (unsigned i = 0; i < control->worker_count; i++) {
         control->stops[i] =
@@ -565,6 +605,9 @@ static void watch(struct control *control)
     ev_timer_init(&control->look, on_look, 0, look_interval_s);
     control->look.data = control;
     ev_timer_start(control->loop, &control->look);
+    ev_timer_init(&control->sweep, on_sweep, 0, sweep_interval_s);
+    control->sweep.data = control;
+    ev_timer_start(control->loop, &control->sweep);
 }
 
 /* Secrets stay in this process: no core file, no debugger of the same user. */

@@ -30,20 +30,28 @@ static const struct route *route_of(const struct request *request)
     return NULL;
 }
 
+/* What is asked of every path, before its own checks. */
+static enum err check_common(const struct ingest *ingest, const struct request *request)
+{
+    if (!ingest_has_name(ingest, request->authority)) {
+        return ERR_MISDIRECTED;
+    }
+    if (route_of(request) == NULL) {
+        return ERR_NOT_FOUND;
+    }
+    return ingest_check_store(ingest);
+}
+
 static enum err on_head(void *context, struct request *request, size_t *body_max)
 {
     struct ingest *ingest = context;
-    const struct route *route = route_of(request);
+    const enum err err = check_common(ingest, request);
 
-    if (!ingest_has_name(ingest, request->authority)) {
-        ingest_count_refused(ingest, ERR_MISDIRECTED);
-        return ERR_MISDIRECTED;
+    if (err != ERR_OK) {
+        ingest_count_refused(ingest, err);
+        return err;
     }
-    if (route == NULL) {
-        ingest_count_refused(ingest, ERR_NOT_FOUND);
-        return ERR_NOT_FOUND;
-    }
-    return route->check_head(ingest, request, body_max);
+    return route_of(request)->check_head(ingest, request, body_max);
 }
 
 static void on_request(void *context, struct request *request)

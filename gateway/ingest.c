@@ -140,6 +140,11 @@ const struct snapshot *ingest_snapshot(const struct ingest *ingest)
     return ingest->snapshot;
 }
 
+enum err ingest_check_store(const struct ingest *ingest)
+{
+    return store_trouble(ingest->options.store);
+}
+
 bool ingest_has_name(const struct ingest *ingest, struct slice authority)
 {
     const struct strings *names = &ingest->options.config->data_names;

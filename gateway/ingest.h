@@ -56,6 +56,8 @@ void ingest_destroy(struct ingest *ingest);
 /* From now on events are judged by this snapshot; batches under way keep theirs. */
 void ingest_use(struct ingest *ingest, struct snapshot *snapshot);
 const struct snapshot *ingest_snapshot(const struct ingest *ingest);
+/* ERR_OK, or why events are refused before their bodies are read: the store is full or failed. */
+MUST_USE enum err ingest_check_store(const struct ingest *ingest);
 /* Does this gateway answer under that authority (host, or host:port)? */
 bool ingest_has_name(const struct ingest *ingest, struct slice authority);
 /* Limits that readers of requests ask for. */

@@ -22,12 +22,12 @@ def test_over_the_rate(tmp_path, gateway_in):
         accepted = sum("EventId" in one for one in results)
         assert 20 <= accepted <= 40
 
-        answer = curl(weir, "/events", data=[envelope() for _ in range(50)], headers=[
-            "Content-Type: application/json", f"{api_key['header']}: {api_key['key']}"])
-        if answer.status == 200:  # a token had grown back; all the others were refused
-            assert answer.json["failed"] >= 40
+        for _ in range(20):
             answer = curl(weir, "/events", data=[envelope() for _ in range(50)], headers=[
                 "Content-Type: application/json", f"{api_key['header']}: {api_key['key']}"])
+            if answer.status != 200:  # else tokens had grown back; the others were refused
+                break
+            assert answer.json["failed"] >= 20
         assert answer.status == 429
         assert int(answer.headers["retry-after"]) >= 1
 
