@@ -15,7 +15,8 @@
  *
  * The store may be slow.  Past ANSWER_DEADLINE_MS the caller gets a retryable error, and the batch
  * waits on alone for its outcome: what was committed is delivered, and the caller's retry meets the
- * mark.
+ * mark.  While such a batch is out, nothing more is handed to the store: a late batch is no longer
+ * covered by the quota of its request, so a store that hangs must not gather them.
  *
  * Invariant: every entry ends in exactly one of refused, throttled, failed, duplicate, unmatched,
  *            committed, counted at the moment its answer is given.
@@ -73,7 +74,6 @@ struct open_batch {
     uint64_t started_ms; /* steady */
     uint64_t commit_us;  /* steady, when the commit was handed over */
     bool is_answered;
-    bool is_committing;
 };
 
 struct ingest {
@@ -84,6 +84,7 @@ struct ingest {
     struct list open;  /* struct open_batch, oldest first */
     struct list spare; /* struct open_batch, to be used again */
     size_t open_count;
+    size_t late_count; /* of the open: answered, but their commit has not come back */
     size_t spare_count;
     ev_timer deadline;
 };
@@ -368,6 +369,7 @@ static void on_deadline(struct ev_loop *loop, ev_timer *timer, int events)
             log_warn("ingest.late", LOG_U64("entries", batch->public.entry_count));
             fail_open_entries(batch, ERR_STORE_BUSY);
             answer(batch);
+            ingest->late_count++;
         }
     }
 }
@@ -438,7 +440,7 @@ static void on_committed(struct store_op *op)
     struct open_batch *batch = CONTAINER_OF(op, struct open_batch, commit.op);
     struct stats *stats = batch->ingest->options.stats;
 
-    batch->is_committing = false;
+    batch->ingest->late_count -= batch->is_answered ? 1 : 0;
     stats_time(stats, STATS_STAGE_COMMIT, moment_steady_us() - batch->commit_us);
     if (op->err == ERR_OK) {
         for (size_t i = 0; i < batch->public.entry_count; i++) {
@@ -652,6 +654,9 @@ static enum err walk_entry(struct open_batch *batch, size_t index)
         walk->outcome = OUTCOME_UNMATCHED;
         return ERR_OK;
     }
+    if (batch->ingest->late_count > 0) {
+        return ERR_STORE_BUSY;
+    }
     plan_store(batch, index);
     return ERR_OK;
 }
@@ -717,7 +722,6 @@ void ingest_submit(struct ingest_batch *public)
         free_batch(batch);
         return;
     }
-    batch->is_committing = true;
     batch->commit_us = moment_steady_us();
     commit->op = (struct store_op){
         .kind = STORE_COMMIT,

@@ -2,6 +2,7 @@
 """What was answered survives kill -9; what is owed is paid after the restart."""
 
 import subprocess
+import time
 from pathlib import Path
 
 from catalogs import MEMBER, account, entry, queue_arn, rule, target
@@ -39,26 +40,54 @@ def test_a_clean_stop_leaves_nothing_undone(tmp_path, gateway_in):
         assert all(gateway.arrived(event_id) for event_id in told)
 
 
-def test_a_failed_flush_ends_the_process_for_a_new_one_to_recover(tmp_path):
-    shim, switch = tmp_path / "fail_flush.so", tmp_path / "fail"
+def gateway_on_a_moody_disk(tmp_path):
+    """(weir, the switch that makes flushes fail, the one that makes them hang)"""
+    shim, fails, hangs = tmp_path / "fail_flush.so", tmp_path / "fail", tmp_path / "hang"
     source = Path(__file__).with_name("fail_flush.c")
     subprocess.run(["cc", "-shared", "-fPIC", "-o", shim, source, "-ldl"], check=True)
-    env = {"LD_PRELOAD": str(shim), "FAIL_FLUSH": str(switch),
+    env = {"LD_PRELOAD": str(shim), "FAIL_FLUSH": str(fails), "HANG_FLUSH": str(hangs),
            "ASAN_OPTIONS": "verify_asan_link_order=0"}
-    weir = Weir(tmp_path / "weir", env=env)
+    weir = Weir(tmp_path / "weir", env=env, config={"workers": 1})
+    weir.start()
+    weir.apply({"accounts": [account(MEMBER)],
+                "rules": [rule("pings", {"detail-type": ["Ping"]}, target("findings"))]})
+    return weir, fails, hangs
+
+
+def test_a_failed_flush_ends_the_process_for_a_new_one_to_recover(tmp_path):
+    weir, fails, _ = gateway_on_a_moody_disk(tmp_path)
     try:
-        weir.start()
-        weir.apply({"accounts": [account(MEMBER)],
-                    "rules": [rule("pings", {"detail-type": ["Ping"]}, target("findings"))]})
         client = Boto3(weir, weir.issue(MEMBER, "sigv4"))
         assert client.put([entry()] * 3).ok
-        switch.touch()
+        fails.touch()
         assert not client.put([entry()]).ok
         assert weir.process.wait(30) == 1, weir.log_tail()
-        switch.unlink()
+        fails.unlink()
         weir.start()
         # Nobody was told that the fourth is stored; the disk may have kept it all the same.
         assert weir.stats()["totals"]["live"] in (3, 4)
         assert client.put([entry()]).ok
     finally:
+        weir.kill9()
+
+
+def test_a_store_that_hangs_gathers_nothing(tmp_path):
+    weir, _, hangs = gateway_on_a_moody_disk(tmp_path)
+    try:
+        client = Boto3(weir, weir.issue(MEMBER, "sigv4"))
+        hangs.touch()
+        late = client.put([entry()])  # answered at the deadline, with its commit still out
+        assert late.entries[0]["ErrorCode"] == "InternalFailure"
+        start = time.monotonic()
+        refused = client.put([entry()] * 10)
+        assert time.monotonic() - start < 2, "what follows is refused at once"
+        assert {one["ErrorCode"] for one in refused.entries} == {"InternalFailure"}
+        hangs.unlink()
+        wait_until(lambda: client.put([entry()]).ok, "the store is served again", 10)
+        totals = weir.stats()["totals"]
+        # The late one was stored after all, the ten refused ones were not.
+        assert totals["created"] == totals["committed"] + 1
+        assert weir.stats()["ledger"]["balanced"] is True
+    finally:
+        hangs.unlink(missing_ok=True)
         weir.kill9()
