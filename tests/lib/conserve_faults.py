@@ -138,11 +138,15 @@ class Storm:
         self.restarts_s = []
         self._mends = []
         self._tie = itertools.count()
-        self._start_s = time.time()
+        self.start_s = time.time()
 
-    def run(self, faults, check):
-        """`check()` is asked between faults, and raises to end the run."""
+    def run(self, faults, duration_s, check):
+        """As many of the faults as the time allows, but each kind once.  `check()` is asked between
+        them, and raises to end the run."""
+        end_s = time.monotonic() + duration_s
         for fault in faults:
+            if time.monotonic() > end_s and all(self.counts.values()):
+                return
             self._pause(fault.pause_s)
             check()
             self.counts[fault.kind] += 1
@@ -153,7 +157,7 @@ class Storm:
                                    f"after {what}\n{self.weir.log_tail()}")
 
     def _tell(self, text):
-        self.told.append(f"{time.time() - self._start_s:8.3f} s  {text}")
+        self.told.append(f"{time.time() - self.start_s:8.3f} s  {text}")
 
     def _pause(self, pause_s):
         """Wait, and mend what is due meanwhile."""
@@ -186,6 +190,11 @@ class Storm:
         if draw.random() < 0.4:
             what = "while " + self._change(draw)
             time.sleep(draw.uniform(0, 0.05))
+        self.kill()
+        return f"{what} up again after {self.restarts_s[-1]:.2f} s"
+
+    def kill(self):
+        """kill -9 and restart."""
         begin_s = time.time()
         self.weir.kill9()
         # What it had sent arrives although it is dead.
@@ -196,7 +205,6 @@ class Storm:
         self.weir.start(timeout_s=60)
         self.restarts_s.append(time.time() - dead_s)
         self.spans.close("disturbed", time.time() + 0.5)
-        return f"{what} up again after {self.restarts_s[-1]:.2f} s"
 
     def _stop(self, draw):
         delay_s = draw.uniform(0.2, 2)
