@@ -112,7 +112,7 @@ def accepted(answer):
 
 def ping(**more):
     """A small event that CATALOG routes, with a fresh id."""
-    return envelope(source="com.example.app", detail_type="Ping", **more)
+    return envelope(**{"source": "com.example.app", "detail_type": "Ping", **more})
 
 
 def ids(messages):
