@@ -627,8 +627,8 @@ static void test_patterns_at_the_limits_are_taken(void **state)
 {
     static const char *const rows[] = {
         "{\"a\":[{\"wildcard\":\"/Users/*/dir/dir/dir/dir/dir/doc.txt\"}]}",
-        "{\"a\":[{\"wildcard\":\"*:stack/network/*\"},{\"wildcard\":\"*:stack/database/*\"},"
-        "{\"wildcard\":\"*:stack/frontend/*\"}]}",
+        ("{\"a\":[{\"wildcard\":\"*:stack/network/*\"},{\"wildcard\":\"*:stack/database/*\"},"
+         "{\"wildcard\":\"*:stack/frontend/*\"}]}"),
         /* two paths are two values */
         "{\"a\":[{\"wildcard\":\"*a*b*c*d*e*\"}],\"b\":[{\"wildcard\":\"*a*b*c*d*e*\"}]}",
     };
