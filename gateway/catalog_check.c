@@ -458,6 +458,10 @@ static void check_target(json_t *mistakes, const struct path *path, const json_t
         place = path_member(path, "sqs_parameters");
         mistake(mistakes, &place, "message_group_id is for FIFO queues, whose names end in .fifo");
     }
+    if (json_object_get(target, "dead_letter_config") != NULL) {
+        place = path_member(path, "dead_letter_config");
+        mistake(mistakes, &place, "is not supported yet; dead letters are kept in the store");
+    }
     if (role.len > 0) {
         place = path_member(path, "role_arn");
         check_role_arn(mistakes, &place, role, is_central);

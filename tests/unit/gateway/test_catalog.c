@@ -221,6 +221,9 @@ static void test_each_mistake_has_its_path(void **state)
          "\"targets\":[{\"id\":\"t\",\"arn\":\"arn:aws:sqs:us-east-1:{account}:q\"}]}]}",
          "rules[0].targets[0].arn", "central bus"},
         {"{\"rules\":[{\"bus\":\"central\",\"name\":\"r\",\"pattern\":{\"a\":[1]},\"targets\":[{"
+         "\"id\":\"t\",\"arn\":\"" QUEUE "\",\"dead_letter_config\":{\"arn\":\"" QUEUE "\"}}]}]}",
+         "rules[0].targets[0].dead_letter_config", "not supported yet"},
+        {"{\"rules\":[{\"bus\":\"central\",\"name\":\"r\",\"pattern\":{\"a\":[1]},\"targets\":[{"
          "\"id\":\"t\",\"arn\":\"" QUEUE "\",\"input\":\"{}\"}]}]}",
          "rules[0].targets[0].input", "not supported by this version"},
         {"{\"lists\":[]}", "lists", "not supported by this version"},
