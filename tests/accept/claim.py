@@ -77,7 +77,8 @@ class SlowDisk:
         self._log = Path(folder) / "flushes"
         library = Path(folder) / "flush_shim.so"
         source = Path(__file__).with_name("flush_shim.c")
-        subprocess.run(["gcc", "-O1", "-shared", "-fPIC", "-o", library, source, "-ldl"], check=True)
+        subprocess.run(["gcc", "-O1", "-shared", "-fPIC", "-o", library, source, "-ldl"],
+                       check=True)
         self.env = {"LD_PRELOAD": library, "FLUSH_LOG": self._log, "FLUSH_DELAY_MS": delay_ms}
 
     def flushes(self):
@@ -121,7 +122,7 @@ def ids(messages):
 
 
 def in_parallel(count, work):
-    """The results of work(0) … work(count - 1), each in a thread of its own, all let go at once."""
+    """The results of work(0) to work(count - 1), each in a thread, all let go at once."""
     barrier = threading.Barrier(count)
 
     def one(index):

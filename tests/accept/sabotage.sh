@@ -8,8 +8,8 @@
 # For each NAME (default: all that have a patch): copy the sources to build/sabotage, apply
 # NAME.sabotage.patch, build the release binary there, and run NAME in its short form against it.
 # That is red, as it must be, only if the script says that its claim "does not hold"; a script that
-# passes, or that fails for any other reason, has failed here.  --sample N takes N names by WEIR_SEED
-# (default: the day), so that every day's run tries others.
+# passes, or that fails for any other reason, has failed here.  --sample N takes N names by
+# WEIR_SEED (default: the day), so that every day's run tries others.
 #
 # Whatever is tried, every patch must still apply.
 #
