@@ -4,7 +4,7 @@
  *
  * Marks lie in two lists: all of them by age, so that expired ones are dropped from the front, and
  * those of one dedup key together, because the same key with other content is not a duplicate and
- * gets a mark of its own.
+ * gets a mark of its own.  A guard is a mark whose content is nothing: its key alone counts.
  *
  * Invariant: a mark is on both lists; a mark key exists while it has a mark.
  */
@@ -43,10 +43,11 @@ static void purge(struct memory_store *store, uint64_t now_ms, size_t count_max)
 
 /* The live mark of this key and content; sets `conflict` if there is one of the key only. */
 static const struct memory_mark *mark_find(struct memory_store *store,
-                                           const struct store_entry *entry, uint64_t now_ms,
+                                           const struct digest *key_digest,
+                                           const struct digest *content, uint64_t now_ms,
                                            bool *conflict)
 {
-    struct memory_mark_key *key = map_get(&store->mark_keys, digest_slice(&entry->key));
+    struct memory_mark_key *key = map_get(&store->mark_keys, digest_slice(key_digest));
 
     *conflict = false;
     if (key == NULL) {
@@ -58,7 +59,7 @@ static const struct memory_mark *mark_find(struct memory_store *store,
         if (mark->expires_ms <= now_ms) {
             continue;
         }
-        if (slice_eq(digest_slice(&mark->content), digest_slice(&entry->content))) {
+        if (slice_eq(digest_slice(&mark->content), digest_slice(content))) {
             *conflict = false;
             return mark;
         }
@@ -67,21 +68,22 @@ static const struct memory_mark *mark_find(struct memory_store *store,
     return NULL;
 }
 
-static void mark_add(struct memory_store *store, const struct store_entry *entry, uint64_t now_ms)
+static void mark_add(struct memory_store *store, const struct digest *key_digest,
+                     const struct digest *content, struct slice event_id, uint64_t expires_ms)
 {
-    struct memory_mark_key *key = map_get(&store->mark_keys, digest_slice(&entry->key));
+    struct memory_mark_key *key = map_get(&store->mark_keys, digest_slice(key_digest));
     struct memory_mark *mark = xcalloc(1, sizeof(*mark));
 
     if (key == NULL) {
         key = xcalloc(1, sizeof(*key));
-        key->key = entry->key;
+        key->key = *key_digest;
         list_init(&key->marks);
         (void)map_put(&store->mark_keys, digest_slice(&key->key), key);
     }
     mark->key = key;
-    mark->content = entry->content;
-    mark->expires_ms = now_ms + entry->mark_ttl_ms;
-    store_name_copy(mark->event_id, sizeof(mark->event_id), entry->event_id);
+    mark->content = *content;
+    mark->expires_ms = expires_ms;
+    store_name_copy(mark->event_id, sizeof(mark->event_id), event_id);
     list_append(&store->marks, &mark->by_age);
     list_append(&key->marks, &mark->by_key);
     store->bytes_used += STORE_MARK_COST;
@@ -148,31 +150,53 @@ static void event_new(struct memory_store *store, const struct store_commit *com
     tally->live += count;
 }
 
+static void answer_duplicate(struct store_entry *entry, const struct memory_mark *known)
+{
+    entry->verdict = STORE_DUPLICATE;
+    entry->conflict = false;
+    store_name_copy(entry->duplicate_of, sizeof(entry->duplicate_of), slice_of(known->event_id));
+    for (size_t i = 0; i < entry->delivery_count; i++) {
+        entry->deliveries[i].claim = false;
+        entry->deliveries[i].claim_no = 0;
+    }
+}
+
 static void entry_run(struct memory_store *store, const struct store_commit *commit,
                       struct store_entry *entry)
 {
+    static const struct digest nothing;
     const struct memory_mark *known = NULL;
+    const struct memory_mark *guard = NULL;
+    bool ignored;
 
     entry->verdict = STORE_COMMITTED;
     entry->conflict = false;
     entry->duplicate_of[0] = '\0';
     entry->seq = 0;
     if (entry->has_mark) {
-        known = mark_find(store, entry, commit->now_ms, &entry->conflict);
+        known = mark_find(store, &entry->key, &entry->content, commit->now_ms, &entry->conflict);
+    }
+    if (entry->has_guard) {
+        guard = mark_find(store, &entry->guard_key, &nothing, commit->now_ms, &ignored);
+    }
+    if (known == NULL && guard != NULL &&
+        store_guard_is_past_grace(entry, guard->expires_ms, commit->now_ms)) {
+        known = guard;
+    }
+    if (entry->has_guard && guard == NULL) {
+        store->last_seq++; /* a handle spent on it, as where marks are rows */
+        mark_add(store, &entry->guard_key, &nothing,
+                 known != NULL ? slice_of(known->event_id) : entry->event_id,
+                 commit->now_ms + entry->guard_ttl_ms);
     }
     if (known != NULL) {
-        entry->verdict = STORE_DUPLICATE;
-        store_name_copy(entry->duplicate_of, sizeof(entry->duplicate_of),
-                        slice_of(known->event_id));
-        for (size_t i = 0; i < entry->delivery_count; i++) {
-            entry->deliveries[i].claim = false;
-            entry->deliveries[i].claim_no = 0;
-        }
+        answer_duplicate(entry, known);
         return;
     }
     entry->seq = ++store->last_seq;
     if (entry->has_mark) {
-        mark_add(store, entry, commit->now_ms);
+        mark_add(store, &entry->key, &entry->content, entry->event_id,
+                 commit->now_ms + entry->mark_ttl_ms);
     }
     if (entry->delivery_count > 0) {
         event_new(store, commit, entry);

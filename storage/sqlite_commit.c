@@ -5,7 +5,8 @@
  * The good path of an event with one target: a mark row, an event row, a delivery row, all in the
  * transaction of the batch; after the call, the delivery row is deleted by its claim's key and the
  * event row with it.  A delivery without a claim (the process restarted, the lane was parked) is
- * found by the index on (seq, ordinal) instead.
+ * found by the index on (seq, ordinal) instead.  A guard costs one more mark row, of a new
+ * signature even when its entry is a repeat.
  */
 #include "storage/sqlite_internal.h"
 
@@ -215,20 +216,31 @@ static void answer_duplicate(struct store_entry *entry)
 static enum err run_entry(struct sqlite_store *store, const struct store_commit *commit,
                           struct store_entry *entry)
 {
-    enum sqlite_mark_answer answer = SQLITE_MARK_NEW;
+    enum sqlite_mark_answer mark = SQLITE_MARK_NEW;
+    enum sqlite_guard_answer guard = SQLITE_GUARD_IN_GRACE;
+    bool is_duplicate;
 
     entry->verdict = STORE_COMMITTED;
     entry->conflict = false;
     entry->duplicate_of[0] = '\0';
     entry->seq = 0;
     if (entry->has_mark) {
-        TRY(sqlite_mark_find(store, entry, commit->now_ms, &answer));
+        TRY(sqlite_mark_find(store, entry, commit->now_ms, &mark));
     }
-    if (answer == SQLITE_MARK_DUPLICATE) {
+    if (entry->has_guard) {
+        TRY(sqlite_guard_find(store, entry, commit->now_ms, &guard));
+    }
+    is_duplicate = mark == SQLITE_MARK_DUPLICATE || guard == SQLITE_GUARD_REPEATED;
+    if (guard == SQLITE_GUARD_NEW) {
+        TRY(sqlite_guard_add(store, entry,
+                             is_duplicate ? slice_of(entry->duplicate_of) : entry->event_id,
+                             commit->now_ms));
+    }
+    if (is_duplicate) {
         answer_duplicate(entry);
         return ERR_OK;
     }
-    entry->conflict = answer == SQLITE_MARK_CONFLICT;
+    entry->conflict = mark == SQLITE_MARK_CONFLICT;
     return add_entry(store, commit, entry);
 }
 

@@ -199,6 +199,13 @@ void sqlite_lanes_free(struct sqlite_store *store);
 enum sqlite_mark_answer { SQLITE_MARK_NEW, SQLITE_MARK_CONFLICT, SQLITE_MARK_DUPLICATE };
 MUST_USE enum err sqlite_mark_find(struct sqlite_store *store, struct store_entry *entry,
                                    uint64_t now_ms, enum sqlite_mark_answer *answer);
+/* With `duplicate_of` filled unless the mark has done so, when the answer is REPEATED. */
+enum sqlite_guard_answer { SQLITE_GUARD_NEW, SQLITE_GUARD_IN_GRACE, SQLITE_GUARD_REPEATED };
+MUST_USE enum err sqlite_guard_find(struct sqlite_store *store, struct store_entry *entry,
+                                    uint64_t now_ms, enum sqlite_guard_answer *answer);
+/* Under a sequence of its own; `event_id` answers its repeats. */
+MUST_USE enum err sqlite_guard_add(struct sqlite_store *store, const struct store_entry *entry,
+                                   struct slice event_id, uint64_t now_ms);
 MUST_USE enum err sqlite_mark_add(struct sqlite_store *store, const struct store_entry *entry,
                                   uint64_t now_ms);
 MUST_USE enum err sqlite_marks_purge(struct sqlite_store *store, uint64_t now_ms, size_t count_max);

@@ -7,6 +7,9 @@
  *     mark_keys   hash of (key)          -> how many marks have it: "the key is known with other
  *                 content", a counter's worth of information, so the hash alone decides
  *
+ * A guard is a row like the others, with a sequence of its own and a content of nothing (32 zero
+ * bytes), so that its key alone finds it.
+ *
  * Marks expire from the front of the table, in the order of commits; a mark with a long window
  * holds back the removal of those behind it, never their expiry, which each lookup checks by
  * itself.
@@ -19,9 +22,20 @@
 #include "core/check.h"
 #include "core/log.h"
 
+static const struct digest guard_content;
+
 struct mark_hashes {
     uint64_t exact;
     uint64_t key;
+};
+
+/* What is looked for, and the id of the event that was found. */
+struct lookup {
+    struct slice key;
+    struct slice content;
+    uint64_t now_ms;
+    uint64_t expires_ms; /* out, with the id */
+    char event_id[STORE_EVENT_ID_CHARS_MAX + 1];
 };
 
 static struct mark_hashes hashes_of(struct slice key, struct slice content)
@@ -76,8 +90,8 @@ static void tables_remove(struct sqlite_store *store, struct mark_hashes hashes,
 
 /* ---- lookup -------------------------------------------------------------------------------- */
 
-/* Is the mark `seq` really this entry's?  Then its id becomes the answer. */
-static enum err compare(struct sqlite_store *store, uint64_t seq, struct store_entry *entry,
+/* Is the mark `seq` really the one looked for?  Then its id becomes the answer. */
+static enum err compare(struct sqlite_store *store, uint64_t seq, struct lookup *lookup,
                         bool *is_same)
 {
     sqlite3_stmt *read = sqlite_sql_start(store, SQL_MARK_READ);
@@ -91,22 +105,21 @@ static enum err compare(struct sqlite_store *store, uint64_t seq, struct store_e
         return ERR_OK; /* purged a moment ago */
     }
     id = sqlite_column_slice(read, 2);
-    if (slice_eq(sqlite_column_slice(read, 0), digest_slice(&entry->key)) &&
-        slice_eq(sqlite_column_slice(read, 1), digest_slice(&entry->content)) &&
+    if (slice_eq(sqlite_column_slice(read, 0), lookup->key) &&
+        slice_eq(sqlite_column_slice(read, 1), lookup->content) &&
         sqlite_column_u64(read, 3) ==
             crc_of(store, seq, sqlite_column_slice(read, 0), sqlite_column_slice(read, 1), id)) {
         *is_same = true;
-        store_name_copy(entry->duplicate_of, sizeof(entry->duplicate_of), id);
+        store_name_copy(lookup->event_id, sizeof(lookup->event_id), id);
     }
     (void)sqlite3_reset(read);
     return ERR_OK;
 }
 
-enum err sqlite_mark_find(struct sqlite_store *store, struct store_entry *entry, uint64_t now_ms,
-                          enum sqlite_mark_answer *answer)
+static enum err find(struct sqlite_store *store, struct lookup *lookup,
+                     enum sqlite_mark_answer *answer)
 {
-    const struct mark_hashes hashes =
-        hashes_of(digest_slice(&entry->key), digest_slice(&entry->content));
+    const struct mark_hashes hashes = hashes_of(lookup->key, lookup->content);
     size_t cursor = 0;
     const struct mark_slot *slot;
 
@@ -114,17 +127,54 @@ enum err sqlite_mark_find(struct sqlite_store *store, struct store_entry *entry,
          slot = mark_table_next(&store->marks, hashes.exact, &cursor)) {
         bool is_same = false;
 
-        if (slot->expires_ms > now_ms) {
-            TRY(compare(store, slot->value, entry, &is_same));
+        if (slot->expires_ms > lookup->now_ms) {
+            TRY(compare(store, slot->value, lookup, &is_same));
         }
         if (is_same) {
+            lookup->expires_ms = slot->expires_ms;
             *answer = SQLITE_MARK_DUPLICATE;
             return ERR_OK;
         }
     }
     cursor = 0;
     slot = mark_table_next(&store->mark_keys, hashes.key, &cursor);
-    *answer = slot != NULL && slot->expires_ms > now_ms ? SQLITE_MARK_CONFLICT : SQLITE_MARK_NEW;
+    *answer =
+        slot != NULL && slot->expires_ms > lookup->now_ms ? SQLITE_MARK_CONFLICT : SQLITE_MARK_NEW;
+    return ERR_OK;
+}
+
+enum err sqlite_mark_find(struct sqlite_store *store, struct store_entry *entry, uint64_t now_ms,
+                          enum sqlite_mark_answer *answer)
+{
+    struct lookup lookup = {.key = digest_slice(&entry->key),
+                            .content = digest_slice(&entry->content),
+                            .now_ms = now_ms};
+
+    TRY(find(store, &lookup, answer));
+    store_name_copy(entry->duplicate_of, sizeof(entry->duplicate_of), slice_of(lookup.event_id));
+    return ERR_OK;
+}
+
+enum err sqlite_guard_find(struct sqlite_store *store, struct store_entry *entry, uint64_t now_ms,
+                           enum sqlite_guard_answer *answer)
+{
+    struct lookup lookup = {.key = digest_slice(&entry->guard_key),
+                            .content = digest_slice(&guard_content),
+                            .now_ms = now_ms};
+    enum sqlite_mark_answer known;
+
+    TRY(find(store, &lookup, &known));
+    if (known != SQLITE_MARK_DUPLICATE) {
+        *answer = SQLITE_GUARD_NEW;
+    } else if (!store_guard_is_past_grace(entry, lookup.expires_ms, now_ms)) {
+        *answer = SQLITE_GUARD_IN_GRACE;
+    } else {
+        *answer = SQLITE_GUARD_REPEATED;
+        if (entry->duplicate_of[0] == '\0') { /* the mark's answer goes first */
+            store_name_copy(entry->duplicate_of, sizeof(entry->duplicate_of),
+                            slice_of(lookup.event_id));
+        }
+    }
     return ERR_OK;
 }
 
@@ -140,29 +190,55 @@ static void note_change(struct sqlite_store *store, struct sqlite_mark_change **
     *list = change;
 }
 
+/* A row of `mark`, and what goes with it. */
+struct mark {
+    uint64_t seq;
+    uint64_t expires_ms;
+    struct slice key;
+    struct slice content;
+    struct slice event_id;
+};
+
+static enum err add_mark(struct sqlite_store *store, const struct mark *mark)
+{
+    const struct mark_hashes hashes = hashes_of(mark->key, mark->content);
+    sqlite3_stmt *add = sqlite_sql_start(store, SQL_MARK_ADD);
+
+    sqlite_bind_u64(add, 1, mark->seq);
+    sqlite_bind_u64(add, 2, mark->expires_ms);
+    sqlite_bind_blob(add, 3, mark->key);
+    sqlite_bind_blob(add, 4, mark->content);
+    sqlite_bind_text(add, 5, mark->event_id);
+    sqlite_bind_u64(add, 6, crc_of(store, mark->seq, mark->key, mark->content, mark->event_id));
+    TRY(sqlite_sql_run(store, add));
+    tables_add(store, hashes, mark->seq, mark->expires_ms);
+    note_change(store, &store->marks_added, hashes, mark->seq);
+    store->header.bytes_used += STORE_MARK_COST;
+    if (store->oldest_mark_expires_ms == UINT64_MAX) {
+        store->oldest_mark_expires_ms = mark->expires_ms;
+    }
+    return ERR_OK;
+}
+
 enum err sqlite_mark_add(struct sqlite_store *store, const struct store_entry *entry,
                          uint64_t now_ms)
 {
-    const struct slice key = digest_slice(&entry->key);
-    const struct slice content = digest_slice(&entry->content);
-    const struct mark_hashes hashes = hashes_of(key, content);
-    const uint64_t expires_ms = now_ms + entry->mark_ttl_ms;
-    sqlite3_stmt *add = sqlite_sql_start(store, SQL_MARK_ADD);
+    return add_mark(store, &(struct mark){.seq = entry->seq,
+                                          .expires_ms = now_ms + entry->mark_ttl_ms,
+                                          .key = digest_slice(&entry->key),
+                                          .content = digest_slice(&entry->content),
+                                          .event_id = entry->event_id});
+}
 
-    sqlite_bind_u64(add, 1, entry->seq);
-    sqlite_bind_u64(add, 2, expires_ms);
-    sqlite_bind_blob(add, 3, key);
-    sqlite_bind_blob(add, 4, content);
-    sqlite_bind_text(add, 5, entry->event_id);
-    sqlite_bind_u64(add, 6, crc_of(store, entry->seq, key, content, entry->event_id));
-    TRY(sqlite_sql_run(store, add));
-    tables_add(store, hashes, entry->seq, expires_ms);
-    note_change(store, &store->marks_added, hashes, entry->seq);
-    store->header.bytes_used += STORE_MARK_COST;
-    if (store->oldest_mark_expires_ms == UINT64_MAX) {
-        store->oldest_mark_expires_ms = expires_ms;
-    }
-    return ERR_OK;
+enum err sqlite_guard_add(struct sqlite_store *store, const struct store_entry *entry,
+                          struct slice event_id, uint64_t now_ms)
+{
+    TRY(sqlite_write_begin(store));
+    return add_mark(store, &(struct mark){.seq = ++store->header.last_seq,
+                                          .expires_ms = now_ms + entry->guard_ttl_ms,
+                                          .key = digest_slice(&entry->guard_key),
+                                          .content = digest_slice(&guard_content),
+                                          .event_id = event_id});
 }
 
 static enum err delete_up_to(struct sqlite_store *store, uint64_t last_seq, size_t count)

@@ -58,6 +58,7 @@ enum err store_commit_check(const struct store_commit *commit)
         const struct store_entry *entry = &commit->entries[i];
 
         CHECK(entry->account.len == STORE_ACCOUNT_CHARS);
+        CHECK(!entry->has_guard || entry->guard_grace_ms < entry->guard_ttl_ms);
         if (entry->event_id.len > STORE_EVENT_ID_CHARS_MAX ||
             entry->body.len > STORE_ENTRY_BODY_BYTES_MAX ||
             entry->delivery_count > STORE_ENTRY_DELIVERIES_MAX) {
@@ -91,6 +92,9 @@ uint64_t store_commit_cost(const struct store_commit *commit)
         if (entry->has_mark) {
             cost += STORE_MARK_COST;
         }
+        if (entry->has_guard) {
+            cost += STORE_MARK_COST;
+        }
     }
     return cost;
 }
@@ -98,6 +102,13 @@ uint64_t store_commit_cost(const struct store_commit *commit)
 size_t store_purge_max(const struct store_commit *commit)
 {
     return STORE_MARK_PURGE_BASE + STORE_MARK_PURGE_PER_ENTRY * commit->entry_count;
+}
+
+bool store_guard_is_past_grace(const struct store_entry *entry, uint64_t expires_ms,
+                               uint64_t now_ms)
+{
+    /* First seen at expires - ttl; written as a sum, so that nothing falls below zero. */
+    return now_ms + entry->guard_ttl_ms > expires_ms + entry->guard_grace_ms;
 }
 
 struct slice store_lane_account(struct slice lane)

@@ -18,6 +18,8 @@
  *   S7  settle, retry and bury work when the store is full.
  *   S8  an unknown outcome is an error, never success.
  *   S9  every key and record carries its account.
+ *   S10 a guard is seen once: `guard_grace_ms` after its first entry, every other entry under it is
+ *       a duplicate of that entry, whatever mark it brings.
  *
  * A *lane* is one account's deliveries to one configured target, named "ACCOUNT/TARGET-UID".
  *
@@ -103,6 +105,14 @@ struct store_entry {
     struct digest key;     /* dedup key: digest of account + layer + identity */
     struct digest content; /* digest of what must be equal for a duplicate */
     uint64_t mark_ttl_ms;
+    /* A second identity, against replay.  The mark is asked first; an entry that it does not know
+     * is a duplicate all the same when its guard was first seen more than the grace ago.  A new
+     * guard is recorded in the same step, under the EventId with which the entry is answered: a
+     * repeat under a new guard leaves that guard known too. */
+    bool has_guard;
+    struct digest guard_key; /* never equal to a dedup key */
+    uint64_t guard_ttl_ms;   /* one constant for all guards of a store: it tells their age */
+    uint64_t guard_grace_ms; /* less than the ttl */
     struct store_delivery *deliveries; /* none: only the mark is kept */
     size_t delivery_count;
 

@@ -11,7 +11,7 @@ enum {
     STORE_DELIVERY_COST = 256, /* bytes that one delivery's rows take, roughly */
     STORE_MARK_COST = 192,     /* and one mark */
     STORE_MARK_PURGE_BASE = 16,
-    STORE_MARK_PURGE_PER_ENTRY = 2,
+    STORE_MARK_PURGE_PER_ENTRY = 4, /* two of them new: a mark and a guard */
     STORE_ACCOUNT_CHARS = 12,
 };
 
@@ -28,6 +28,10 @@ uint64_t store_event_cost(size_t record_len, size_t delivery_count);
 uint64_t store_commit_cost(const struct store_commit *commit);
 /* How many expired marks a batch may purge: more than it adds, so that they cannot pile up. */
 size_t store_purge_max(const struct store_commit *commit);
+
+/* Of a live guard that ends at `expires_ms`: is it so old that this entry is a repeat? */
+bool store_guard_is_past_grace(const struct store_entry *entry, uint64_t expires_ms,
+                               uint64_t now_ms);
 
 /* The account at the front of a lane's name. */
 struct slice store_lane_account(struct slice lane);

@@ -74,6 +74,9 @@ struct desk_event {
     const char *key; /* up to 32 characters: the dedup key; NULL: no mark */
     const char *content;
     uint64_t ttl_ms;
+    const char *guard; /* up to 32 characters; NULL: none */
+    uint64_t guard_ttl_ms;
+    uint64_t grace_ms;
     const char *lanes[DESK_LANES_MAX + 1]; /* ends with NULL */
     bool claim;
 };
@@ -102,12 +105,18 @@ static inline struct store_entry desk_entry(const struct desk_event *event,
         .body = slice_of(event->body != NULL ? event->body : "{}"),
         .has_mark = event->key != NULL,
         .mark_ttl_ms = event->ttl_ms,
+        .has_guard = event->guard != NULL,
+        .guard_ttl_ms = event->guard_ttl_ms,
+        .guard_grace_ms = event->grace_ms,
         .deliveries = deliveries,
     };
 
     if (event->key != NULL) {
         entry.key = desk_digest(event->key);
         entry.content = desk_digest(event->content != NULL ? event->content : "");
+    }
+    if (event->guard != NULL) {
+        entry.guard_key = desk_digest(event->guard);
     }
     for (size_t i = 0; event->lanes[i] != NULL; i++) {
         deliveries[i] = (struct store_delivery){.lane = slice_of(event->lanes[i]),

@@ -150,6 +150,7 @@ static void draw_entry(struct model *model, struct twin *twin, size_t index)
 {
     static const char *const keys[] = {"k1", "k2", "k3", "k4", "k5"};
     static const char *const contents[] = {"c1", "c2", "c3"};
+    static const char *const guards[] = {"g1", "g2", "g3"};
     static const uint64_t windows_ms[] = {40, 400, 4000};
     const size_t account = draw(ACCOUNTS);
     struct desk_event event = {.account = account_of(account), .id = twin->ids[index]};
@@ -162,6 +163,11 @@ static void draw_entry(struct model *model, struct twin *twin, size_t index)
         event.key = keys[draw(ARRAY_LEN(keys))];
         event.content = contents[draw(ARRAY_LEN(contents))];
         event.ttl_ms = windows_ms[draw(ARRAY_LEN(windows_ms))];
+    }
+    if (draw(3) == 0) {
+        event.guard = guards[draw(ARRAY_LEN(guards))];
+        event.guard_ttl_ms = 600;
+        event.grace_ms = 60;
     }
     for (size_t i = 0; i < delivery_count; i++) {
         event.lanes[i] = lane_of(account, draw(TARGETS));

@@ -964,6 +964,149 @@ static void catalog_tells_what_changed_since(void **state)
     assert_int_equal(put(desk, &answer, 1, &document), ERR_OK); /* deleted means it is not there */
 }
 
+/* ---- S10: a guard is seen once --------------------------------------------------------------- */
+
+static const struct desk_event guarded = {.account = ACCOUNT_A,
+                                          .id = "e-first",
+                                          .key = "invocation-1",
+                                          .ttl_ms = 300000,
+                                          .guard = "signature",
+                                          .guard_ttl_ms = 660000,
+                                          .grace_ms = 2000,
+                                          .lanes = {LANE_A}};
+
+/* Commit, and expect a duplicate of `first`, or with NULL a new event. */
+static void guard_commit(struct desk *desk, uint64_t now_ms, const struct desk_event *event,
+                         const char *first)
+{
+    const uint64_t created_before = desk_tally(desk, ACCOUNT_A, NULL).created;
+    struct desk_entry out;
+
+    assert_int_equal(desk_commit(desk, now_ms, event, &out), ERR_OK);
+    assert_int_equal(out.entry.verdict, first != NULL ? STORE_DUPLICATE : STORE_COMMITTED);
+    assert_string_equal(out.entry.duplicate_of, first != NULL ? first : "");
+    assert_false(out.entry.conflict);
+    assert_int_equal(desk_tally(desk, ACCOUNT_A, NULL).created,
+                     created_before + (first != NULL ? 0 : 1));
+}
+
+static void s10_past_the_grace_another_mark_does_not_help(void **state)
+{
+    struct desk *desk = *state;
+    struct desk_event other = guarded;
+
+    guard_commit(desk, T0, &guarded, NULL);
+    other.id = "e-other";
+    other.key = "invocation-2";
+    other.claim = true;
+    guard_commit(desk, T0 + 2001, &other, "e-first");
+    guard_commit(desk, T0 + 659999, &other, "e-first");
+    /* A refused replay leaves no mark of its own, and moves nothing. */
+    guard_commit(desk, T0 + 660000, &other, NULL);
+}
+
+static void s10_within_the_grace_marks_decide(void **state)
+{
+    struct desk *desk = *state;
+    struct desk_event other = guarded;
+
+    guard_commit(desk, T0, &guarded, NULL);
+    guard_commit(desk, T0 + 1, &guarded, "e-first");
+    other.id = "e-other";
+    other.key = "invocation-2";
+    guard_commit(desk, T0 + 2000, &other, NULL);
+    /* Later each is answered by its own mark; the guard still counts from the first. */
+    guard_commit(desk, T0 + 2001, &other, "e-other");
+    guard_commit(desk, T0 + 2001, &guarded, "e-first");
+    other.key = "invocation-3";
+    guard_commit(desk, T0 + 2001, &other, "e-first");
+}
+
+static void s10_a_guard_needs_no_mark(void **state)
+{
+    struct desk *desk = *state;
+    struct desk_event bare = guarded;
+
+    bare.key = NULL;
+    guard_commit(desk, T0, &bare, NULL);
+    bare.id = "e-again";
+    guard_commit(desk, T0 + 2000, &bare, NULL);
+    guard_commit(desk, T0 + 2001, &bare, "e-first");
+    guard_commit(desk, T0 + 2001, &guarded, "e-first"); /* nor does a mark undo it */
+}
+
+static void s10_a_repeat_leaves_its_new_guard_known(void **state)
+{
+    struct desk *desk = *state;
+    struct desk_event retry = guarded;
+
+    guard_commit(desk, T0, &guarded, NULL);
+    retry.id = "e-retry";
+    retry.guard = "signature of the retry";
+    guard_commit(desk, T0 + 5000, &retry, "e-first");
+    retry.key = "invocation-2";
+    guard_commit(desk, T0 + 7001, &retry, "e-first");
+}
+
+static void s10_a_clock_set_back_is_within_the_grace(void **state)
+{
+    struct desk *desk = *state;
+    struct desk_event other = guarded;
+
+    guard_commit(desk, T0, &guarded, NULL);
+    other.id = "e-other";
+    other.key = "invocation-2";
+    guard_commit(desk, T0 - 500000, &other, NULL);
+}
+
+static void s10_a_batch_sees_its_own_guards(void **state)
+{
+    struct desk *desk = *state;
+    struct store_delivery deliveries[3][DESK_LANES_MAX];
+    struct store_entry entries[3];
+    struct store_commit commit = {.now_ms = T0, .entries = entries, .entry_count = 3};
+    struct desk_event other = guarded;
+
+    other.id = "e-other";
+    other.key = "invocation-2";
+    entries[0] = desk_entry(&guarded, deliveries[0]);
+    entries[1] = desk_entry(&guarded, deliveries[1]);
+    entries[2] = desk_entry(&other, deliveries[2]);
+    assert_int_equal(desk_run(desk, &commit.op, STORE_COMMIT), ERR_OK);
+    assert_int_equal(entries[0].verdict, STORE_COMMITTED);
+    assert_int_equal(entries[1].verdict, STORE_DUPLICATE);
+    assert_string_equal(entries[1].duplicate_of, "e-first");
+    assert_int_equal(entries[2].verdict, STORE_COMMITTED); /* no time has passed */
+    assert_int_equal(desk_tally(desk, ACCOUNT_A, NULL).created, 2);
+}
+
+static void s10_guards_past_their_window_leave_the_store(void **state)
+{
+    struct desk *desk = *state;
+    uint64_t bytes_before;
+    uint64_t bytes_after;
+
+    for (int i = 0; i < 100; i++) {
+        char guard[8];
+        struct desk_event event = guarded;
+
+        (void)snprintf(guard, sizeof(guard), "g%d", i);
+        event.guard = guard;
+        event.ttl_ms = 660000;
+        event.lanes[0] = NULL; /* the first is new, the rest repeat its mark */
+        assert_int_equal(desk_commit(desk, T0, &event, NULL), ERR_OK);
+    }
+    (void)desk_tally(desk, ACCOUNT_A, &bytes_before);
+    assert_true(bytes_before > 0);
+    for (int i = 0; i < 10; i++) {
+        const struct desk_event event = {.account = ACCOUNT_A, .id = "e", .lanes = {NULL}};
+
+        assert_int_equal(desk_commit(desk, T0 + 660000, &event, NULL), ERR_OK);
+    }
+    (void)desk_tally(desk, ACCOUNT_A, &bytes_after);
+    assert_int_equal(bytes_after, 0);
+}
+
 #define CONTRACT_TEST(function)                                                                    \
     cmocka_unit_test_setup_teardown(function, contract_setup, contract_teardown)
 #define CONTRACT_TEST_SMALL(function)                                                              \
@@ -1003,4 +1146,11 @@ static void catalog_tells_what_changed_since(void **state)
         CONTRACT_TEST(drop_and_expire_end_dead_letters),                                           \
         CONTRACT_TEST(many_dead_letters_are_edited_in_one_call),                                   \
         CONTRACT_TEST(catalog_documents_are_compared_and_set_together),                            \
-        CONTRACT_TEST(catalog_tells_what_changed_since)
+        CONTRACT_TEST(catalog_tells_what_changed_since),                                           \
+        CONTRACT_TEST(s10_past_the_grace_another_mark_does_not_help),                              \
+        CONTRACT_TEST(s10_within_the_grace_marks_decide),                                          \
+        CONTRACT_TEST(s10_a_guard_needs_no_mark),                                                  \
+        CONTRACT_TEST(s10_a_repeat_leaves_its_new_guard_known),                                    \
+        CONTRACT_TEST(s10_a_clock_set_back_is_within_the_grace),                                   \
+        CONTRACT_TEST(s10_a_batch_sees_its_own_guards),                                            \
+        CONTRACT_TEST(s10_guards_past_their_window_leave_the_store)
