@@ -7,7 +7,8 @@
  *   admit     does the account of the event have a token left
  *   complete  the envelope, immutable from here on
  *   match     the rules of its bus and of the central bus
- *   remember  dedup mark and one delivery per matched target, in one durable step
+ *   remember  dedup mark, guard against replay (gateway/dedup.c) and one delivery per matched
+ *             target, in one durable step
  * and only then the answer.  Entries of one request share one commit.  An entry that matches
  * nothing is counted and not stored.  Matching stands before the commit so that a copy sent after a
  * rule was added is not taken for a duplicate; admission stands before both so that an abuser
@@ -34,12 +35,10 @@
 #include "core/random.h"
 #include "delivery/delivery.h"
 #include "gateway/config.h"
+#include "gateway/dedup.h"
 
 enum {
     ANSWER_DEADLINE_MS = 4000,
-    SIGNATURE_SKEW_MS = 5 * 60 * 1000,
-    SIGNATURE_MARK_MIN_MS = 6 * 60 * 1000, /* remaining validity of a signature, and a minute */
-    SIGNATURE_MARK_MAX_MS = 11 * 60 * 1000,
     SPARE_BATCHES_MAX = 64,
 };
 
@@ -198,7 +197,7 @@ static struct sigv4_verify_options verify_options(const struct ingest *ingest, s
         .region = ingest->options.config->region,
         .service = SLICE("events"),
         .now_ms = moment_now_ms(),
-        .skew_max_ms = SIGNATURE_SKEW_MS,
+        .skew_max_ms = DEDUP_SIGNATURE_SKEW_MS,
         .why = why,
     };
 }
@@ -486,94 +485,9 @@ static void plan_deliveries(struct open_batch *batch, struct walk *walk, struct 
     }
 }
 
-/* A digest of fields, each with its length, so that no two lists of fields look alike. */
-static void digest_fields(const struct slice *fields, size_t count, struct digest *digest)
-{
-    struct digest_stream stream = {0};
-
-    digest_stream_begin(&stream);
-    for (size_t i = 0; i < count; i++) {
-        const uint64_t len = fields[i].len;
-
-        digest_stream_add(&stream, (struct slice){(const char *)&len, sizeof(len)});
-        digest_stream_add(&stream, fields[i]);
-    }
-    digest_stream_end(&stream, digest);
-    digest_stream_clean_up(&stream);
-}
-
-/* The first dedup layer that applies and that the account has on. False: no mark. */
-static bool find_identity(const struct open_batch *batch, size_t index,
-                          const struct account *account, struct slice identity[static 2],
-                          uint64_t *ttl_ms)
-{
-    const struct principal *principal = &batch->public.principal;
-    const struct event_draft *draft = &batch->public.entries[index].draft;
-    const uint64_t window_ms = account->dedup_window_ms;
-
-    *ttl_ms = window_ms;
-    if ((account->dedup_by & ACCOUNT_DEDUP_EXPLICIT) != 0 && batch->explicit_id.len > 0) {
-        identity[0] = SLICE("explicit");
-        identity[1] = batch->explicit_id;
-        return true;
-    }
-    if ((account->dedup_by & ACCOUNT_DEDUP_ID) != 0 && draft->bytes.data != NULL &&
-        draft->id.len > 0) {
-        identity[0] = SLICE("id");
-        identity[1] = draft->id;
-        return true;
-    }
-    *ttl_ms =
-        MIN_OF(MAX_OF(window_ms, (uint64_t)SIGNATURE_MARK_MIN_MS), (uint64_t)SIGNATURE_MARK_MAX_MS);
-    if ((account->dedup_by & ACCOUNT_DEDUP_INVOCATION) != 0 && principal->invocation_id.len > 0) {
-        identity[0] = SLICE("invocation");
-        identity[1] = principal->invocation_id;
-        return true;
-    }
-    if ((account->dedup_by & ACCOUNT_DEDUP_SIGNATURE) != 0 && principal->has_signature) {
-        identity[0] = SLICE("signature");
-        identity[1] = (struct slice){principal->signature, PRINCIPAL_SIGNATURE_CHARS};
-        return true;
-    }
-    return false;
-}
-
-static void plan_mark(struct open_batch *batch, size_t index, const struct account *account,
-                      struct store_entry *stored)
-{
-    const struct ingest_entry *entry = &batch->public.entries[index];
-    const struct event_draft *draft = &entry->draft;
-    const struct slice content[] = {draft->bytes, draft->source,    draft->detail_type,
-                                    draft->time,  draft->resources, draft->detail};
-    struct slice identity[2];
-    struct slice caller = SLICE("");
-    const bool is_whole = draft->bytes.data != NULL;
-    uint64_t position = index;
-    uint64_t ttl_ms;
-
-    if (account->dedup_window_ms == 0 || !find_identity(batch, index, account, identity, &ttl_ms)) {
-        return;
-    }
-    if (slice_eq(identity[0], SLICE("id"))) {
-        position = 0; /* an id names its event wherever it stands in a request */
-    } else if (slice_eq(identity[0], SLICE("invocation"))) {
-        caller = batch->public.principal.credential->id; /* made up by that caller's SDK */
-    }
-    /* The bus belongs to it: what was sent to one bus was not matched by the rules of another. */
-    digest_fields((const struct slice[]){account->id,
-                                         entry->bus_name,
-                                         identity[0],
-                                         caller,
-                                         identity[1],
-                                         {(const char *)&position, sizeof(position)}},
-                  6, &stored->key);
-    digest_fields(content, is_whole ? 1 : ARRAY_LEN(content), &stored->content);
-    stored->mark_ttl_ms = ttl_ms;
-    stored->has_mark = true;
-}
-
 static void plan_store(struct open_batch *batch, size_t index)
 {
+    const struct ingest_entry *entry = &batch->public.entries[index];
     struct walk *walk = &batch->walks[index];
     struct store_entry *stored = &batch->commit.entries[batch->commit.entry_count++];
 
@@ -583,7 +497,13 @@ static void plan_store(struct open_batch *batch, size_t index)
         .body = walk->event->bytes,
     };
     plan_deliveries(batch, walk, stored);
-    plan_mark(batch, index, walk->account, stored);
+    dedup_plan(&(struct dedup_facts){.principal = &batch->public.principal,
+                                     .account = walk->account,
+                                     .draft = &entry->draft,
+                                     .bus_name = entry->bus_name,
+                                     .explicit_id = batch->explicit_id,
+                                     .index = index},
+               stored);
     walk->stored = stored;
 }
 
