@@ -46,7 +46,7 @@ from conserve_judge import Judge, percentile  # noqa: E402
 from conserve_stats import Heartbeat, Sampler, check_against  # noqa: E402
 from conserve_world import (  # noqa: E402
     ACCOUNTS, AILMENTS, World, all_queues, all_roles, is_calm)
-from weir import ROOT, AwsStandinProcess, Weir, binary, wait_until  # noqa: E402
+from weir import ROOT, AdminError, AwsStandinProcess, Weir, binary, wait_until  # noqa: E402
 
 NAMESPACE_MARK = "WEIR_CONSERVE_NAMESPACE"
 DISK_SIZE = "96m"
@@ -174,17 +174,18 @@ class Run:
     # -- the verdict -------------------------------------------------------------------------
 
     def _dead_letters(self):
-        letters, after = [], 0
-        while after is not None:
-            page = self.weir.admin("GET", f"/v1/dead?payload=true&limit=1000&next={after}")
+        letters, page = [], {"next": None}
+        while "next" in page:
+            after = f"&next={page['next']}" if page["next"] else ""
+            page = self.weir.admin("GET", f"/v1/dead?payload=true&limit=1000{after}")
             letters += page["dead"]
-            after = page.get("next")
         return letters
 
     def _judge(self):
         dead = self._dead_letters()
         status = self.weir.stop()
         self._assert(status == 0, f"weir ended with {status} when asked to")
+        self.failures += self._strange_lines()
         judge = Judge(self.history, self.spans)
         self.verdict = judge.judge(self.journal.sent, self.aws.messages(), dead)
         for kind, texts in self.verdict.faults.items():
@@ -194,6 +195,12 @@ class Run:
         self._judge_latency()
         self._judge_floors()
         self._judge_growth()
+
+    def _strange_lines(self):
+        """weir's log is one JSON object a line; anything else is a failed check or a sanitizer."""
+        lines = self.weir.log_path.read_text(errors="replace").splitlines()
+        return [f"in weir's log: {line[:300]}" for line in lines
+                if not line.startswith('{"time":')][:SHOWN_MAX]
 
     def _assert(self, holds, text):
         if not holds:
@@ -292,7 +299,7 @@ def main():
     run = Run(arguments.seed, arguments.minutes)
     try:
         run.go()
-    except (RuntimeError, OSError, TimeoutError, subprocess.SubprocessError) as error:
+    except (RuntimeError, OSError, AdminError, subprocess.SubprocessError) as error:
         run.failures.append(f"{type(error).__name__}: {error}")
     if run.storm and run.sampler:
         run.report()

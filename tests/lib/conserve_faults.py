@@ -207,28 +207,28 @@ class Storm:
         self.spans.close("disturbed", time.time() + 0.5)
 
     def _stop(self, draw):
-        delay_s = draw.uniform(0.2, 2)
+        delay_s, begin_s = draw.uniform(0.2, 2), time.time()
         process = self.weir.process
-        self.spans.add("disturbed", time.time(), time.time() + delay_s + 0.5)
+        self.spans.add("disturbed", begin_s, begin_s + delay_s + 0.5)
         self.weir.sigstop()
 
         def go_on():
             if self.weir.process is process:
                 self.weir.sigcont()
+            self.spans.add("frozen", begin_s, time.time())
         self._mend_after(delay_s, go_on)
         return f"{delay_s:.2f} s"
 
     def _full(self, draw):
         left_bytes = draw.choice((0, 0, RESERVE_BYTES * 3 // 4))
-        delay_s = draw.uniform(0.3, 1.5)
-        self.spans.open("full", time.time())
+        delay_s, begin_s = draw.uniform(0.3, 1.5), time.time()
         filled = self.disk.fill(left_bytes)
 
         def free():
             self.disk.free()
-            self.spans.close("full", time.time() + 0.5)
+            self.spans.add("frozen", begin_s, time.time())
         self._mend_after(delay_s, free)
-        self.spans.add("disturbed", time.time(), time.time() + delay_s + 0.5)
+        self.spans.add("disturbed", begin_s, begin_s + delay_s + 0.5)
         return f"{delay_s:.2f} s, {filled >> 20} MiB of filler, {left_bytes >> 20} MiB left"
 
     # -- the operator ------------------------------------------------------------------------

@@ -149,11 +149,8 @@ class Spans:
         return any(begin <= to_s and (end is None or from_s <= end)
                    for begin, end in self._spans.get(name, ()))
 
-    def end_of(self, name, moment_s):
-        """When the span that holds this moment ends; None if none does."""
+    def end_of(self, name, from_s, to_s):
+        """The last end of the spans that touch that stretch; None if none does."""
         ends = [end for begin, end in self._spans.get(name, ())
-                if begin <= moment_s and (end is None or moment_s <= end)]
+                if begin <= to_s and (end is None or from_s <= end)]
         return max((float("inf") if end is None else end for end in ends), default=None)
-
-    def count(self, name):
-        return len(self._spans.get(name, ()))

@@ -19,7 +19,7 @@ from conserve_history import Slot
 
 # A request that reached the gateway but whose client gave up may be worked on this much later.
 OPEN_SLACK_S = 10
-# A delivery that a target accepted is settled durably within this, while the store can write.
+# A delivery that a target accepted is settled durably within this, unless weir is frozen.
 SETTLE_S = 1.0
 # weir gives a call up after this.
 CALL_TIMEOUT_S = 5
@@ -83,7 +83,7 @@ class Verdict:
 
 
 class Judge:
-    """`spans` holds `kill`, `full`, `late`, and for each name `deaf:QUEUE`, `revoked:CREDENTIAL`
+    """`spans` holds `kill`, `frozen` (stopped, or its disk full), `late`, and for each name `deaf:QUEUE`, `revoked:CREDENTIAL`
     and `suspended:ACCOUNT`."""
 
     def __init__(self, history, spans):
@@ -212,8 +212,11 @@ class Judge:
 
     def _was_in_flight(self, first_s, again_s):
         """Was a delivery that arrived at `first_s` still unsettled at a kill before `again_s`?"""
-        # What arrives while the store cannot write stays unsettled for as long.
-        settled_s = self._spans.end_of("full", first_s) or first_s
+        settled_s = first_s
+        while (end_s := self._spans.end_of("frozen", settled_s, settled_s + SETTLE_S)) is not None:
+            if end_s <= settled_s:
+                break
+            settled_s = end_s
         return self._spans.touch("kill", first_s - CLOCK_SLACK_S,
                                  min(settled_s + SETTLE_S, again_s))
 

@@ -126,7 +126,7 @@ def letter(number="n1", **more):
 
 ALWAYS = [(catalog(), 0, 1)]
 TWO = [(catalog(QUEUE, rule("also", {"detail-type": ["Ping"]}, target("two"))), 0, 1)]
-KILL, DEAF, FULL = ("kill", 101.2, 101.3), (f"deaf:{QUEUE}", 90, 110), ("full", 100, 150)
+KILL, DEAF, FROZEN = ("kill", 101.2, 101.3), (f"deaf:{QUEUE}", 90, 110), ("frozen", 100, 150)
 
 
 @pytest.mark.parametrize("steps, one, messages, dead, spans, faults", [
@@ -170,7 +170,11 @@ KILL, DEAF, FULL = ("kill", 101.2, 101.3), (f"deaf:{QUEUE}", 90, 110), ("full", 
     (ALWAYS, sent(), [message(time=99), message(time=103)], [], [KILL], {"repeated"}),
     (ALWAYS, sent(), [message(), message(time=103)], [], [DEAF], {}),
     (ALWAYS, sent(), [message(time=101), message(time=145)], [],
-     [FULL, ("kill", 140, 140)], {}),
+     [FROZEN, ("kill", 140, 140)], {}),
+    (ALWAYS, sent(), [message(time=101), message(time=165)], [],
+     [FROZEN, ("frozen", 150.5, 160), ("kill", 160.5, 160.5)], {}),
+    (ALWAYS, sent(), [message(time=101), message(time=165)], [],
+     [FROZEN, ("frozen", 152, 160), ("kill", 160.5, 160.5)], {"repeated"}),
     (ALWAYS, sent(), [message(), message(time=107)], [], [("late", 104, 105)], {}),
     # dead letters
     (ALWAYS, sent(), [], [letter(), letter()], [], {"buried twice"}),
@@ -190,12 +194,12 @@ def test_spans_tell_what_they_hold_and_touch():
     spans = Spans()
     spans.open("x", 10)
     spans.open("x", 11)
-    assert spans.cover("x", 10, 99) and spans.end_of("x", 50) == float("inf")
+    assert spans.cover("x", 10, 99) and spans.end_of("x", 50, 51) == float("inf")
     spans.close("x", 20)
     spans.close("x", 30)
     assert spans.cover("x", 12, 20) and not spans.cover("x", 12, 21)
     assert spans.touch("x", 20, 30) and not spans.touch("x", 21, 30)
-    assert (spans.end_of("x", 15), spans.end_of("x", 25), spans.count("x")) == (20, None, 1)
+    assert (spans.end_of("x", 15, 16), spans.end_of("x", 25, 26)) == (20, None)
 
 
 def stats(**more):
