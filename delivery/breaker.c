@@ -102,3 +102,12 @@ void breaker_note(struct breaker *breaker, bool has_failed, bool is_probe, uint6
         breaker->slots[breaker->second % BREAKER_SPAN_SECONDS].succeeded++;
     }
 }
+
+void breaker_rewind(struct breaker *breaker, uint64_t now_ms, uint64_t step_ms)
+{
+    breaker->until_ms -= MIN_OF(breaker->until_ms, step_ms);
+    if (breaker->second > now_ms / 1000) {
+        memset(breaker->slots, 0, sizeof(breaker->slots));
+        breaker->second = now_ms / 1000;
+    }
+}

@@ -38,3 +38,5 @@ void breaker_note(struct breaker *breaker, bool has_failed, bool is_probe, uint6
                   uint64_t seed);
 /* The probe ended without a verdict on the destination: another may start. */
 void breaker_cancel(struct breaker *breaker);
+/* The clock was put back by `step_ms` and now says `now_ms`. */
+void breaker_rewind(struct breaker *breaker, uint64_t now_ms, uint64_t step_ms);

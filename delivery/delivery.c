@@ -17,10 +17,14 @@
  *             idle, or in the heap of those that wake later;
  *             memory: events held + reserved for claims <= memory_bytes_max, but for what peers
  *             had on its way when it filled up.
+ * Time:       the wall clock, which claims and budgets share with those who commit.  When it is put
+ *             back by a second or two the engine's time stands still until it has caught up; by
+ *             more, the engine goes back with it and shortens every wait of its own.
  */
 #include "delivery/delivery_internal.h"
 
 #include "core/check.h"
+#include "core/log.h"
 #include "core/moment.h"
 #include "core/random.h"
 #include "delivery/retry.h"
@@ -122,19 +126,67 @@ void delivery_destroy(struct delivery_engine *engine)
 
 /* ---- time --------------------------------------------------------------------------------- */
 
+/* Destinations: no moment that is over lies ahead, no wait is longer than it was to be. */
+static void rewind_destinations(struct delivery_engine *engine, uint64_t step_ms)
+{
+    struct destination *destination;
+    size_t cursor = 0;
+
+    while ((destination = map_next(&engine->destinations, &cursor)) != NULL) {
+        destination_rewind(destination, engine->now_ms, step_ms);
+        if (heap_is_linked(&destination->wake)) {
+            heap_remove(&engine->destination_wakes, &destination->wake);
+            heap_push(&engine->destination_wakes, &destination->wake, engine->now_ms);
+        }
+    }
+}
+
+/* Lanes: all that wait for a moment wake now and look anew; the store hears that parks end. */
+static void rewind_lanes(struct delivery_engine *engine)
+{
+    LIST_FOREACH (node, &engine->known) {
+        struct lane *lane = CONTAINER_OF(node, struct lane, known);
+        const bool is_parked = lane->mode == LANE_PARKED;
+
+        lane->unknown_since_ms = MIN_OF(lane->unknown_since_ms, engine->now_ms);
+        if (is_parked) {
+            delivery_end_park(engine, lane);
+        }
+        if (is_parked || heap_is_linked(&lane->wake)) {
+            heap_remove(&engine->lane_wakes, &lane->wake);
+            heap_push(&engine->lane_wakes, &lane->wake, engine->now_ms);
+        }
+    }
+}
+
+/* The wall clock was wrong and was put back.  Claims of new events and budgets begin at its time,
+ * so staying ahead of it would find every claim too short and every event too old. */
+static void rewind_clock(struct delivery_engine *engine, uint64_t wall_ms)
+{
+    const uint64_t step_ms = engine->now_ms - wall_ms;
+
+    log_warn("delivery.clock_stepped_back", LOG_U64("step_ms", step_ms));
+    engine->now_ms = wall_ms;
+    rewind_destinations(engine, step_ms);
+    rewind_lanes(engine);
+    LIST_FOREACH (node, &engine->calls) {
+        struct call *call = CONTAINER_OF(node, struct call, node);
+
+        call->begun_ms = MIN_OF(call->begun_ms, wall_ms);
+    }
+    engine->has_news = true;
+}
+
 uint64_t delivery_clock(struct delivery_engine *engine)
 {
     const struct delivery_io *io = engine->options.io;
-    uint64_t steady_ms;
+    const uint64_t wall_ms =
+        io != NULL && io->now_ms != NULL ? io->now_ms(io->context) : moment_now_ms();
 
-    if (io != NULL && io->now_ms != NULL) {
-        engine->now_ms = MAX_OF(engine->now_ms, io->now_ms(io->context));
-        return engine->now_ms;
+    if (wall_ms + DELIVERY_CLOCK_STEP_MS < engine->now_ms) {
+        rewind_clock(engine, wall_ms);
     }
-    steady_ms = moment_steady_ms();
-    engine->now_ms += engine->steady_ms != 0 ? steady_ms - engine->steady_ms : 0;
-    engine->now_ms = MAX_OF(engine->now_ms, moment_now_ms());
-    engine->steady_ms = steady_ms;
+    engine->now_ms = MAX_OF(engine->now_ms, wall_ms);
     return engine->now_ms;
 }
 

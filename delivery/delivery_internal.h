@@ -29,6 +29,7 @@ enum {
     DELIVERY_HOPS_MAX = 2,                /* between workers whose snapshots differ */
     DELIVERY_HOLD_MS = 5 * 1000,          /* a gate shut for longer parks the lanes behind it */
     DELIVERY_CLAIM_SLACK_MS = 1000,       /* a claim must outlast the call by this */
+    DELIVERY_CLOCK_STEP_MS = 2000,        /* a wall clock this far behind is believed */
     DELIVERY_EXPIRY_SLACK_MS = 60 * 1000, /* credentials: renew this early */
     DELIVERY_BODY_MAX = 16 << 20,         /* of a request */
     DELIVERY_RESPONSE_MAX = 64 << 10,
@@ -100,7 +101,6 @@ struct delivery_engine {
     uint64_t call_id;
     uint64_t seed_state;
     uint64_t now_ms; /* of the present turn */
-    uint64_t steady_ms;
     bool has_news;
     bool is_draining;
     void (*on_idle)(void *context);
@@ -110,7 +110,8 @@ struct delivery_engine {
     ev_timer timer;
 };
 
-/* Read the clock: never backwards, even if the wall clock steps. */
+/* Read the clock.  It goes backwards only when the wall clock is put back by more than
+ * DELIVERY_CLOCK_STEP_MS, and then takes everything that waits in the engine along. */
 uint64_t delivery_clock(struct delivery_engine *engine);
 /* The next number for jitter. */
 uint64_t delivery_seed(struct delivery_engine *engine);

@@ -156,6 +156,15 @@ void destination_finish(struct destination *destination, enum destination_verdic
     destination->call_count--;
 }
 
+void destination_rewind(struct destination *destination, uint64_t now_ms, uint64_t step_ms)
+{
+    CHECK_MAGIC(destination, DESTINATION_MAGIC);
+    destination->ramp_ms = MIN_OF(destination->ramp_ms, now_ms);
+    destination->cut_ms = MIN_OF(destination->cut_ms, now_ms);
+    destination->pause_until_ms -= MIN_OF(destination->pause_until_ms, step_ms);
+    breaker_rewind(&destination->breaker, now_ms, step_ms);
+}
+
 void destination_pause(struct destination *destination, uint64_t until_ms)
 {
     destination->pause_until_ms = MAX_OF(destination->pause_until_ms, until_ms);

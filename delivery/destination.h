@@ -84,6 +84,8 @@ bool destination_start(struct destination *destination);
 /* It ended. */
 void destination_finish(struct destination *destination, enum destination_verdict verdict,
                         bool is_probe, uint64_t started_ms, uint64_t now_ms, uint64_t seed);
+/* The clock was put back by `step_ms` and now says `now_ms`. */
+void destination_rewind(struct destination *destination, uint64_t now_ms, uint64_t step_ms);
 /* No call before then. */
 void destination_pause(struct destination *destination, uint64_t until_ms);
 

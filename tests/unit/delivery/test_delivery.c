@@ -695,6 +695,58 @@ static void test_a_lane_moves_with_its_destination(void **state)
 
 #define STORY(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
 
+/* Goal:   a wall clock that was a day ahead and is put back costs nothing once it is right.
+ * Method: the engine works in the wrong day, so that its time follows; then a fresh event. */
+static void test_a_clock_that_was_ahead(void **state)
+{
+    const uint64_t day_ms = (uint64_t)24 * 3600 * 1000;
+    struct world_event *event;
+
+    (void)state;
+    world.now_ms += day_ms;
+    (void)send_one("in the wrong day");
+    world_pass(&world, 1000);
+    expect_store(1, 0, 0);
+    world.now_ms -= day_ms;
+    event = send_one("in the right one");
+    world_pass(&world, 1000);
+    assert_true(event->arrivals == 1 && event->arrived_ms - event->committed_ms < 100);
+    world.queues[0].mode = WORLD_FAIL;
+    world.queues[0].mode_count = 1;
+    event = send_one("fails once");
+    world_pass(&world, 60 * 1000);
+    assert_int_equal(event->arrivals, 1);
+    expect_store(3, 0, 0);
+}
+
+/* Goal:   a breaker that opened and a lane that was parked in the wrong day do not stay so until
+ *         that day comes.
+ * Method: enough failures to open it; what failed is due in the wrong day and stays in the store,
+ *         what comes when the clock is right is delivered within the longest pause. */
+static void test_a_pause_begun_with_a_clock_ahead(void **state)
+{
+    const uint64_t day_ms = (uint64_t)24 * 3600 * 1000;
+    struct world_event *event;
+
+    (void)state;
+    world.now_ms += day_ms;
+    world.queues[0].mode = WORLD_FAIL;
+    world.queues[0].mode_count = 0;
+    for (size_t i = 0; i < 60; i++) {
+        (void)send_one("x");
+        world_pass(&world, 200);
+    }
+    assert_true(world.parks > 0);
+    world.queues[0].mode = WORLD_OK;
+    world.now_ms -= day_ms;
+    event = send_one("in the right day");
+    world_pass(&world, 60 * 1000);
+    assert_int_equal(event->arrivals, 1);
+    assert_int_equal(world_tally(&world).dead, 0);
+    world_pass(&world, day_ms + 3600 * 1000);
+    expect_store(61, 0, 0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -726,6 +778,8 @@ int main(void)
         STORY(test_a_drain_ends_what_is_in_flight),
         STORY(test_a_destination_belongs_to_one_worker),
         STORY(test_a_lane_moves_with_its_destination),
+        STORY(test_a_clock_that_was_ahead),
+        STORY(test_a_pause_begun_with_a_clock_ahead),
     };
 
     log_set_level(LOG_ERROR);
