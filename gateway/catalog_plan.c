@@ -5,8 +5,9 @@
  * For each object of the file: make the document it should be (its members, its manager, and for a
  * rule the uid of each target), compare it with the document that is, and put it only if they
  * differ.  Then walk the documents of this manager in the same section and delete those that the
- * file does not have.  A target uid is drawn from the counter meta/uid, written in the same edit,
- * so it is never given twice.
+ * file does not have.  An account takes its credentials with it, whoever issued them: keys must not
+ * come back to life when an account of that id is made again.  A target uid is drawn from the
+ * counter meta/uid, written in the same edit, so it is never given twice.
  */
 #include "gateway/catalog_plan.h"
 
@@ -18,6 +19,7 @@ struct planner {
     struct catalog_edit *edit;
     json_t *changes;
     struct map wanted; /* names that the file has */
+    struct map gone;   /* ids of the accounts that are deleted */
     struct arena arena;
     uint64_t next_uid;
     bool has_drawn_uid;
@@ -170,9 +172,28 @@ static enum err plan_section(struct planner *planner, const json_t *file, const 
         if (is_ours(planner, documents[i]->value) && map_get(&planner->wanted, name) == NULL) {
             note_change(planner, "delete", name);
             catalog_edit_put(planner->edit, planner->catalog, name, NULL);
+            if (strcmp(kind, "account") == 0) {
+                (void)map_put(&planner->gone, json_member_text(documents[i]->value, "id"), planner);
+            }
         }
     }
     return ERR_OK;
+}
+
+static void delete_credentials(struct planner *planner)
+{
+    size_t count;
+    const struct catalog_document **documents =
+        catalog_of_kind(planner->catalog, SLICE("credential"), &planner->arena, &count);
+
+    for (size_t i = 0; i < count; i++) {
+        const struct slice account = json_member_text(documents[i]->value, "account");
+
+        if (map_get(&planner->gone, account) != NULL) {
+            note_change(planner, "delete", slice_of(documents[i]->name));
+            catalog_edit_put(planner->edit, planner->catalog, slice_of(documents[i]->name), NULL);
+        }
+    }
 }
 
 static void put_counter(struct planner *planner)
@@ -198,10 +219,14 @@ enum err catalog_plan(const struct catalog *catalog, const json_t *file,
     for (size_t i = 0; i < ARRAY_LEN(sections) && err == ERR_OK; i++) {
         err = plan_section(&planner, file, sections[i][0], sections[i][1]);
     }
+    if (err == ERR_OK && planner.gone.count > 0) {
+        delete_credentials(&planner);
+    }
     if (err == ERR_OK && planner.has_drawn_uid) {
         put_counter(&planner);
     }
     map_clean_up(&planner.wanted);
+    map_clean_up(&planner.gone);
     arena_clean_up(&planner.arena);
     *changes = planner.changes;
     return err;

@@ -116,6 +116,20 @@ def test_a_revoked_sigv4_key_is_refused_within_a_second(weir):
     wait_until(lambda: client.put([entry()]).status == 403, "the key is refused", 1)
 
 
+def test_an_account_that_comes_back_does_not_revive_its_old_keys(weir):
+    gone = "777788889999"
+    weir.apply({"accounts": [account(gone)]}, "--name", "passing")
+    client = Boto3(weir, weir.issue(gone, "sigv4"))
+    assert client.put([entry()]).ok
+    removed = weir.apply({"accounts": []}, "--name", "passing")
+    assert removed.stdout.count("delete") == 2 and "credential/" in removed.stdout
+    weir.apply({"accounts": [account(gone)]}, "--name", "passing")
+    assert client.put([entry()]).status == 403
+    fresh = Boto3(weir, weir.issue(gone, "sigv4"))
+    assert fresh.put([entry()]).ok
+    weir.apply({"accounts": []}, "--name", "passing")
+
+
 def test_a_credential_is_shown_once_and_never_again(weir):
     issued = weir.issue(MEMBER, "sigv4")
     assert set(issued) >= {"credential", "account", "kind", "access_key_id", "secret_access_key"}

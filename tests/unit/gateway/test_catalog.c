@@ -170,6 +170,46 @@ static void test_another_managers_object_is_left_alone_unless_taken_over(void **
     catalog_clean_up(&catalog);
 }
 
+/* As an operator issues one: it belongs to the account and is managed by nobody who applies. */
+static void issue(struct catalog *catalog, const char *id, const char *account)
+{
+    json_t *value = json_pack("{s:s, s:s, s:s}", "id", id, "account", account, "kind", "sigv4");
+    struct err_why why = {.text = ""};
+    struct catalog_edit edit;
+    char name[64];
+
+    (void)snprintf(name, sizeof(name), "credential/%s", id);
+    catalog_edit_init(&edit);
+    catalog_edit_put(&edit, catalog, slice_of(name), value);
+    edit.documents[0].rev = catalog->rev + 1;
+    assert_int_equal(catalog_absorb(catalog, edit.documents, 1, catalog->rev + 1, &why), ERR_OK);
+    catalog_edit_clean_up(&edit);
+    json_decref(value);
+}
+
+/* Goal: an account that is deleted takes its credentials with it, so that they do not come back to
+ * life with an account of the same id; those of others stay. */
+static void test_a_deleted_account_takes_its_credentials_along(void **state)
+{
+    struct catalog catalog;
+
+    (void)state;
+    catalog_init(&catalog);
+    (void)apply(&catalog, example);
+    (void)apply(&catalog, "{\"accounts\":[{\"id\":\"111122223333\",\"name\":\"a\"},"
+                          "{\"id\":\"444455556666\",\"name\":\"b\"}]}");
+    issue(&catalog, "AKIDONE", "111122223333");
+    issue(&catalog, "AKIDTWO", "111122223333");
+    issue(&catalog, "AKIDOTHER", "444455556666");
+    assert_int_equal(apply(&catalog, "{\"accounts\":[{\"id\":\"444455556666\",\"name\":\"b\"}]}"),
+                     3);
+    assert_null(catalog_get(&catalog, SLICE("account/111122223333")));
+    assert_null(catalog_get(&catalog, SLICE("credential/AKIDONE")));
+    assert_null(catalog_get(&catalog, SLICE("credential/AKIDTWO")));
+    assert_non_null(catalog_get(&catalog, SLICE("credential/AKIDOTHER")));
+    catalog_clean_up(&catalog);
+}
+
 static void test_each_mistake_has_its_path(void **state)
 {
     static const struct {
@@ -277,6 +317,7 @@ int main(void)
         cmocka_unit_test(test_what_the_file_lacks_is_deleted_only_in_its_sections),
         cmocka_unit_test(test_a_target_keeps_its_uid_and_no_uid_comes_back),
         cmocka_unit_test(test_another_managers_object_is_left_alone_unless_taken_over),
+        cmocka_unit_test(test_a_deleted_account_takes_its_credentials_along),
         cmocka_unit_test(test_each_mistake_has_its_path),
         cmocka_unit_test(test_broken_text_is_told_with_its_place),
     };
