@@ -330,33 +330,65 @@ static int compare_lanes(const void *a, const void *b)
     return strcmp((*left)->name, (*right)->name);
 }
 
-/* Sorted anew for each page: it is asked for at start and when a replica takes over, not per
- * event. */
+/* The first lanes by name among those that were added.  It holds up to twice what it keeps, so that
+ * a page costs no sort of everything that is due. */
+struct page {
+    struct sqlite_lane **lanes;
+    size_t count;
+    size_t count_max;
+    bool has_more; /* some were left out; none of them comes before the last that is kept */
+};
+
+/* Keep the first `count_max`, in order. */
+static void page_trim(struct page *page)
+{
+    if (page->count > 0) {
+        /* NOLINTNEXTLINE(bugprone-sizeof-expression): pointers are what is sorted */
+        qsort(page->lanes, page->count, sizeof(page->lanes[0]), compare_lanes);
+    }
+    if (page->count > page->count_max) {
+        page->count = page->count_max;
+        page->has_more = true;
+    }
+}
+
+static void page_add(struct page *page, struct sqlite_lane *lane)
+{
+    /* Once something was left out, the first `count_max` are sorted. */
+    if (page->has_more && strcmp(lane->name, page->lanes[page->count_max - 1]->name) > 0) {
+        return;
+    }
+    page->lanes[page->count++] = lane;
+    if (page->count == page->count_max * 2) {
+        page_trim(page);
+    }
+}
+
+/* Control asks every few seconds, page by page, however many lanes there are: one walk over them
+ * and a sort of two pages at a time. */
 enum err sqlite_lanes_run(struct sqlite_store *store, struct store_lanes *lanes)
 {
-    struct sqlite_lane **found = xcalloc(store->lanes.count + 1, sizeof(struct sqlite_lane *));
-    size_t found_count = 0;
+    struct page page = {.count_max = lanes->count_max};
     size_t cursor = 0;
     struct sqlite_lane *lane;
 
+    CHECK(lanes->count_max > 0);
     CHECK(lanes->count_max <= STORE_LANES_MAX);
+    page.lanes = xcalloc(page.count_max * 2, sizeof(struct sqlite_lane *));
     store->latest_ms = MAX_OF(store->latest_ms, lanes->now_ms);
     for (lane = map_next(&store->lanes, &cursor); lane != NULL;
          lane = map_next(&store->lanes, &cursor)) {
         if (strcmp(lane->name, lanes->after) > 0 && has_work(lane, lanes->now_ms)) {
-            found[found_count++] = lane;
+            page_add(&page, lane);
         }
     }
-    if (found_count > 0) {
-        /* NOLINTNEXTLINE(bugprone-sizeof-expression): pointers are what is sorted */
-        qsort(found, found_count, sizeof(found[0]), compare_lanes);
+    page_trim(&page);
+    lanes->count = page.count;
+    lanes->has_more = page.has_more;
+    for (size_t i = 0; i < page.count; i++) {
+        store_name_copy(lanes->lanes[i], sizeof(lanes->lanes[i]), slice_of(page.lanes[i]->name));
     }
-    lanes->count = MIN_OF(found_count, lanes->count_max);
-    lanes->has_more = found_count > lanes->count_max;
-    for (size_t i = 0; i < lanes->count; i++) {
-        store_name_copy(lanes->lanes[i], sizeof(lanes->lanes[i]), slice_of(found[i]->name));
-    }
-    xfree(found);
+    xfree(page.lanes);
     return ERR_OK;
 }
 
