@@ -263,7 +263,7 @@ static enum err build_ruleset(const struct catalog *catalog, const struct snapsh
     const struct catalog_document **bus_documents =
         catalog_of_kind(catalog, SLICE("bus"), &arena, &bus_count);
     struct rule **rules = ARENA_ARRAY(&arena, struct rule *, document_count);
-    struct slice *buses = ARENA_ARRAY(&arena, struct slice, bus_count);
+    struct slice *buses = ARENA_ARRAY(&arena, struct slice, bus_count + 1);
     enum err err = ERR_OK;
 
     for (size_t i = 0; i < bus_count; i++) {
@@ -273,8 +273,10 @@ static enum err build_ruleset(const struct catalog *catalog, const struct snapsh
         err = rule_from_document(documents[i], options, &rules[rule_count], why);
         rule_count += err == ERR_OK ? 1 : 0;
     }
+    /* The central bus as its own account names it; its rules see every event anyway. */
+    buses[bus_count] = arena_printf(&arena, "%.*s/central", SLICE_ARG(options->central_account));
     if (err == ERR_OK) {
-        *ruleset = ruleset_new(rules, rule_count, buses, bus_count);
+        *ruleset = ruleset_new(rules, rule_count, buses, bus_count + 1);
     }
     for (size_t i = 0; i < rule_count; i++) {
         rule_release(rules[i]);

@@ -6,9 +6,9 @@ import re
 import uuid
 
 import pytest
-from catalogs import MEMBER, OTHER, entry, queue_arn, role_arn
+from catalogs import MEMBER, OTHER, account, entry, queue_arn, role_arn
 from clients import AwsCli, Boto3, Curl, Go, JavaScript
-from weir import REGION, wait_until
+from weir import CENTRAL, REGION, wait_until
 
 UUID4 = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}")
 CLIENTS = {
@@ -98,3 +98,12 @@ def test_ten_entries_are_one_request_and_eleven_are_refused(weir, key):
     assert refused.error["message"].endswith(
         "at 'entries' failed to satisfy constraint: "
         "Member must have length less than or equal to 10")
+
+
+def test_a_strict_gateway_knows_the_central_bus_of_its_own_account(tmp_path, gateway_in):
+    catalog = {"accounts": [account(MEMBER), account(CENTRAL)]}
+    with gateway_in(tmp_path, catalog, config={"strict_bus": True}) as strict:
+        for owner, bus, is_known in ((CENTRAL, "central", True), (CENTRAL, "nowhere", False),
+                                     (MEMBER, "default", True), (MEMBER, "central", False)):
+            client = Boto3(strict.weir, strict.weir.issue(owner, "sigv4"))
+            assert client.put([entry(EventBusName=bus)]).ok == is_known, (owner, bus)
