@@ -7,7 +7,7 @@
 #include "core/check.h"
 #include "core/moment.h"
 
-enum { PAGE_DEFAULT = 50, PAGE_MAX = 1000, PAGE_BYTES_MAX = 32 * 1024 * 1024 };
+enum { PAGE_DEFAULT = 50, PAGE_MAX = 1000, PAGE_BYTES_MAX = 32 * 1024 * 1024, NAME_SHOWN_MAX = 64 };
 
 /* A text of the filter.  One that is named and empty is a mistake (a variable that a script did not
  * set), and must not widen the filter to everything. */
@@ -45,6 +45,55 @@ static enum err read_filter(const struct admin_call *call, struct store_dead_fil
     TRY(read_text(call, SLICE("reason"), &filter->reason, why));
     TRY(read_number(call, SLICE("id"), &filter->id, why));
     return read_number(call, SLICE("since_ms"), &filter->since_ms, why);
+}
+
+static bool is_everything(const struct store_dead_filter *filter)
+{
+    return filter->account.len == 0 && filter->bus.len == 0 && filter->rule.len == 0 &&
+           filter->target_id.len == 0 && filter->reason.len == 0 && filter->id == 0 &&
+           filter->since_ms == 0;
+}
+
+/* Only what the filter and `own` name may be asked: a name that is misspelt would otherwise widen
+ * the filter in silence. */
+static enum err check_names(const struct admin_call *call, const struct slice *own,
+                            size_t own_count, struct err_why *why)
+{
+    static const struct slice filters[] = {
+        SLICE_INIT("account"), SLICE_INIT("bus"), SLICE_INIT("rule"),    SLICE_INIT("target"),
+        SLICE_INIT("reason"),  SLICE_INIT("id"),  SLICE_INIT("since_ms")};
+    struct slice query = call->request->query;
+
+    while (query.len > 0) {
+        struct slice pair = slice_cut(&query, '&');
+        const struct slice name = slice_cut(&pair, '=');
+        bool is_known = false;
+
+        for (size_t i = 0; i < ARRAY_LEN(filters); i++) {
+            is_known = is_known || slice_eq(name, filters[i]);
+        }
+        for (size_t i = 0; i < own_count; i++) {
+            is_known = is_known || slice_eq(name, own[i]);
+        }
+        if (!is_known) {
+            return err_because(ERR_BAD_REQUEST, why, "%.*s: unknown parameter",
+                               SLICE_ARG(slice_first(name, NAME_SHOWN_MAX)));
+        }
+    }
+    return ERR_OK;
+}
+
+/* `*is_on` stays false when the query does not name it. */
+static enum err read_flag(const struct admin_call *call, struct slice name, bool *is_on,
+                          struct err_why *why)
+{
+    const struct slice text = admin_parameter(call, name);
+
+    *is_on = slice_eq(text, SLICE("true"));
+    if (text.data != NULL && !*is_on && !slice_eq(text, SLICE("false"))) {
+        return err_because(ERR_BAD_REQUEST, why, "%.*s: must be true or false", SLICE_ARG(name));
+    }
+    return ERR_OK;
 }
 
 /* ---- listing
@@ -117,6 +166,20 @@ static void on_listed(struct store_op *op)
     xfree(listing);
 }
 
+static enum err read_listing(const struct admin_call *call, struct store_dead_filter *filter,
+                             uint64_t *limit, uint64_t *after, bool *with_payload,
+                             struct err_why *why)
+{
+    static const struct slice own[] = {SLICE_INIT("limit"), SLICE_INIT("next"),
+                                       SLICE_INIT("payload")};
+
+    TRY(check_names(call, own, ARRAY_LEN(own), why));
+    TRY(read_filter(call, filter, why));
+    TRY(read_number(call, SLICE("limit"), limit, why));
+    TRY(read_number(call, SLICE("next"), after, why));
+    return read_flag(call, SLICE("payload"), with_payload, why);
+}
+
 void admin_dead_list(struct admin_call *call)
 {
     struct listing *listing;
@@ -124,21 +187,16 @@ void admin_dead_list(struct admin_call *call)
     struct err_why why = {.text = ""};
     uint64_t limit = PAGE_DEFAULT;
     uint64_t after = 0;
-    enum err err = read_filter(call, &filter, &why);
+    bool with_payload = false;
+    const enum err err = read_listing(call, &filter, &limit, &after, &with_payload, &why);
 
-    if (err == ERR_OK) {
-        err = read_number(call, SLICE("limit"), &limit, &why);
-    }
-    if (err == ERR_OK) {
-        err = read_number(call, SLICE("next"), &after, &why);
-    }
     if (err != ERR_OK) {
         admin_respond_error(call->request, err, &why);
         return;
     }
     listing = xcalloc(1, sizeof(*listing));
     listing->request = call->request;
-    listing->with_payload = slice_eq(admin_parameter(call, SLICE("payload")), SLICE("true"));
+    listing->with_payload = with_payload;
     listing->list = (struct store_dead_list){
         .op = {.kind = STORE_DEAD_LIST,
                .home = control_mailbox(call->control),
@@ -176,12 +234,31 @@ static void on_edited(struct store_op *op)
     xfree(job);
 }
 
+static enum err read_edit(const struct admin_call *call, struct store_dead_filter *filter,
+                          bool *dry_run, struct err_why *why)
+{
+    static const struct slice own[] = {SLICE_INIT("all"), SLICE_INIT("dry_run")};
+    bool is_all = false;
+
+    TRY(check_names(call, own, ARRAY_LEN(own), why));
+    TRY(read_filter(call, filter, why));
+    TRY(read_flag(call, SLICE("all"), &is_all, why));
+    TRY(read_flag(call, SLICE("dry_run"), dry_run, why));
+    if (is_all != is_everything(filter)) {
+        return err_because(ERR_BAD_REQUEST, why, "%s",
+                           is_all ? "all=true and a filter: only one of them can be meant"
+                                  : "name an id or a filter, or all=true for every dead letter");
+    }
+    return ERR_OK;
+}
+
 static void edit_dead(struct admin_call *call, enum store_dead_edit_kind kind)
 {
     struct edit_of_dead *job;
     struct store_dead_filter filter;
     struct err_why why = {.text = ""};
-    const enum err err = read_filter(call, &filter, &why);
+    bool dry_run = false;
+    const enum err err = read_edit(call, &filter, &dry_run, &why);
 
     if (err != ERR_OK) {
         admin_respond_error(call->request, err, &why);
@@ -197,7 +274,7 @@ static void edit_dead(struct admin_call *call, enum store_dead_edit_kind kind)
         .edit = kind,
         .filter = filter,
         .now_ms = moment_now_ms(),
-        .dry_run = slice_eq(admin_parameter(call, SLICE("dry_run")), SLICE("true")),
+        .dry_run = dry_run,
     };
     store_submit(control_store(call->control), &job->edit.op);
 }

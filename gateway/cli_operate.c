@@ -166,7 +166,7 @@ int cli_stats(int argc, char **argv)
 static const char dead_usage[] =
     "usage: weir dead list [FILTER] [--limit N]\n"
     "       weir dead show ID\n"
-    "       weir dead redrive|drop [ID] [FILTER] [--dry-run]\n"
+    "       weir dead redrive|drop ID|FILTER|--all [--dry-run]\n"
     "       each with [--admin URL] [--config FILE]\n"
     "FILTER: --account A --bus B --rule R --target T --reason REASON\n"
     "        --since SPAN          given up within the last SPAN, such as 90m or 7d\n"
@@ -182,6 +182,7 @@ struct dead_options {
     const char *since;
     const char *limit;
     bool is_dry_run;
+    bool is_all;
 };
 
 static void add_parameter(struct buf *path, const char *name, const char *value)
@@ -210,18 +211,51 @@ static bool add_since(struct buf *path, const char *span)
     return true;
 }
 
+/* What is wrong with the options for this verb, or NULL.  Nothing is redriven or dropped that was
+ * not named. */
+static const char *object_to(bool is_read, const char *id, const struct dead_options *options)
+{
+    const bool has_filter = id != NULL || options->account != NULL || options->bus != NULL ||
+                            options->rule != NULL || options->target != NULL ||
+                            options->reason != NULL || options->since != NULL;
+
+    if (is_read) {
+        return options->is_all || options->is_dry_run
+                   ? "--all and --dry-run are for redrive and drop"
+                   : NULL;
+    }
+    if (options->limit != NULL) {
+        return "--limit is for list";
+    }
+    if (has_filter == options->is_all) {
+        return has_filter ? "--all stands alone, without ID or FILTER"
+                          : "name an ID or a FILTER, or --all for every dead letter";
+    }
+    return NULL;
+}
+
 static int ask_dead(const struct cli_common *common, const char *verb, const char *id,
                     const struct dead_options *options)
 {
     const bool is_read = strcmp(verb, "list") == 0 || strcmp(verb, "show") == 0;
+    const char *objection = object_to(is_read, id, options);
     struct buf path;
     struct buf answer = {0};
     int code;
 
+    if (objection != NULL) {
+        (void)fprintf(stderr, "weir: dead %s: %s\n", verb, objection);
+        return CLI_USAGE;
+    }
     buf_init(&path, PATH_BYTES_MAX);
-    CHECK(buf_printf(&path, "/v1/dead%s%s?payload=%s&dry_run=%s", is_read ? "" : "/",
-                     is_read ? "" : verb, strcmp(verb, "show") == 0 ? "true" : "false",
-                     options->is_dry_run ? "true" : "false") == ERR_OK);
+    if (is_read) {
+        CHECK(buf_printf(&path, "/v1/dead?payload=%s",
+                         strcmp(verb, "show") == 0 ? "true" : "false") == ERR_OK);
+    } else {
+        CHECK(buf_printf(&path, "/v1/dead/%s?dry_run=%s&all=%s", verb,
+                         options->is_dry_run ? "true" : "false",
+                         options->is_all ? "true" : "false") == ERR_OK);
+    }
     add_parameter(&path, "id", id);
     add_parameter(&path, "account", options->account);
     add_parameter(&path, "bus", options->bus);
@@ -249,15 +283,11 @@ int cli_dead(int argc, char **argv)
     struct cli_common common = {0};
     struct dead_options dead = {0};
     const struct cli_option options[] = {
-        {"--account", &dead.account, NULL},
-        {"--bus", &dead.bus, NULL},
-        {"--rule", &dead.rule, NULL},
-        {"--target", &dead.target, NULL},
-        {"--reason", &dead.reason, NULL},
-        {"--limit", &dead.limit, NULL},
-        {"--since", &dead.since, NULL},
-        {"--dry-run", NULL, &dead.is_dry_run},
-        {NULL, NULL, NULL},
+        {"--account", &dead.account, NULL}, {"--bus", &dead.bus, NULL},
+        {"--rule", &dead.rule, NULL},       {"--target", &dead.target, NULL},
+        {"--reason", &dead.reason, NULL},   {"--limit", &dead.limit, NULL},
+        {"--since", &dead.since, NULL},     {"--dry-run", NULL, &dead.is_dry_run},
+        {"--all", NULL, &dead.is_all},      {NULL, NULL, NULL},
     };
     static const char *const verbs[] = {"list", "show", "redrive", "drop"};
     const char *operands[2] = {NULL, NULL};

@@ -29,7 +29,9 @@ def listed(weir, *filters):
 
 @pytest.mark.parametrize("wrong", [
     ["drop", "12x"], ["drop", "0"], ["drop", ""], ["drop", "--account", ""],
-    ["drop", "--rule", ""], ["redrive", "all"], ["drop", "--since", "yesterday"]])
+    ["drop", "--rule", ""], ["redrive", "all"], ["drop", "--since", "yesterday"],
+    ["drop"], ["redrive"], ["drop", "--dry-run"], ["drop", "--all", "--rule", "pings"],
+    ["drop", "--all", "--limit", "1"], ["list", "--all"]])
 def test_a_mistake_in_the_filter_touches_nothing(graveyard, wrong):
     done = graveyard.cli("dead", *wrong, check=False)
     assert done.returncode in (1, 2), done.stdout
@@ -45,6 +47,22 @@ def test_a_malformed_number_is_refused(graveyard, query):
     assert query.split("=")[0] in refused.value.body
 
 
+@pytest.mark.parametrize("path", [
+    "drop", "redrive", "drop?dry_run=true", "drop?all=false", "drop?all=1", "drop?al=true",
+    "drop?all=true&rule=pings", "drop?rule=pings&acount=111122223333", "redrive?rule=pings&limit=1"])
+def test_the_api_wants_a_filter_or_all_and_knows_its_parameters(graveyard, path):
+    with pytest.raises(AdminError) as refused:
+        graveyard.admin("POST", f"/v1/dead/{path}")
+    assert refused.value.status == 400
+    assert listed(graveyard) == 3
+
+
+def test_a_misspelt_parameter_of_the_list_is_refused(graveyard):
+    with pytest.raises(AdminError) as refused:
+        graveyard.admin("GET", "/v1/dead?acount=111122223333")
+    assert (refused.value.status, "acount" in refused.value.body) == (400, True)
+
+
 def test_since_looks_back_from_now(graveyard):
     assert listed(graveyard, "--since", "1h") == 3
     assert listed(graveyard, "--since", "1ms") == 0
@@ -54,3 +72,11 @@ def test_one_letter_is_dropped_by_its_id(graveyard):
     first = json.loads(graveyard.cli("dead", "list", "--limit", "1").stdout)["dead"][0]["id"]
     assert json.loads(graveyard.cli("dead", "drop", first).stdout)["count"] == 1
     assert listed(graveyard) == 2
+
+
+def test_all_that_is_left_is_dropped_by_all(graveyard):
+    count = listed(graveyard)
+    dry = json.loads(graveyard.cli("dead", "drop", "--all", "--dry-run").stdout)
+    assert dry == {"count": count, "dry_run": True}
+    assert json.loads(graveyard.cli("dead", "drop", "--all").stdout)["count"] == count
+    assert listed(graveyard) == 0
