@@ -9,6 +9,10 @@
 
 enum { PAGE_DEFAULT = 50, PAGE_MAX = 1000, PAGE_BYTES_MAX = 32 * 1024 * 1024, NAME_SHOWN_MAX = 64 };
 
+/* What one dead letter takes on a page beside its event, at most: names, reason and message, each
+ * byte of them escaped. */
+enum { RECORD_BYTES_MAX = 32 * 1024 };
+
 /* A text of the filter.  One that is named and empty is a mistake (a variable that a script did not
  * set), and must not widen the filter to everything. */
 static enum err read_text(const struct admin_call *call, struct slice name, struct slice *text,
@@ -123,9 +127,42 @@ static void write_dead(struct json_writer *writer, const struct store_dead *dead
     json_write_key_string(writer, SLICE("message"), dead->message);
     if (with_payload) {
         json_write_key(writer, SLICE("event"));
-        json_write_raw(writer, dead->record->body);
+        if (dead->record->body.len > 0) {
+            json_write_raw(writer, dead->record->body);
+        } else {
+            json_write_null(writer); /* its bytes were damaged in the store */
+        }
     }
     json_write_object_end(writer);
+}
+
+/* May this one still go on the page?  The first always may: an event is far smaller. */
+static bool has_room(const struct listing *listing, const struct store_dead *dead,
+                     const struct buf *out)
+{
+    const size_t body = listing->with_payload ? dead->record->body.len : 0;
+
+    return out->len + body + RECORD_BYTES_MAX <= PAGE_BYTES_MAX;
+}
+
+/* Write what fits, free everything; returns where the next page begins, 0 after the last. */
+static uint64_t write_page(struct listing *listing, struct json_writer *writer)
+{
+    bool is_cut = false;
+    uint64_t last_id = 0;
+
+    LIST_FOREACH (node, &listing->list.dead) {
+        struct store_dead *dead = CONTAINER_OF(node, struct store_dead, node);
+
+        is_cut = is_cut || !has_room(listing, dead, writer->out);
+        if (!is_cut) {
+            write_dead(writer, dead, listing->with_payload);
+            last_id = dead->id;
+        }
+        list_remove(&dead->node);
+        store_dead_free(dead);
+    }
+    return is_cut || listing->list.has_more ? last_id : 0;
 }
 
 static void on_listed(struct store_op *op)
@@ -133,7 +170,7 @@ static void on_listed(struct store_op *op)
     struct listing *listing = CONTAINER_OF(op, struct listing, list.op);
     struct json_writer writer;
     struct buf out;
-    uint64_t last_id = 0;
+    uint64_t next;
     enum err err = op->err;
 
     buf_init(&out, PAGE_BYTES_MAX);
@@ -141,17 +178,10 @@ static void on_listed(struct store_op *op)
     json_write_object_begin(&writer);
     json_write_key(&writer, SLICE("dead"));
     json_write_array_begin(&writer);
-    LIST_FOREACH (node, &listing->list.dead) {
-        struct store_dead *dead = CONTAINER_OF(node, struct store_dead, node);
-
-        write_dead(&writer, dead, listing->with_payload);
-        last_id = dead->id;
-        list_remove(&dead->node);
-        store_dead_free(dead);
-    }
+    next = write_page(listing, &writer);
     json_write_array_end(&writer);
-    if (listing->list.has_more) {
-        json_write_key_u64(&writer, SLICE("next"), last_id);
+    if (next != 0) {
+        json_write_key_u64(&writer, SLICE("next"), next);
     }
     json_write_object_end(&writer);
     if (err == ERR_OK) {

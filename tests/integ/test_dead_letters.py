@@ -4,8 +4,8 @@
 import json
 
 import pytest
-from catalogs import MEMBER, account, entry, queue_arn, rule, target
-from clients import Boto3
+from catalogs import MEMBER, account, entry, envelope, queue_arn, rule, target
+from clients import Boto3, curl
 from weir import AdminError
 
 ONE_TRY = {"retry_policy": {"maximum_retry_attempts": 0}}
@@ -49,7 +49,7 @@ def test_a_malformed_number_is_refused(graveyard, query):
 
 @pytest.mark.parametrize("path", [
     "drop", "redrive", "drop?dry_run=true", "drop?all=false", "drop?all=1", "drop?al=true",
-    "drop?all=true&rule=pings", "drop?rule=pings&acount=111122223333", "redrive?rule=pings&limit=1"])
+    "drop?all=true&rule=pings", "drop?rule=pings&rules=111122223333", "redrive?rule=pings&limit=1"])
 def test_the_api_wants_a_filter_or_all_and_knows_its_parameters(graveyard, path):
     with pytest.raises(AdminError) as refused:
         graveyard.admin("POST", f"/v1/dead/{path}")
@@ -59,8 +59,8 @@ def test_the_api_wants_a_filter_or_all_and_knows_its_parameters(graveyard, path)
 
 def test_a_misspelt_parameter_of_the_list_is_refused(graveyard):
     with pytest.raises(AdminError) as refused:
-        graveyard.admin("GET", "/v1/dead?acount=111122223333")
-    assert (refused.value.status, "acount" in refused.value.body) == (400, True)
+        graveyard.admin("GET", "/v1/dead?rules=111122223333")
+    assert (refused.value.status, "rules" in refused.value.body) == (400, True)
 
 
 def test_since_looks_back_from_now(graveyard):
@@ -80,3 +80,25 @@ def test_all_that_is_left_is_dropped_by_all(graveyard):
     assert dry == {"count": count, "dry_run": True}
     assert json.loads(graveyard.cli("dead", "drop", "--all").stdout)["count"] == count
     assert listed(graveyard) == 0
+
+
+def test_a_page_ends_before_it_is_too_large(tmp_path, gateway_in):
+    """Whatever limit is asked for, every letter is on exactly one page, with its event."""
+    count, pad, page_max = 145, "x" * 250_000, 32 * 1024 * 1024
+    with gateway_in(tmp_path, CATALOG) as gateway:
+        gateway.aws.fault(queue_arn("findings"), "deny")
+        key = gateway.weir.issue(MEMBER, "api-key")
+        for _ in range(count):
+            event = envelope(detail_type="Ping", detail={"pad": pad})
+            assert curl(gateway.weir, "/events", data=event, headers=[
+                "content-type: application/json", f"{key['header']}: {key['key']}"]).status == 200
+        assert gateway.weir.drain(120)["totals"]["dead"] == count
+        pages, after = [], ""
+        while after is not None:
+            page = gateway.weir.admin("GET", "/v1/dead?payload=true&limit=1000" + after)
+            pages.append(page["dead"])
+            after = f"&next={page['next']}" if "next" in page else None
+        letters = [letter for page in pages for letter in page]
+        assert len(pages) == 2 and len({letter["id"] for letter in letters}) == count
+        assert all(letter["event"]["detail"]["pad"] == pad for letter in letters)
+        assert len(json.dumps(pages[0])) <= page_max
