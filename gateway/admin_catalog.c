@@ -26,7 +26,7 @@ struct application {
     struct request *request;
     json_t *file;
     json_t *changes;
-    char manager[NAME_CHARS_MAX + 8];
+    char manager[CATALOG_MANAGER_CHARS_MAX + 8];
     bool is_dry_run;
     bool take_over;
 };
@@ -100,8 +100,13 @@ void admin_catalog_apply(struct admin_call *call)
     struct err_why why = {.text = ""};
     json_t *file = NULL;
     json_t *mistakes;
-    const enum err err = catalog_file_read(buf_slice(&request->body), &file, &why);
+    enum err err;
 
+    name = name.data != NULL ? name : SLICE("default");
+    err = catalog_name_check(name, &why);
+    if (err == ERR_OK) {
+        err = catalog_file_read(buf_slice(&request->body), &file, &why);
+    }
     if (err != ERR_OK) {
         admin_respond_error(request, err, &why);
         return;
@@ -113,7 +118,6 @@ void admin_catalog_apply(struct admin_call *call)
         return;
     }
     json_decref(mistakes);
-    name = name.len > 0 ? slice_first(name, NAME_CHARS_MAX) : SLICE("default");
     application = xcalloc(1, sizeof(*application));
     application->request = request;
     application->file = file;

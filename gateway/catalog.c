@@ -168,3 +168,21 @@ struct slice json_member_text(const json_t *object, const char *key)
     }
     return (struct slice){json_string_value(member), json_string_length(member)};
 }
+
+enum err catalog_name_check(struct slice name, struct err_why *why)
+{
+    static const char allowed[] =
+        "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789._-";
+
+    if (name.len == 0 || name.len > CATALOG_MANAGER_CHARS_MAX) {
+        return err_because(ERR_BAD_REQUEST, why, "name: must have 1 to %d characters",
+                           CATALOG_MANAGER_CHARS_MAX);
+    }
+    for (size_t i = 0; i < name.len; i++) {
+        if (name.data[i] == '\0' || strchr(allowed, name.data[i]) == NULL) {
+            return err_because(ERR_BAD_REQUEST, why,
+                               "name: must be of letters, digits, '.', '_' and '-'");
+        }
+    }
+    return ERR_OK;
+}

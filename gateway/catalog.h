@@ -18,6 +18,7 @@
 
 enum {
     CATALOG_NAME_CHARS_MAX = 1800,
+    CATALOG_MANAGER_CHARS_MAX = 64,
     CATALOG_DOCUMENT_BYTES_MAX = 256 * 1024,
     CATALOG_FILE_BYTES_MAX = 16 * 1024 * 1024,
 };
@@ -62,3 +63,6 @@ void catalog_edit_put(struct catalog_edit *edit, const struct catalog *catalog, 
 
 /* A string member of a document's object, or the empty slice. */
 struct slice json_member_text(const json_t *object, const char *key);
+/* The NAME of `apply --name`: letters, digits, `.`, `_` and `-`, at most CATALOG_MANAGER_CHARS_MAX;
+ * else ERR_BAD_REQUEST. */
+MUST_USE enum err catalog_name_check(struct slice name, struct err_why *why);

@@ -55,7 +55,7 @@ static int send_catalog(const struct cli_common *common, const char *file, const
         (void)fprintf(stderr, "weir: %s\n", why.text);
     } else {
         CHECK(buf_append(&path, SLICE("/v1/catalog?name=")) == ERR_OK);
-        CHECK(cli_encode(slice_first(slice_of(name), 64), &path) == ERR_OK);
+        CHECK(cli_encode(slice_of(name), &path) == ERR_OK);
         CHECK(buf_printf(&path, "&dry_run=%d&take_over=%d%c", is_dry_run, take_over, '\0') ==
               ERR_OK);
         code = cli_ask(common, "POST", path.data, buf_slice(&text), &answer);
@@ -83,11 +83,16 @@ int cli_apply(int argc, char **argv)
         {"--take-over", NULL, &take_over},
         {NULL, NULL, NULL},
     };
+    struct err_why why = {.text = ""};
     size_t operand_count;
     int code;
 
     if (!cli_parse(argc, argv, options, &common, NULL, 0, &operand_count, apply_usage, &code)) {
         return code;
+    }
+    if (catalog_name_check(slice_of(name), &why) != ERR_OK) {
+        (void)fprintf(stderr, "weir: --%s\n", why.text);
+        return CLI_USAGE;
     }
     if (file == NULL) {
         (void)fprintf(stderr, "weir: -f CATALOG.json is needed\n%s", apply_usage);

@@ -2,11 +2,12 @@
 """The catalog by apply and export: what is written is live, what is wrong is named by its path."""
 
 import json
+import urllib.parse
 
 import pytest
 from catalogs import MEMBER, OTHER, account, entry, rule, target
 from clients import Boto3
-from weir import wait_until
+from weir import AdminError, wait_until
 
 HEARD = rule("heard", {"detail-type": ["Heard"]}, target("findings"))
 
@@ -61,6 +62,22 @@ def test_another_managers_rule_is_taken_over_only_on_request(weir):
     weir.apply({"rules": [HEARD]}, "--name", "second", "--take-over")
     weir.apply({"rules": []}, "--name", "second")
     assert len(weir.export()["rules"]) == 2
+
+
+@pytest.mark.parametrize("name", ["", "a b", "a/b", "x" * 65, "é"])
+def test_a_name_that_cannot_be_one_is_refused_whole(weir, name):
+    before = weir.export()
+    done = weir.apply({"rules": [HEARD]}, "--name", name, check=False)
+    assert done.returncode == 2 and done.stderr.startswith("weir: --name: ")
+    with pytest.raises(AdminError) as refused:
+        weir.admin("POST", f"/v1/catalog?name={urllib.parse.quote(name)}", {"rules": [HEARD]})
+    assert (refused.value.status, "name: " in refused.value.body) == (400, True)
+    assert weir.export() == before
+
+
+def test_a_name_of_64_characters_is_one(weir):
+    weir.apply({"rules": [HEARD]}, "--name", "x" * 64)
+    weir.apply({"rules": []}, "--name", "x" * 64)
 
 
 @pytest.mark.parametrize("catalog, path", [
