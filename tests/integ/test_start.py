@@ -2,11 +2,13 @@
 """A start that cannot succeed says why and ends; a stop ends whatever is being asked."""
 
 import socket
+import subprocess
 import threading
 import urllib.error
 
+import pytest
 from catalogs import MEMBER
-from weir import Weir, wait_until
+from weir import Weir, binary, wait_until
 
 
 def test_an_admin_address_in_use_ends_the_start(tmp_path):
@@ -47,3 +49,23 @@ def test_questions_under_way_do_not_disturb_the_end(tmp_path):
         for thread in asking:
             thread.join(30)
         assert "AddressSanitizer" not in weir.log_tail(400)
+
+
+@pytest.mark.parametrize("name, message", [
+    ("explain", "weir: explain: not in this version"), ("backup", "weir: backup: not in this version"),
+    ("serv", "weir: unknown command serv")])
+def test_a_command_that_is_none_is_named(name, message):
+    done = subprocess.run([str(binary()), name, "--config", "x"], capture_output=True, text=True,
+                          timeout=30)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr.startswith(message) and done.stderr.count("\n") == 1
+
+
+def test_an_admin_listener_answers_to_the_address_it_was_given(tmp_path):
+    weir = Weir(tmp_path)
+    weir.config["listen"]["admin"]["address"] = f"127.0.0.2:{weir.admin_port}"
+    weir.write_config()
+    weir.admin_url = f"http://127.0.0.2:{weir.admin_port}"
+    with weir:
+        assert weir.stats()["store"]["kind"] == "embedded"
+        assert weir.apply({"accounts": []}).returncode == 0
