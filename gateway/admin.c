@@ -117,20 +117,22 @@ static const struct route *open_route(const struct request *request)
 /* ---- who may ask
  * ------------------------------------------------------------------------------------ */
 
+/* A name of loopback, or the host that the configuration names, with the port of this listener. */
 static bool is_own_name(const struct admin *admin, struct slice name)
 {
     const struct slice address = listener_address(admin->listener);
-    static const struct slice loopbacks[] = {SLICE_INIT("localhost"), SLICE_INIT("127.0.0.1"),
-                                             SLICE_INIT("[::1]")};
     size_t colon = address.len;
 
     while (colon > 0 && address.data[colon - 1] != ':') {
         colon--;
     }
-    for (size_t i = 0; i < ARRAY_LEN(loopbacks); i++) {
-        struct slice port = slice_from(name, loopbacks[i].len);
+    const struct slice hosts[] = {SLICE("localhost"), SLICE("127.0.0.1"), SLICE("[::1]"),
+                                  slice_first(address, colon > 0 ? colon - 1 : 0)};
 
-        if (slice_has_prefix(name, loopbacks[i]) && port.len > 0 && port.data[0] == ':' &&
+    for (size_t i = 0; i < ARRAY_LEN(hosts); i++) {
+        struct slice port = slice_from(name, hosts[i].len);
+
+        if (slice_has_prefix(name, hosts[i]) && port.len > 0 && port.data[0] == ':' &&
             slice_eq(slice_from(port, 1), slice_from(address, colon))) {
             return true;
         }
