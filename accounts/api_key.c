@@ -131,14 +131,6 @@ static enum err find_key(const struct directory *directory, const struct header 
     return ERR_OK;
 }
 
-/* Does this credential stand for a caller now?  `account` may be NULL. */
-static bool is_live(const struct credential *credential, const struct account *account,
-                    uint64_t now_ms)
-{
-    return account != NULL && !account->is_suspended &&
-           (credential->expires_ms == 0 || now_ms < credential->expires_ms);
-}
-
 enum err api_key_verify(const struct directory *directory, const struct header *headers,
                         size_t header_count, uint64_t now_ms, struct principal *principal)
 {
@@ -157,7 +149,7 @@ enum err api_key_verify(const struct directory *directory, const struct header *
     hash_key(directory->pepper, slice_trim(header->value), &hash);
     is_equal = digest_equal(digest_slice(&hash), digest_slice(&credential->key_hash));
     account = directory_account(directory, credential->account_id);
-    if (!is_equal || credential == &nobody || !is_live(credential, account, now_ms) ||
+    if (!is_equal || credential == &nobody || !directory_is_live(credential, account, now_ms) ||
         !slice_eq_ignore_case(header->name, credential->header)) {
         return ERR_BAD_CREDENTIAL;
     }

@@ -120,3 +120,10 @@ const struct credential *directory_credential(const struct directory *directory,
 {
     return map_get(&directory->credentials, id);
 }
+
+bool directory_is_live(const struct credential *credential, const struct account *account,
+                       uint64_t now_ms)
+{
+    return account != NULL && !account->is_suspended &&
+           (credential->expires_ms == 0 || now_ms < credential->expires_ms);
+}

@@ -77,3 +77,6 @@ void directory_add_credential(struct directory *directory, struct credential *cr
 /* NULL if unknown. */
 const struct account *directory_account(const struct directory *directory, struct slice id);
 const struct credential *directory_credential(const struct directory *directory, struct slice id);
+/* Does this credential of this account (NULL: it is unknown) stand for a caller now? */
+bool directory_is_live(const struct credential *credential, const struct account *account,
+                       uint64_t now_ms);

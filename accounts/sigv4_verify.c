@@ -457,13 +457,6 @@ static bool body_is_declared(const struct sigv4_request *request, const struct h
     return slice_eq(value_of(head, KIND_BODY_HASH), (struct slice){hex, sizeof(hex)});
 }
 
-static bool is_live(const struct credential *credential, const struct account *account,
-                    uint64_t now_ms)
-{
-    return account != NULL && !account->is_suspended &&
-           (credential->expires_ms == 0 || now_ms < credential->expires_ms);
-}
-
 static void fill_principal(const struct authorization *auth, struct principal *principal)
 {
     const struct slice id = value_of(&auth->head, KIND_INVOCATION);
@@ -496,7 +489,8 @@ enum err sigv4_verify(const struct sigv4_verify_options *options,
     }
     account = directory_account(options->directory, credential->account_id);
     /* weir gives out no session tokens, so one that came along was made for somebody else. */
-    if (!is_live(credential, account, options->now_ms) || auth.head.count[KIND_TOKEN] > 0) {
+    if (!directory_is_live(credential, account, options->now_ms) ||
+        auth.head.count[KIND_TOKEN] > 0) {
         return ERR_BAD_SIGNATURE;
     }
     *principal = (struct principal){

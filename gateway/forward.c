@@ -17,7 +17,8 @@
 
 enum { ENVELOPE_DEPTH_MAX = JSON_DEPTH_MAX, ENVELOPES_FIRST = 8 };
 
-static const size_t result_bytes = 96; /* of a usual one */
+static const size_t result_bytes = 96; /* of a usual one ... */
+static const size_t result_bytes_max = 128 + 6 * sizeof(((struct ingest_entry *)0)->message);
 
 /* The envelopes of one body, as slices of it. */
 struct cut {
@@ -76,24 +77,10 @@ static bool bus_of(const struct request *request, struct slice *bus)
 
 static void fill_error(struct request *request, enum err err, const char *message)
 {
-    struct json_writer writer;
-    struct buf body;
-
-    buf_init(&body, 8192);
-    json_write_begin(&writer, &body);
-    json_write_object_begin(&writer);
-    json_write_key(&writer, SLICE("error"));
-    json_write_object_begin(&writer);
-    json_write_key_string(&writer, SLICE("code"), slice_of(err_code(err)));
-    json_write_key_string(&writer, SLICE("message"),
-                          slice_of(message != NULL ? message : err_text(err)));
-    json_write_object_end(&writer);
-    json_write_object_end(&writer);
-    CHECK(json_write_end(&writer) == ERR_OK);
     request->response.status = err_status(err);
     request->response.content_type = SLICE("application/json");
-    request->response.body = arena_copy(&request->arena, buf_slice(&body));
-    buf_clean_up(&body);
+    request->response.body = request_error_body(&request->arena, err_code(err),
+                                                message != NULL ? message : err_text(err));
 }
 
 static enum err check_head(struct ingest *ingest, struct request *request, const char **message)
@@ -273,7 +260,7 @@ static struct slice write_results(struct ingest_batch *batch)
     char *room;
     uint64_t failed = 0;
 
-    buf_init(&body, 1024 * 1024);
+    buf_init(&body, result_bytes_max * (batch->entry_count + 1));
     CHECK(buf_reserve(&body, result_bytes * (batch->entry_count + 1), &room) == ERR_OK);
     json_write_begin(&writer, &body);
     json_write_object_begin(&writer);
