@@ -16,6 +16,7 @@
 #include "gateway/catalog_plan.h"
 #include "gateway/issue.h"
 
+enum { ACCOUNTS_PAGE_DEFAULT = 100, ACCOUNTS_PAGE_MAX = 1000 };
 enum { BODY_DEPTH_MAX = 32, NAME_CHARS_MAX = 64, SHOWN_BYTES_MAX = 4096 };
 
 /* ---- apply and export ---------------------------------------------------------------------------
@@ -153,57 +154,131 @@ static struct slice account_document(struct admin_call *call, struct slice id)
     return arena_printf(&call->request->arena, "account/%.*s", SLICE_ARG(id));
 }
 
-/* An account with its credentials, none of them with what makes it secret. */
-static json_t *describe_account(const struct catalog *catalog,
-                                const struct catalog_document *account)
+/* The credentials of the catalog, grouped by account: one walk for a whole page of accounts. */
+struct grouping {
+    struct map by_account; /* id -> json_t array, whose references end with it */
+    struct arena arena;
+};
+
+/* A credential as it may be shown: nothing that makes it secret. */
+static json_t *describe_credential(const json_t *credential)
 {
     static const char *const members[] = {"id",         "kind",      "expires_ms",
                                           "created_ms", "forwarder", "header"};
-    json_t *description = json_deep_copy(account->value);
-    json_t *credentials = json_array();
-    struct arena arena = {0};
-    size_t count;
-    const struct catalog_document **documents =
-        catalog_of_kind(catalog, SLICE("credential"), &arena, &count);
+    json_t *shown = json_object();
 
-    for (size_t i = 0; i < count; i++) {
-        json_t *shown;
+    for (size_t k = 0; k < ARRAY_LEN(members); k++) {
+        json_t *member = json_object_get(credential, members[k]);
 
-        if (!slice_eq(json_member_text(documents[i]->value, "account"),
-                      json_member_text(account->value, "id"))) {
-            continue;
+        if (member != NULL) {
+            json_object_set(shown, members[k], member);
         }
-        shown = json_object();
-        for (size_t k = 0; k < ARRAY_LEN(members); k++) {
-            json_t *member = json_object_get(documents[i]->value, members[k]);
-
-            if (member != NULL) {
-                json_object_set(shown, members[k], member);
-            }
-        }
-        json_array_append_new(credentials, shown);
     }
-    json_object_set_new(description, "credentials", credentials);
+    return shown;
+}
+
+static void group_credentials(const struct catalog *catalog, struct grouping *grouping)
+{
+    size_t count;
+    const struct catalog_document **documents;
+
+    *grouping = (struct grouping){0};
+    documents = catalog_of_kind(catalog, SLICE("credential"), &grouping->arena, &count);
+    for (size_t i = 0; i < count; i++) {
+        const struct slice account = json_member_text(documents[i]->value, "account");
+        json_t *group = map_get(&grouping->by_account, account);
+
+        if (group == NULL) {
+            group = json_array();
+            CHECK(group != NULL);
+            (void)map_put(&grouping->by_account, account, group);
+        }
+        json_array_append_new(group, describe_credential(documents[i]->value));
+    }
+}
+
+static void ungroup(struct grouping *grouping)
+{
+    json_t *group;
+    size_t cursor = 0;
+
+    while ((group = map_next(&grouping->by_account, &cursor)) != NULL) {
+        json_decref(group);
+    }
+    map_clean_up(&grouping->by_account);
+    arena_clean_up(&grouping->arena);
+}
+
+static json_t *describe_account(const struct catalog_document *account,
+                                const struct grouping *grouping)
+{
+    json_t *description = json_deep_copy(account->value);
+    json_t *credentials = map_get(&grouping->by_account, json_member_text(account->value, "id"));
+
+    if (credentials != NULL) {
+        json_object_set(description, "credentials", credentials);
+    } else {
+        json_object_set_new(description, "credentials", json_array());
+    }
     json_object_set_new(description, "suspended",
                         json_boolean(json_is_true(json_object_get(description, "is_suspended"))));
     json_object_del(description, "is_suspended");
     json_object_set_new(description, "rev", json_integer((json_int_t)account->rev));
-    arena_clean_up(&arena);
     return description;
+}
+
+/* `limit` and `next` of the query: how many accounts, after which id. */
+static enum err read_page(const struct admin_call *call, size_t *count_max, struct slice *after,
+                          struct err_why *why)
+{
+    const struct slice limit = admin_parameter(call, SLICE("limit"));
+    uint64_t number = ACCOUNTS_PAGE_DEFAULT;
+
+    if (limit.data != NULL && (!slice_to_u64(limit, &number) || number == 0)) {
+        return err_because(ERR_BAD_REQUEST, why, "limit: must be a number of at least 1");
+    }
+    *count_max = (size_t)MIN_OF(number, (uint64_t)ACCOUNTS_PAGE_MAX);
+    *after = admin_parameter(call, SLICE("next"));
+    return ERR_OK;
 }
 
 void admin_account_list(struct admin_call *call)
 {
     const struct catalog *catalog = control_catalog(call->control);
-    json_t *list = json_array();
+    struct err_why why = {.text = ""};
+    struct grouping grouping;
+    json_t *list;
+    json_t *answer;
+    struct slice after;
+    size_t count_max;
     size_t count;
-    const struct catalog_document **documents =
-        catalog_of_kind(catalog, SLICE("account"), &call->request->arena, &count);
+    const struct catalog_document **documents;
+    const enum err err = read_page(call, &count_max, &after, &why);
 
-    for (size_t i = 0; i < count; i++) {
-        json_array_append_new(list, describe_account(catalog, documents[i]));
+    if (err != ERR_OK) {
+        admin_respond_error(call->request, err, &why);
+        return;
     }
-    respond_tree(call->request, 200, json_pack("{s:o}", "accounts", list));
+    list = json_array();
+    answer = json_pack("{s:o}", "accounts", list);
+    documents = catalog_of_kind(catalog, SLICE("account"), &call->request->arena, &count);
+    group_credentials(catalog, &grouping);
+    for (size_t i = 0; i < count; i++) {
+        const struct slice id = json_member_text(documents[i]->value, "id");
+
+        if (slice_compare(id, after) <= 0) {
+            continue;
+        }
+        if (json_array_size(list) == count_max) {
+            const json_t *last = json_array_get(list, count_max - 1);
+
+            json_object_set(answer, "next", json_object_get(last, "id"));
+            break;
+        }
+        json_array_append_new(list, describe_account(documents[i], &grouping));
+    }
+    ungroup(&grouping);
+    respond_tree(call->request, 200, answer);
 }
 
 void admin_account_show(struct admin_call *call)
@@ -211,12 +286,15 @@ void admin_account_show(struct admin_call *call)
     const struct catalog *catalog = control_catalog(call->control);
     const struct catalog_document *account =
         catalog_get(catalog, account_document(call, call->rest));
+    struct grouping grouping;
 
     if (account == NULL) {
         admin_respond_error(call->request, ERR_NOT_FOUND, NULL);
         return;
     }
-    respond_tree(call->request, 200, describe_account(catalog, account));
+    group_credentials(catalog, &grouping);
+    respond_tree(call->request, 200, describe_account(account, &grouping));
+    ungroup(&grouping);
 }
 
 /* ---- one document at a time

@@ -210,6 +210,41 @@ static int run_verb(const struct cli_common *common, const struct verb *verb, co
     return code;
 }
 
+/* Every page of the list, as one. */
+static int list_accounts(const struct cli_common *common)
+{
+    json_t *all = json_array();
+    json_t *whole = json_pack("{s:o}", "accounts", all);
+    char path[64] = "/v1/accounts?limit=1000";
+    char *text;
+    int code = CLI_DONE;
+
+    while (code == CLI_DONE && path[0] != '\0') {
+        struct buf answer = {0};
+        json_t *page;
+        const char *next;
+
+        code = cli_ask(common, "GET", path, (struct slice){NULL, 0}, &answer);
+        page = json_loadb(answer.data != NULL ? answer.data : "", answer.len, 0, NULL);
+        next = json_string_value(json_object_get(page, "next"));
+        (void)json_array_extend(all, json_object_get(page, "accounts"));
+        path[0] = '\0';
+        if (next != NULL) {
+            (void)snprintf(path, sizeof(path), "/v1/accounts?limit=1000&next=%.12s", next);
+        }
+        json_decref(page);
+        buf_clean_up(&answer);
+    }
+    text = json_dumps(whole, JSON_COMPACT);
+    CHECK(text != NULL);
+    if (code == CLI_DONE) {
+        cli_print_json(slice_of(text));
+    }
+    xfree(text);
+    json_decref(whole);
+    return code;
+}
+
 int cli_account(int argc, char **argv)
 {
     struct cli_common common = {0};
@@ -233,6 +268,9 @@ int cli_account(int argc, char **argv)
         if (strcmp(verbs[i].name, operands[0]) == 0 &&
             verbs[i].needs_operand == (operand_count == 2) &&
             (strcmp(verbs[i].name, "issue") != 0 || account.kind != NULL)) {
+            if (!verbs[i].needs_operand) {
+                return list_accounts(&common);
+            }
             return run_verb(&common, &verbs[i], operands[1], &account);
         }
     }

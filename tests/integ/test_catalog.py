@@ -156,6 +156,24 @@ def test_a_credential_is_shown_once_and_never_again(weir):
         assert issued["secret_access_key"] not in text
 
 
+def test_accounts_are_listed_by_pages_each_with_its_own_credentials(weir):
+    key, other = weir.issue(MEMBER, "sigv4"), weir.issue(OTHER, "sigv4")
+    pages, after = [], ""
+    while after is not None:
+        page = weir.admin("GET", "/v1/accounts?limit=1" + after)
+        pages.append(page["accounts"])
+        after = f"&next={page['next']}" if "next" in page else None
+    assert [[one["id"] for one in page] for page in pages] == [[MEMBER], [OTHER]]
+    shown = [{one["id"] for one in page[0]["credentials"]} for page in pages]
+    assert key["credential"] in shown[0] - shown[1] and other["credential"] in shown[1] - shown[0]
+    whole = json.loads(weir.cli("account", "list").stdout)
+    assert whole == {"accounts": [one for page in pages for one in page]}
+    for query in ("limit=0", "limit=x"):
+        with pytest.raises(AdminError) as refused:
+            weir.admin("GET", f"/v1/accounts?{query}")
+        assert refused.value.status == 400
+
+
 def test_the_catalog_survives_a_restart(tmp_path, gateway_in):
     with gateway_in(tmp_path) as gateway:
         before = gateway.weir.export()
