@@ -64,8 +64,7 @@ static const struct route routes[] = {
     {SLICE_INIT("POST"), SLICE_INIT("/v1/dead/drop"), admin_dead_drop},
 };
 
-/* ---- finding the route --------------------------------------------------------------------------
- */
+/* ---- finding the route -------------------------------------------------------------------- */
 
 static bool path_fits(struct slice pattern, struct slice path, struct slice *rest)
 {
@@ -114,8 +113,7 @@ static const struct route *open_route(const struct request *request)
     return find_route(open_routes, ARRAY_LEN(open_routes), request, &rest, &is_known_path);
 }
 
-/* ---- who may ask
- * ------------------------------------------------------------------------------------ */
+/* ---- who may ask -------------------------------------------------------------------------- */
 
 /* A name of loopback, or the host that the configuration names, with the port of this listener. */
 static bool is_own_name(const struct admin *admin, struct slice name)
@@ -197,8 +195,7 @@ static void on_request(void *context, struct request *request)
     route->handle(&call);
 }
 
-/* ---- answers
- * -------------------------------------------------------------------------------------------- */
+/* ---- answers ------------------------------------------------------------------------------ */
 
 void admin_respond_json(struct request *request, struct slice json)
 {
@@ -283,8 +280,7 @@ static void show_readiness(struct admin_call *call)
     request_respond(call->request);
 }
 
-/* ---- opening
- * ---------------------------------------------------------------------------------------------- */
+/* ---- opening ------------------------------------------------------------------------------ */
 
 static enum err make_token(const char *path, struct buf *token, struct err_why *why)
 {

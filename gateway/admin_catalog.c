@@ -19,8 +19,7 @@
 enum { ACCOUNTS_PAGE_DEFAULT = 100, ACCOUNTS_PAGE_MAX = 1000 };
 enum { BODY_DEPTH_MAX = 32, NAME_CHARS_MAX = 64, SHOWN_BYTES_MAX = 4096 };
 
-/* ---- apply and export ---------------------------------------------------------------------------
- */
+/* ---- apply and export --------------------------------------------------------------------- */
 
 struct application {
     struct control_change change;
@@ -146,8 +145,7 @@ void admin_catalog_export(struct admin_call *call)
     buf_clean_up(&out);
 }
 
-/* ---- accounts
- * ------------------------------------------------------------------------------------ */
+/* ---- accounts ----------------------------------------------------------------------------- */
 
 static struct slice account_document(struct admin_call *call, struct slice id)
 {
@@ -297,8 +295,7 @@ void admin_account_show(struct admin_call *call)
     ungroup(&grouping);
 }
 
-/* ---- one document at a time
- * ----------------------------------------------------------------------- */
+/* ---- one document at a time --------------------------------------------------------------- */
 
 /* A change of one existing or new document, answered with `answer`. */
 struct edit_of_one {
@@ -384,8 +381,7 @@ void admin_account_resume(struct admin_call *call)
     set_suspension(call, false);
 }
 
-/* ---- credentials
- * ------------------------------------------------------------------------------------ */
+/* ---- credentials -------------------------------------------------------------------------- */
 
 static enum err read_issue(struct admin_call *call, json_t *body, struct issue_options *options,
                            struct err_why *why)

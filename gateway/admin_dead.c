@@ -100,8 +100,7 @@ static enum err read_flag(const struct admin_call *call, struct slice name, bool
     return ERR_OK;
 }
 
-/* ---- listing
- * -------------------------------------------------------------------------------------- */
+/* ---- listing ------------------------------------------------------------------------------ */
 
 struct listing {
     struct store_dead_list list;
@@ -239,8 +238,7 @@ void admin_dead_list(struct admin_call *call)
     store_submit(control_store(call->control), &listing->list.op);
 }
 
-/* ---- redrive and drop
- * --------------------------------------------------------------------------------- */
+/* ---- redrive and drop --------------------------------------------------------------------- */
 
 struct edit_of_dead {
     struct store_dead_edit edit;

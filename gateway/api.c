@@ -3,7 +3,7 @@
  * api.c - the table of actions, and the JSON protocol's way to say yes and no.
  *
  * An action is a name and a handler.  Whatever the action, the caller is proven first, by SigV4
- *over the exact bytes that arrived.
+ * over the exact bytes that arrived.
  *
  *= https://smithy.io/2.0/aws/protocols/aws-json-1_1-protocol.html
  */
@@ -39,8 +39,7 @@ static const struct action *action_of(const struct request *request)
     return NULL;
 }
 
-/* ---- answers ------------------------------------------------------------------------------------
- */
+/* ---- answers ------------------------------------------------------------------------------ */
 
 static void fill_response(struct request *request, unsigned status, struct slice body)
 {
@@ -85,8 +84,7 @@ void api_respond(struct request *request, struct slice json)
     request_respond(request);
 }
 
-/* ---- the two moments of a request
- * ----------------------------------------------------------------- */
+/* ---- the two moments of a request --------------------------------------------------------- */
 
 static bool has_json_body(const struct request *request)
 {

@@ -112,8 +112,7 @@ const struct catalog_document **catalog_of_kind(const struct catalog *catalog, s
     return found;
 }
 
-/* ---- edits ------------------------------------------------------------------------------------
- */
+/* ---- edits -------------------------------------------------------------------------------- */
 
 void catalog_edit_init(struct catalog_edit *edit)
 {

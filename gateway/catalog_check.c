@@ -109,8 +109,7 @@ static const struct member file_members[] = {
     {NULL, MEMBER_TEXT, false, 0, NULL},
 };
 
-/* ---- mistakes -----------------------------------------------------------------------------------
- */
+/* ---- mistakes ----------------------------------------------------------------------------- */
 
 struct path {
     char text[256];
@@ -149,8 +148,7 @@ static struct path path_item(const struct path *base, size_t index)
     return path;
 }
 
-/* ---- the shape ----------------------------------------------------------------------------------
- */
+/* ---- the shape ---------------------------------------------------------------------------- */
 
 static bool is_account(struct slice text)
 {
@@ -364,8 +362,7 @@ static void check_object(json_t *mistakes, const struct path *path, json_t *obje
     }
 }
 
-/* ---- the meaning --------------------------------------------------------------------------------
- */
+/* ---- the meaning -------------------------------------------------------------------------- */
 
 static void check_unique(json_t *mistakes, json_t *seen, const struct path *path, const char *name)
 {

@@ -92,8 +92,7 @@ enum err catalog_file_read(struct slice text, json_t **file, struct err_why *why
     return err == ERR_OK ? ERR_OK : ERR_BAD_CATALOG;
 }
 
-/* ---- writing ------------------------------------------------------------------------------------
- */
+/* ---- writing ------------------------------------------------------------------------------ */
 
 /* Members that are weir's own, not the file's. */
 static bool is_private(const char *key)

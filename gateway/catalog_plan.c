@@ -37,8 +37,7 @@ static bool is_ours(const struct planner *planner, const json_t *document)
     return slice_eq(json_member_text(document, "manager"), planner->options->manager);
 }
 
-/* ---- names and target uids ----------------------------------------------------------------------
- */
+/* ---- names and target uids ---------------------------------------------------------------- */
 
 static struct slice name_of(struct planner *planner, const char *kind, const json_t *object)
 {
@@ -100,8 +99,7 @@ static void give_uids(struct planner *planner, json_t *rule, const json_t *old_r
     }
 }
 
-/* ---- one object ---------------------------------------------------------------------------------
- */
+/* ---- one object --------------------------------------------------------------------------- */
 
 /* The document as it should be stored; the caller's reference. */
 static json_t *document_for(struct planner *planner, const char *kind, const json_t *object,

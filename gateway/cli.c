@@ -28,8 +28,7 @@ struct place {
     struct buf token;     /* or empty */
 };
 
-/* ---- options
- * ------------------------------------------------------------------------------------- */
+/* ---- options ------------------------------------------------------------------------------ */
 
 static const struct cli_option *find_option(const struct cli_option *options, const char *name)
 {
@@ -82,8 +81,7 @@ bool cli_parse(int argc, char **argv, const struct cli_option *options, struct c
     return true;
 }
 
-/* ---- finding the gateway
- * ---------------------------------------------------------------------------- */
+/* ---- finding the gateway ------------------------------------------------------------------ */
 
 static void set_address(struct place *place, struct slice address)
 {
@@ -175,8 +173,7 @@ static bool find_place(const struct cli_common *common, struct place *place)
     return true;
 }
 
-/* ---- one call
- * ------------------------------------------------------------------------------------------ */
+/* ---- one call ----------------------------------------------------------------------------- */
 
 /* NOLINTNEXTLINE(readability-non-const-parameter): the signature is libcurl's */
 static size_t on_answer(char *data, size_t size, size_t count, void *context)

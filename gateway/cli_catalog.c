@@ -11,8 +11,7 @@
 
 enum { PATH_BYTES_MAX = 8192, OPERANDS_MAX = 2 };
 
-/* ---- apply
- * ---------------------------------------------------------------------------------------- */
+/* ---- apply -------------------------------------------------------------------------------- */
 
 static const char apply_usage[] =
     "usage: weir apply -f CATALOG.json [--name NAME] [--dry-run] [--take-over]\n"
@@ -101,8 +100,7 @@ int cli_apply(int argc, char **argv)
     return send_catalog(&common, file, name, is_dry_run, take_over);
 }
 
-/* ---- export
- * ---------------------------------------------------------------------------------------- */
+/* ---- export ------------------------------------------------------------------------------- */
 
 static const char export_usage[] = "usage: weir export [--admin URL] [--config FILE]\n"
                                    "\n"
@@ -128,8 +126,7 @@ int cli_export(int argc, char **argv)
     return code;
 }
 
-/* ---- account
- * ----------------------------------------------------------------------------------------- */
+/* ---- account ------------------------------------------------------------------------------ */
 
 static const char account_usage[] =
     "usage: weir account list\n"

@@ -13,8 +13,7 @@
 
 enum { PATH_BYTES_MAX = 8192 };
 
-/* ---- serve
- * ---------------------------------------------------------------------------------------- */
+/* ---- serve -------------------------------------------------------------------------------- */
 
 static const char serve_usage[] =
     "usage: weir serve --config FILE [--check]\n"
@@ -54,8 +53,7 @@ int cli_serve(int argc, char **argv)
     return err == ERR_OK ? CLI_DONE : CLI_FAILED;
 }
 
-/* ---- stats
- * ---------------------------------------------------------------------------------------- */
+/* ---- stats -------------------------------------------------------------------------------- */
 
 static const char stats_usage[] =
     "usage: weir stats [--json] [--admin URL] [--config FILE]\n"
@@ -160,8 +158,7 @@ int cli_stats(int argc, char **argv)
     return code;
 }
 
-/* ---- dead
- * ------------------------------------------------------------------------------------------ */
+/* ---- dead --------------------------------------------------------------------------------- */
 
 static const char dead_usage[] =
     "usage: weir dead list [FILTER] [--limit N]\n"

@@ -59,8 +59,7 @@ static enum err bad_value(const struct setting *setting, struct err_why *why, co
     return err_because(ERR_BAD_CONFIG, why, "%s: must be %s", setting->path, wanted);
 }
 
-/* ---- one value from text ----------------------------------------------------------------------
- */
+/* ---- one value from text ------------------------------------------------------------------ */
 
 static enum err check_range(const struct setting *setting, uint64_t value, struct err_why *why)
 {
@@ -206,8 +205,7 @@ static enum err set_text(struct config *config, const struct setting *setting, s
     }
 }
 
-/* ---- one value from the file ------------------------------------------------------------------
- */
+/* ---- one value from the file -------------------------------------------------------------- */
 
 static enum err set_strings(struct config *config, const struct setting *setting,
                             const json_t *value, struct err_why *why)
@@ -366,8 +364,7 @@ static enum err walk(struct config *config, json_t *object, const char *prefix, 
     return ERR_OK;
 }
 
-/* ---- what only the whole can tell ---------------------------------------------------------------
- */
+/* ---- what only the whole can tell --------------------------------------------------------- */
 
 static enum err check_whole(const struct config *config, struct err_why *why)
 {

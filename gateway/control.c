@@ -125,8 +125,7 @@ size_t control_unready_reasons(const struct control *control,
     return count;
 }
 
-/* ---- changes ------------------------------------------------------------------------------------
- */
+/* ---- changes ------------------------------------------------------------------------------ */
 
 static void start_next_change(struct control *control);
 
@@ -270,8 +269,7 @@ void control_submit(struct control *control, struct control_change *change)
     }
 }
 
-/* ---- counters
- * ------------------------------------------------------------------------------------- */
+/* ---- counters ----------------------------------------------------------------------------- */
 
 struct collection {
     struct worker_visit visit;
@@ -305,8 +303,7 @@ void control_collect(struct control *control,
     worker_collect(&collection->visit);
 }
 
-/* ---- what nobody serves
- * ------------------------------------------------------------------------------ */
+/* ---- what nobody serves ------------------------------------------------------------------- */
 
 static void look_on(struct control *control);
 static void stop(struct control *control);
@@ -392,8 +389,7 @@ static void on_sweep(struct ev_loop *loop, ev_timer *timer, int events)
     store_submit(control->store, &control->expiry.op);
 }
 
-/* ---- stopping
- * ------------------------------------------------------------------------------------------ */
+/* ---- stopping ----------------------------------------------------------------------------- */
 
 static void on_worker_stopped(struct worker_stop *stop)
 {
@@ -428,8 +424,7 @@ static void on_signal(struct ev_loop *loop, ev_signal *watcher, int events)
     stop(watcher->data);
 }
 
-/* ---- starting
- * -------------------------------------------------------------------------------------------- */
+/* ---- starting ----------------------------------------------------------------------------- */
 
 static enum err load_seal_key(struct control *control, struct err_why *why)
 {

@@ -29,8 +29,7 @@ struct cut {
     size_t max;
 };
 
-/* ---- before the body ----------------------------------------------------------------------------
- */
+/* ---- before the body ---------------------------------------------------------------------- */
 
 static struct slice media_type(const struct request *request)
 {
@@ -117,8 +116,7 @@ enum err forward_check_head(struct ingest *ingest, struct request *request, size
     return err;
 }
 
-/* ---- cutting the body into envelopes
- * ---------------------------------------------------------------- */
+/* ---- cutting the body into envelopes ------------------------------------------------------ */
 
 static enum err add_envelope(struct cut *cut, struct slice envelope, struct err_why *why)
 {
@@ -206,8 +204,7 @@ static enum err cut_body(struct cut *cut, const struct request *request, struct 
     }
 }
 
-/* ---- the answer
- * ---------------------------------------------------------------------------------------- */
+/* ---- the answer --------------------------------------------------------------------------- */
 
 static unsigned rank_of_status(unsigned status)
 {

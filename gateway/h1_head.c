@@ -4,7 +4,7 @@
  *
  * Request smuggling lives on bytes that two parsers read differently: a bare LF, a folded line, a
  * blank before a colon, two lengths, a length beside chunks.  Nobody who speaks to weir needs any
- *of them, so each is refused, and the connection with it.  Accepted is exactly:
+ * of them, so each is refused, and the connection with it.  Accepted is exactly:
  *
  *     METHOD SP /path[?query] SP "HTTP/1.1" CRLF      visible ASCII, single blanks
  *     ( token ":" value CRLF )*                        no control bytes but TAB in the value
@@ -17,7 +17,8 @@
  *= https://www.rfc-editor.org/rfc/rfc9112#section-6.3
  *
  * Invariant: no byte before `*scanned` is looked at twice, so a head sent byte by byte costs what
- *it costs in one piece. Memory:    none; slices point into the caller's bytes.
+ * it costs in one piece.
+ * Memory:    none; slices point into the caller's bytes.
  */
 #include "gateway/h1_head.h"
 

@@ -4,9 +4,9 @@
  *
  * nghttp2 keeps the protocol; it does not keep count.  Frames that cost their sender nothing and us
  * something (PING, SETTINGS, PRIORITY, frames without effect, endless CONTINUATION) are counted
- *here against buckets, and a header block is bounded before a byte of it is decompressed.  nghttp2
- *is also fed at most one frame per call, so that after each frame we can look whether it still
- *wants to read: a frame behind the one that ended the session must never reach it.
+ * here against buckets, and a header block is bounded before a byte of it is decompressed.  nghttp2
+ * is also fed at most one frame per call, so that after each frame we can look whether it still
+ * wants to read: a frame behind the one that ended the session must never reach it.
  *
  * One rule of the protocol is repaired on the way: a new stream closes all lower ones that were
  * never opened, and HEADERS on such a stream is a connection error that nghttp2 1.52 lets pass.

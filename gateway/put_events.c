@@ -39,8 +39,7 @@ struct reading {
     struct err_why why;
 };
 
-/* ---- reading
- * -------------------------------------------------------------------------------------- */
+/* ---- reading ------------------------------------------------------------------------------ */
 
 static enum err wrong_type(struct reading *reading, const char *member, const char *wanted)
 {
@@ -250,8 +249,7 @@ static enum err read_body(struct reading *reading)
     return ERR_OK;
 }
 
-/* ---- the limits of a whole request
- * ------------------------------------------------------------------ */
+/* ---- the limits of a whole request -------------------------------------------------------- */
 
 static size_t total_bytes(const struct reading *reading)
 {
@@ -291,8 +289,7 @@ static enum err check_request(struct reading *reading, size_t total_max)
     return ERR_OK;
 }
 
-/* ---- one entry
- * ------------------------------------------------------------------------------------------ */
+/* ---- one entry ---------------------------------------------------------------------------- */
 
 static enum err missing(struct ingest_entry *entry, const char *member)
 {
@@ -381,8 +378,7 @@ static enum err fill_entry(struct request *request, struct ingest_entry *entry,
     return ERR_OK;
 }
 
-/* ---- the answer
- * ---------------------------------------------------------------------------------------- */
+/* ---- the answer --------------------------------------------------------------------------- */
 
 static void write_result(struct json_writer *writer, const struct ingest_entry *entry)
 {

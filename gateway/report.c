@@ -47,8 +47,7 @@ static const struct store_tally_row *tally_of(const struct store_tally *tally, s
     return NULL;
 }
 
-/* ---- JSON
- * ----------------------------------------------------------------------------------------- */
+/* ---- JSON --------------------------------------------------------------------------------- */
 
 static void write_counter(struct json_writer *writer, const uint64_t *counters,
                           enum stats_counter counter)
@@ -307,8 +306,7 @@ enum err report_write_part(const struct report_source *source, struct slice sect
     return ERR_NOT_FOUND;
 }
 
-/* ---- Prometheus
- * ------------------------------------------------------------------------------------- */
+/* ---- Prometheus --------------------------------------------------------------------------- */
 
 static enum err write_sample(struct buf *out, const char *name, const char *kind, const char *text,
                              uint64_t value)

@@ -43,8 +43,7 @@ static struct limiter *limiter_of(struct limiter_book *book, struct slice accoun
     return &page->limiter;
 }
 
-/* ---- accounts -----------------------------------------------------------------------------------
- */
+/* ---- accounts ----------------------------------------------------------------------------- */
 
 static const struct slice *copy_texts(struct arena *arena, const json_t *list, size_t *count)
 {
@@ -123,8 +122,7 @@ static void add_account(struct directory *directory, const json_t *document,
     directory_add_account(directory, account);
 }
 
-/* ---- credentials --------------------------------------------------------------------------------
- */
+/* ---- credentials -------------------------------------------------------------------------- */
 
 static enum err open_secret(struct directory *directory, const json_t *document,
                             const struct snapshot_options *options, struct credential *credential)
@@ -182,8 +180,7 @@ static enum err add_credential(struct directory *directory, const struct catalog
     return ERR_OK;
 }
 
-/* ---- rules --------------------------------------------------------------------------------------
- */
+/* ---- rules -------------------------------------------------------------------------------- */
 
 static void fill_target(struct rule *rule, struct rule_target *target, const json_t *document)
 {
@@ -285,8 +282,7 @@ static enum err build_ruleset(const struct catalog *catalog, const struct snapsh
     return err;
 }
 
-/* ---- the whole ----------------------------------------------------------------------------------
- */
+/* ---- the whole ---------------------------------------------------------------------------- */
 
 static enum err build_directory(const struct catalog *catalog,
                                 const struct snapshot_options *options, struct directory *directory,

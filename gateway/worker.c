@@ -51,8 +51,7 @@ struct worker {
     ev_timer quiet;
 };
 
-/* ---- counting what the delivery engine tells
- * --------------------------------------------------------- */
+/* ---- counting what the delivery engine tells ---------------------------------------------- */
 
 static void on_fact(void *context, const struct delivery_fact *fact)
 {
@@ -92,8 +91,7 @@ static void on_credentials(void *context, enum err err, uint64_t elapsed_us)
     stats_time(worker->stats, STATS_STAGE_CREDENTIALS, elapsed_us);
 }
 
-/* ---- putting it together
- * -------------------------------------------------------------------------------- */
+/* ---- putting it together ------------------------------------------------------------------ */
 
 static uint64_t share(const struct worker *worker, uint64_t whole)
 {
@@ -230,8 +228,7 @@ void worker_destroy(struct worker *worker)
     xfree(worker);
 }
 
-/* ---- the thread
- * -------------------------------------------------------------------------------------------- */
+/* ---- the thread --------------------------------------------------------------------------- */
 
 static void use_snapshot(struct worker *worker, struct snapshot *snapshot)
 {

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
  * test_pattern_refusals.c - every way to get a pattern wrong, with EventBridge's sentence and
- *place.
+ * place.
  *
  *= https://docs.aws.amazon.com/eventbridge/latest/APIReference/API_TestEventPattern.html
  */
