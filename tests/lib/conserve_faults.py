@@ -26,6 +26,7 @@ import time
 
 from catalogs import queue_arn
 from conserve_world import DEAF, DOOMED_COUNT, UNLUCKY, role_of
+from weir import wait_until
 
 KINDS = ("kill", "stop", "full", "change", "revoke", "suspend", "target", "sts")
 PAUSE_S = (0.2, 0.8)
@@ -163,9 +164,8 @@ class Storm:
         """Wait, and mend what is due meanwhile."""
         end_s = time.monotonic() + pause_s
         while True:
+            self._mend_due()
             now_s = time.monotonic()
-            while self._mends and self._mends[0][0] <= now_s:
-                self._mend()
             if now_s >= end_s:
                 return
             next_s = self._mends[0][0] if self._mends else end_s
@@ -173,6 +173,10 @@ class Storm:
 
     def _mend_after(self, delay_s, action):
         heapq.heappush(self._mends, (time.monotonic() + delay_s, next(self._tie), action))
+
+    def _mend_due(self):
+        while self._mends and self._mends[0][0] <= time.monotonic():
+            self._mend()
 
     def _mend(self):
         heapq.heappop(self._mends)[2]()
@@ -202,9 +206,18 @@ class Storm:
         dead_s = time.time()
         self.spans.add("kill", begin_s, dead_s)
         self.spans.open("disturbed", begin_s)
-        self.weir.start(timeout_s=60)
+        self.weir.spawn()
+        # Rightly not ready while the disk is full, so the mending goes on.
+        wait_until(self._is_up, "weir is ready", 60)
         self.restarts_s.append(time.time() - dead_s)
         self.spans.close("disturbed", time.time() + 0.5)
+
+    def _is_up(self):
+        self._mend_due()
+        if self.weir.process.poll() is not None:
+            raise RuntimeError(f"weir ended with {self.weir.process.returncode} at its start\n"
+                               f"{self.weir.log_tail()}")
+        return self.weir.is_ready()
 
     def _stop(self, draw):
         delay_s, begin_s = draw.uniform(0.2, 2), time.time()
