@@ -15,6 +15,17 @@
 
 #include "core/check.h"
 
+void directory_derive_pepper(const uint8_t seal_key[static SEAL_KEY_BYTES],
+                             uint8_t pepper[static SEAL_KEY_BYTES])
+{
+    struct digest derived;
+
+    digest_hmac_sha256((struct slice){(const char *)seal_key, SEAL_KEY_BYTES},
+                       SLICE("weir api key pepper"), &derived);
+    _Static_assert((int)DIGEST_BYTES == (int)SEAL_KEY_BYTES, "a pepper is one digest");
+    memcpy(pepper, derived.bytes, SEAL_KEY_BYTES);
+}
+
 struct directory *directory_new(void)
 {
     struct directory *directory = xcalloc(1, sizeof(*directory));

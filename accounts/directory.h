@@ -65,6 +65,9 @@ struct directory {
     uint64_t generation;            /* tells per-thread caches that keys may have changed */
 };
 
+/* The pepper under which api keys are hashed, from the seal key: the same in every process. */
+void directory_derive_pepper(const uint8_t seal_key[static SEAL_KEY_BYTES],
+                             uint8_t pepper[static SEAL_KEY_BYTES]);
 /* An empty directory with one reference, to be filled by the caller before it is published. */
 struct directory *directory_new(void);
 struct directory *directory_acquire(struct directory *directory);

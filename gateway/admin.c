@@ -332,7 +332,7 @@ enum err admin_open(struct control *control, struct ev_loop *loop, struct admin 
                     struct err_why *why)
 {
     const struct config *config = control_config(control);
-    struct stream_loop_options stream_options = stream_loop_defaults(loop);
+    const struct stream_loop_options stream_options = stream_loop_defaults(loop);
     struct http_limits limits = HTTP_LIMITS_DEFAULT;
     struct admin *admin = xcalloc(1, sizeof(*admin));
     struct listener_options options = {
@@ -353,7 +353,6 @@ enum err admin_open(struct control *control, struct ev_loop *loop, struct admin 
         err = load_token(admin, config, why);
     }
     if (err == ERR_OK) {
-        stream_options.unsent_max = (size_t)64 * 1024 * 1024;
         admin->streams = stream_loop_new(&stream_options);
         options.streams = admin->streams;
         err = listener_open(&options, &admin->listener, why);

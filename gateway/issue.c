@@ -122,19 +122,16 @@ static enum err issue_api_key(const struct issue_options *options, json_t **docu
 {
     const struct slice header = options->header.len > 0 ? options->header : SLICE("x-api-key");
     char hex[DIGEST_HEX_CHARS];
-    uint8_t pepper_bytes[SEAL_KEY_BYTES];
-    struct digest pepper;
+    uint8_t pepper[SEAL_KEY_BYTES];
     struct digest hash;
     struct json_writer writer;
     struct buf key;
     char id[24];
     enum err err;
 
-    digest_hmac_sha256((struct slice){(const char *)options->seal_key, SEAL_KEY_BYTES},
-                       SLICE("weir api key pepper"), &pepper);
-    memcpy(pepper_bytes, pepper.bytes, sizeof(pepper_bytes));
+    directory_derive_pepper(options->seal_key, pepper);
     buf_init(&key, 128);
-    err = api_key_issue(pepper_bytes, id, &key, &hash);
+    err = api_key_issue(pepper, id, &key, &hash);
     if (err == ERR_OK) {
         *document = common_document(options, id);
         digest_hex(&hash, hex);

@@ -195,8 +195,6 @@ static void fill_target(struct rule *rule, struct rule_target *target, const jso
     target->role_arn = arena_copy(arena, json_member_text(document, "role_arn"));
     target->message_group_id = arena_copy(
         arena, json_member_text(json_object_get(document, "sqs_parameters"), "message_group_id"));
-    target->dead_letter_arn =
-        arena_copy(arena, json_member_text(json_object_get(document, "dead_letter_config"), "arn"));
     target->attempts_max = attempts != NULL ? (uint32_t)json_integer_value(attempts) : 185;
     target->age_max_ms = age != NULL ? (uint64_t)json_integer_value(age) * 1000 : 86400000;
 }
@@ -292,14 +290,11 @@ static enum err build_directory(const struct catalog *catalog,
     size_t count;
     const struct catalog_document **documents =
         catalog_of_kind(catalog, SLICE("account"), &arena, &count);
-    struct digest pepper;
     enum err err = ERR_OK;
 
     directory->central_account = arena_copy(&directory->arena, options->central_account);
     directory->generation = catalog->rev;
-    digest_hmac_sha256((struct slice){(const char *)options->seal_key, SEAL_KEY_BYTES},
-                       SLICE("weir api key pepper"), &pepper);
-    memcpy(directory->pepper, pepper.bytes, SEAL_KEY_BYTES);
+    directory_derive_pepper(options->seal_key, directory->pepper);
     for (size_t i = 0; i < count; i++) {
         add_account(directory, documents[i]->value, options);
     }

@@ -18,7 +18,6 @@ struct rule_target {
     struct slice arn;      /* on the central bus `{account}` stands for the account of the event */
     struct slice role_arn; /* the same; empty: the account's dispatch role, or weir's own */
     struct slice message_group_id; /* SqsParameters.MessageGroupId, empty: none */
-    struct slice dead_letter_arn;  /* DeadLetterConfig.Arn, empty: none */
     uint32_t attempts_max;         /* RetryPolicy, default 185 */
     uint64_t age_max_ms;           /* RetryPolicy, default 24 h */
 };
