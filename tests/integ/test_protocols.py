@@ -226,7 +226,8 @@ def test_a_flood_ends_its_own_connection_only(weir, api_key, name):
 # -- the end ---------------------------------------------------------------------------------
 
 def test_a_stop_drains_both_protocols(tmp_path, gateway_in):
-    with gateway_in(tmp_path) as gateway:
+    """One worker serves both connections: what it has told the first it knows at the second."""
+    with gateway_in(tmp_path, config={"workers": 1}) as gateway:
         weir = gateway.weir
         key = weir.issue("111122223333", "api-key")
         two = raw.connect(weir, ["h2"])
