@@ -467,7 +467,7 @@ static enum err open_store(struct control *control, struct err_why *why)
         TRY(store_sqlite_open(&options, &control->store, why));
     }
     log_info("control.store", LOG_TEXT("kind", control->store->kind),
-             LOG_TEXT("guarantee", control->store->guarantee));
+             LOG_TEXT("guarantee", store_guarantee(control->store)));
     return ERR_OK;
 }
 
@@ -630,7 +630,7 @@ static enum err start(struct control *control, struct arena *arena, struct err_w
     log_info("control.ready", LOG_SLICE("data", control->config->data_address),
              LOG_SLICE("admin", control->config->admin_address),
              LOG_U64("workers", control->worker_count),
-             LOG_TEXT("guarantee", control->store->guarantee));
+             LOG_TEXT("guarantee", store_guarantee(control->store)));
     return ERR_OK;
 }
 

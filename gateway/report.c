@@ -272,7 +272,7 @@ enum err report_write_json(const struct report_source *source, struct buf *out)
     json_write_key(&writer, SLICE("store"));
     json_write_object_begin(&writer);
     json_write_key_string(&writer, SLICE("kind"), slice_of(source->store->kind));
-    json_write_key_string(&writer, SLICE("guarantee"), slice_of(source->store->guarantee));
+    json_write_key_string(&writer, SLICE("guarantee"), slice_of(store_guarantee(source->store)));
     json_write_key_u64(&writer, SLICE("bytes"), source->tally->bytes_used);
     json_write_key_u64(&writer, SLICE("flushes"), source->tally->commits);
     json_write_key_u64(&writer, SLICE("flushed_entries"), source->tally->commit_entries);

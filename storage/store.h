@@ -6,7 +6,8 @@
  * Every call is an operation: a struct of the caller's with its inputs, handed over by
  * store_submit() and given back, outputs filled, by `on_done` on the submitting thread's mailbox,
  * always later, never inside the call.  Nothing blocks a loop.  Engines: store_memory (tests, and
- * the oracle of the others) and store_sqlite (one node, own disk); both pass one contract suite.
+ * the oracle of the others), store_sqlite (one node, own disk) and store_redis (any number of
+ * replicas); all pass one contract suite.
  *
  *   S1  commit answers per entry; when on_done runs, what it says is durable.
  *   S2  mark, body, deliveries and counters of an entry appear together or not at all.
@@ -65,6 +66,9 @@ enum store_op_kind {
     STORE_CATALOG_PUT,
     STORE_CATALOG_READ,
     STORE_TALLY,
+    STORE_LEASE,
+    STORE_ONCE,
+    STORE_BACKUP,
 };
 
 /* Common head of every operation; first member of each struct below. */
@@ -120,7 +124,8 @@ struct store_entry {
     enum store_verdict verdict;
     bool conflict; /* the key was known with other content: committed all the same, counted */
     char duplicate_of[STORE_EVENT_ID_CHARS_MAX + 1]; /* EventId of the first, when DUPLICATE */
-    uint64_t seq;                                    /* the engine's handle of the event */
+    uint64_t stands_for; /* entries, this one included, that its mark or guard has answered for */
+    uint64_t seq;        /* the engine's handle of the event */
 };
 
 /* All entries of one request.  Each entry is atomic; the call is one durable step, shared with
@@ -360,6 +365,55 @@ struct store_tally {
 
 void store_tally_clean_up(struct store_tally *tally);
 
+/* ---- rates, and what happens once -------------------------------------------------------------
+ */
+
+/* Tokens for one account's next moment, out of what all replicas may spend together. */
+struct store_lease_row {
+    char account[13];         /* in */
+    uint64_t rate_per_second; /* in: 1 or more */
+    uint64_t burst;           /* in: 1 or more */
+    uint64_t used;            /* in: spent on credit since the last lease: charged in any case */
+    uint64_t wanted;          /* in */
+    uint64_t granted;         /* out: 0 to wanted */
+};
+
+/* Granted and used together stay within rate * T + burst in any window of T seconds over all
+ * replicas, credit apart.  Not kept through a restart of the last replica. */
+struct store_lease {
+    struct store_op op;
+    uint64_t now_ms; /* of the caller; a shared store goes by its own clock */
+    struct store_lease_row *rows;
+    size_t row_count;
+    /* out */
+    uint64_t replicas; /* alive, this one included: 1 where a store has only one */
+};
+
+enum { STORE_ONCE_NAME_CHARS_MAX = 192 };
+
+/* Is this replica the one that acts on the moment `due_ms` of `name`?  True for exactly one caller,
+ * in a restarted process too, while `due_ms` is less than `keep_ms` ago. */
+struct store_once {
+    struct store_op op;
+    uint64_t now_ms;
+    uint64_t due_ms;
+    uint64_t keep_ms;
+    char name[STORE_ONCE_NAME_CHARS_MAX + 1];
+    /* out */
+    bool is_mine;
+};
+
+/* Copy the store to a new file while it works, in steps between batches.  The copy is what a
+ * recovery would find at one moment within the call.  ERR_UNSUPPORTED where the store is no file of
+ * ours; ERR_SYSTEM with `why` when it cannot be written; an existing file is never replaced. */
+struct store_backup {
+    struct store_op op;
+    struct slice path; /* absolute; borrowed until on_done */
+    /* out */
+    uint64_t bytes;
+    struct err_why why;
+};
+
 /* ---- the engines --------------------------------------------------------------------------- */
 
 struct store_ops {
@@ -369,8 +423,10 @@ struct store_ops {
 
 struct store {
     const struct store_ops *ops;
-    const char *kind;      /* "memory", "embedded" */
-    const char *guarantee; /* as published: "flushed", or "relaxed: …" */
+    const char *kind; /* "memory", "embedded" */
+    /* As published: "flushed", "aof", "managed-log" or "relaxed: …"; a constant string each time,
+     * and an engine may learn better while it runs: read it by store_guarantee(). */
+    _Atomic(const char *) guarantee;
     _Atomic(enum err) trouble;
 };
 
@@ -388,6 +444,11 @@ static inline enum err store_trouble(struct store *store)
     return atomic_load_explicit(&store->trouble, memory_order_relaxed);
 }
 
+static inline const char *store_guarantee(struct store *store)
+{
+    return atomic_load_explicit(&store->guarantee, memory_order_acquire);
+}
+
 /* Any thread. The op is the engine's until on_done. */
 static inline void store_submit(struct store *store, struct store_op *op)
 {
@@ -397,6 +458,27 @@ static inline void store_submit(struct store *store, struct store_op *op)
 void store_destroy(struct store *store);
 
 struct store *store_memory_new(const struct store_options *options);
+/* What a Redis store needs to be reached.  Slices are borrowed for the call, paths are absolute. */
+struct store_redis_options {
+    struct slice url;           /* redis://HOST:PORT/DB or rediss://HOST:PORT/DB */
+    struct slice user;          /* empty: the default user */
+    struct slice password_file; /* empty: none; read again when Redis refuses the password */
+    struct slice ca;            /* rediss: authorities; empty: the system's */
+    struct slice certificate;   /* rediss: of this client; empty: none */
+    struct slice key;
+    struct slice durability; /* "aof", "managed-log" or "relaxed" */
+    uint64_t wait_replicas;  /* that must have a commit before it is answered, where there are
+                                any */
+    const uint8_t *seal_key; /* SEAL_KEY_BYTES; documents of the catalog carry a MAC under it */
+};
+
+/* Connect, check version, persistence and eviction, and start the store's thread.  An unreachable
+ * Redis is waited for 10 s in all, then ERR_REMOTE_UNREACHABLE; a Redis that may
+ * not be used (evicts keys, too old, foreign partition count) is ERR_BAD_CONFIG.  Each with a
+ * reason. */
+MUST_USE enum err store_redis_open(const struct store_redis_options *options, struct store **store,
+                                   struct err_why *why);
+
 /* Open or create; recovers before it returns.  ERR_STORE_CORRUPT, ERR_STORE_BUSY (another process
  * holds it) or ERR_SYSTEM, each with a reason. */
 MUST_USE enum err store_sqlite_open(const struct store_options *options, struct store **store,

@@ -383,6 +383,10 @@ static enum err run(struct memory_store *store, struct store_op *op)
         return memory_catalog_read_run(store, (struct store_catalog_read *)op);
     case STORE_TALLY:
         return memory_tally_run(store, (struct store_tally *)op);
+    case STORE_LEASE:
+    case STORE_ONCE:
+    case STORE_BACKUP:
+        return ERR_UNSUPPORTED;
     }
     check_failed("a kind of operation that store.h knows", __FILE__, __LINE__);
 }

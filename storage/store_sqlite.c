@@ -238,6 +238,10 @@ static enum err run_op(struct sqlite_store *store, struct store_op *op)
         return sqlite_catalog_put_run(store, (struct store_catalog_put *)op);
     case STORE_CATALOG_READ:
         return sqlite_catalog_read_run(store, (struct store_catalog_read *)op);
+    case STORE_LEASE:
+    case STORE_ONCE:
+    case STORE_BACKUP:
+        return ERR_UNSUPPORTED;
     case STORE_TALLY:
         return sqlite_tally_run(store, (struct store_tally *)op);
     }

@@ -303,7 +303,7 @@ static void a_missing_folder_is_created_private(void **state)
     path_of(path, sizeof(path), fixture->copy, "new");
     assert_int_equal(try_open(path, &store, &why), ERR_OK);
     assert_string_equal(store->kind, "embedded");
-    assert_string_equal(store->guarantee, "flushed");
+    assert_string_equal(store_guarantee(store), "flushed");
     store_destroy(store);
     assert_int_equal(stat(path, &status), 0);
     assert_int_equal(status.st_mode & 0777, 0700);
