@@ -18,6 +18,7 @@ endfunction()
 weir_library(libev ev.h ev)
 weir_library(jansson jansson.h jansson)
 weir_library(expat expat.h expat)
+weir_library(hiredis hiredis/hiredis.h hiredis)
 weir_library(nghttp2 nghttp2/nghttp2.h nghttp2)
 
 # llhttp: the distribution ships its C sources and no library, so they are compiled here.
