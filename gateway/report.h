@@ -11,7 +11,7 @@
 struct report_source {
     const struct stats *sum;         /* all workers */
     const struct store_tally *tally; /* deliveries, from the store */
-    const struct store *store;
+    struct store *store;
     uint64_t now_ms;
     uint64_t started_ms;
 };
