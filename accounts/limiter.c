@@ -13,6 +13,10 @@
  * microseconds would be wrong by a tenth.  Intervals are rounded up and free tokens down, so the
  * bound rate * T + burst is never passed; what rounding withholds is under 1/65536 us a take.
  *
+ * That is the exact limiter.  A leased one has tokens instead, counted down; who leaves no more
+ * than half of the allowance, or finds too few, calls the desk (limiter_share.c), which no taker
+ * waits for.
+ *
  * Threads: any number may take at once.  One whose clock lags behind sees more owed, never less.
  * Time:    only the `now_us` argument; the word lasts for 2^48 us, nearly nine years of uptime.
  */
@@ -55,12 +59,27 @@ static uint64_t retry_ms(uint64_t burst, uint64_t rate, uint64_t owed)
     return MAX_OF((wait + unit_per_ms - 1) / unit_per_ms, 1);
 }
 
+/* Tokens owed under the old rate, as time under the new one. */
+static void move_next(struct limiter *limiter, uint64_t old_rate, uint64_t rate, uint64_t burst,
+                      uint64_t now)
+{
+    uint64_t seen = atomic_load(&limiter->next);
+    uint64_t owed;
+
+    do {
+        const uint64_t lead = seen > now ? seen - now : 0;
+        const unsigned __int128 scaled = ((unsigned __int128)lead * old_rate + rate - 1) / rate;
+        const uint64_t most = time_of(burst, rate);
+
+        owed = scaled > most ? most : (uint64_t)scaled;
+    } while (!atomic_compare_exchange_weak(&limiter->next, &seen, now + owed));
+}
+
 void limiter_configure(struct limiter *limiter, uint64_t rate_per_second, uint64_t burst,
                        uint64_t now_us)
 {
     const uint64_t now = now_us * UNITS_PER_US;
     const uint64_t old_rate = atomic_load(&limiter->rate);
-    uint64_t seen = atomic_load(&limiter->next);
 
     CHECK(now_us <= NOW_US_MAX);
     rate_per_second = MIN_OF(rate_per_second, RATE_MAX);
@@ -68,22 +87,45 @@ void limiter_configure(struct limiter *limiter, uint64_t rate_per_second, uint64
     if (rate_per_second > 0) {
         burst = MIN_OF(burst, rate_per_second * BURST_SECONDS_MAX);
     }
+    if (limiter->desk != NULL) {
+        limiter_share_configure(limiter, rate_per_second, burst);
+        return;
+    }
     if (old_rate > 0 && rate_per_second > 0) {
-        uint64_t owed;
-
-        do {
-            const uint64_t lead = seen > now ? seen - now : 0;
-            const unsigned __int128 scaled =
-                ((unsigned __int128)lead * old_rate + rate_per_second - 1) / rate_per_second;
-            const uint64_t most = time_of(burst, rate_per_second);
-
-            owed = scaled > most ? most : (uint64_t)scaled;
-        } while (!atomic_compare_exchange_weak(&limiter->next, &seen, now + owed));
+        move_next(limiter, old_rate, rate_per_second, burst, now);
     } else {
         atomic_store(&limiter->next, now);
     }
     atomic_store(&limiter->burst, burst);
     atomic_store(&limiter->rate, rate_per_second);
+}
+
+/* When refused: the soonest that a lease could bring a token that is earned only now. */
+static uint64_t lease_retry_ms(uint64_t rate)
+{
+    return MAX_OF((1000 + rate - 1) / rate, LIMITER_LEASE_MS);
+}
+
+static size_t take_leased(struct limiter *limiter, size_t wanted, uint64_t rate,
+                          uint64_t *retry_after_ms)
+{
+    uint64_t seen = atomic_load_explicit(&limiter->tokens, memory_order_relaxed);
+    uint64_t granted;
+
+    do {
+        granted = MIN_OF(seen, wanted);
+    } while (granted > 0 && !atomic_compare_exchange_weak(&limiter->tokens, &seen, seen - granted));
+    if (granted < wanted) {
+        atomic_fetch_add_explicit(&limiter->missed, wanted - granted, memory_order_relaxed);
+        if (retry_after_ms != NULL) {
+            *retry_after_ms = lease_retry_ms(rate);
+        }
+    }
+    if (granted < wanted ||
+        2 * (seen - granted) <= atomic_load_explicit(&limiter->allowance, memory_order_relaxed)) {
+        limiter_share_call(limiter);
+    }
+    return granted;
 }
 
 size_t limiter_take(struct limiter *limiter, size_t wanted, uint64_t now_us,
@@ -102,6 +144,9 @@ size_t limiter_take(struct limiter *limiter, size_t wanted, uint64_t now_us,
     }
     if (rate == 0) {
         return wanted;
+    }
+    if (limiter->desk != NULL) {
+        return take_leased(limiter, wanted, rate, retry_after_ms);
     }
     do {
         const uint64_t start = MAX_OF(seen, now);
