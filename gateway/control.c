@@ -35,6 +35,7 @@
 #include "core/random.h"
 #include "core/tls.h"
 #include "gateway/admin.h"
+#include "gateway/lease.h"
 #include "gateway/worker.h"
 #include "storage/store.h"
 
@@ -471,6 +472,14 @@ static enum err open_store(struct control *control, struct err_why *why)
     return ERR_OK;
 }
 
+static void open_leases(struct control *control)
+{
+    const struct lease_desk_options options = {
+        .loop = control->loop, .mailbox = &control->mailbox, .store = control->store};
+
+    control->limiters.desk = lease_desk_new(&options);
+}
+
 /* Before any thread runs: ask the store, and pump the mailbox until it has answered. */
 static void on_read(struct store_op *op)
 {
@@ -619,6 +628,7 @@ static enum err start(struct control *control, struct arena *arena, struct err_w
     guard_memory();
     TRY(load_seal_key(control, why));
     TRY(open_store(control, why));
+    open_leases(control);
     TRY(load_catalog(control, why));
     TRY(open_tls(control, why));
     open_credentials(control, arena);
@@ -652,6 +662,7 @@ static void shut_workers(struct control *control)
 static void shut(struct control *control)
 {
     control->is_stopping = true;
+    lease_desk_stop(control->limiters.desk);
     admin_close(control->admin);
     shut_workers(control);
     (void)mailbox_drain(&control->mailbox);
@@ -660,6 +671,7 @@ static void shut(struct control *control)
     store_destroy(control->store);
     control->store = NULL;
     mailbox_clean_up(&control->mailbox);
+    lease_desk_destroy(control->limiters.desk);
     tls_context_release(control->tls);
     snapshot_release(control->snapshot);
     limiter_book_clean_up(&control->limiters);

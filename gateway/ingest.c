@@ -530,11 +530,16 @@ static enum err match_event(struct open_batch *batch, const struct ingest_entry 
     return err;
 }
 
-static enum err admit(const struct account *account, struct ingest_entry *entry)
+static enum err admit(struct open_batch *batch, const struct account *account,
+                      struct ingest_entry *entry)
 {
-    return limiter_take(account->limiter, 1, moment_steady_us(), &entry->retry_after_ms) == 1
-               ? ERR_OK
-               : ERR_THROTTLED;
+    if (limiter_take(account->limiter, 1, moment_steady_us(), &entry->retry_after_ms) == 0) {
+        return ERR_THROTTLED;
+    }
+    if (limiter_is_local(account->limiter)) {
+        stats_count(batch->ingest->options.stats, STATS_ADMITTED_LOCALLY, 1);
+    }
+    return ERR_OK;
 }
 
 static struct event *complete(struct open_batch *batch, struct ingest_entry *entry,
@@ -565,7 +570,7 @@ static enum err walk_entry(struct open_batch *batch, size_t index)
     if (entry->bus_account.len > 0 && !slice_eq(entry->bus_account, account->id)) {
         return ERR_ACCESS_DENIED;
     }
-    TRY(admit(account, entry));
+    TRY(admit(batch, account, entry));
     walk->event = complete(batch, entry, account);
     CHECK(walk->event->id.len <= STORE_EVENT_ID_CHARS_MAX);
     memcpy(entry->event_id, walk->event->id.data, walk->event->id.len);

@@ -3,26 +3,22 @@
  * snapshot.c - from documents to what an event meets: accounts, credentials, rules.
  *
  * Everything in a snapshot is constant from the moment it is published, except an account's
- * limiter, which is one atomic word and belongs to the limiter book, so that a change of the
- * catalog refills nobody's bucket.
+ * limiter, a few atomic words that belong to the limiter book, so that a change of the catalog
+ * refills nobody's bucket.
  */
 #include "gateway/snapshot.h"
 
 #include "core/base64.h"
 #include "core/check.h"
 #include "core/moment.h"
+#include "gateway/lease.h"
 
 enum { SECRET_BYTES_MAX = 256, DEDUP_WINDOW_MS = 300000 };
-
-struct limiter_page {
-    char account[ACCOUNT_ID_CHARS + 1];
-    struct limiter limiter;
-};
 
 void limiter_book_clean_up(struct limiter_book *book)
 {
     size_t cursor = 0;
-    struct limiter_page *page;
+    struct lease_page *page;
 
     while ((page = map_next(&book->limiters, &cursor)) != NULL) {
         xfree(page);
@@ -32,12 +28,10 @@ void limiter_book_clean_up(struct limiter_book *book)
 
 static struct limiter *limiter_of(struct limiter_book *book, struct slice account)
 {
-    struct limiter_page *page = map_get(&book->limiters, account);
+    struct lease_page *page = map_get(&book->limiters, account);
 
     if (page == NULL) {
-        CHECK(account.len == ACCOUNT_ID_CHARS);
-        page = xcalloc(1, sizeof(*page));
-        memcpy(page->account, account.data, ACCOUNT_ID_CHARS);
+        page = lease_page_new(book->desk, account);
         (void)map_put(&book->limiters, slice_of(page->account), page);
     }
     return &page->limiter;

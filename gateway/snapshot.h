@@ -13,6 +13,8 @@
 #include "gateway/catalog.h"
 #include "routing/ruleset.h"
 
+struct lease_desk;
+
 struct snapshot {
     _Atomic uint32_t references;
     uint64_t rev;
@@ -22,7 +24,8 @@ struct snapshot {
 
 /* What lasts longer than any snapshot: the spent part of every account's rate. */
 struct limiter_book {
-    struct map limiters; /* account id -> struct limiter_page, control thread only */
+    struct map limiters;     /* account id -> struct lease_page, control thread only */
+    struct lease_desk *desk; /* of a shared store, for pages that are made from now on; or NULL */
 };
 
 void limiter_book_clean_up(struct limiter_book *book);
