@@ -26,7 +26,6 @@
  */
 #include "gateway/ingest.h"
 
-#include "accounts/api_key.h"
 #include "accounts/policy.h"
 #include "accounts/sigv4_verify.h"
 #include "core/check.h"
@@ -35,61 +34,14 @@
 #include "core/random.h"
 #include "delivery/delivery.h"
 #include "gateway/config.h"
-#include "gateway/dedup.h"
+#include "gateway/ingest_internal.h"
 
 enum {
     ANSWER_DEADLINE_MS = 4000,
     SPARE_BATCHES_MAX = 64,
 };
 
-enum outcome {
-    OUTCOME_OPEN,
-    OUTCOME_REFUSED,
-    OUTCOME_THROTTLED,
-    OUTCOME_FAILED,
-    OUTCOME_DUPLICATE,
-    OUTCOME_UNMATCHED,
-    OUTCOME_COMMITTED,
-};
-
-/* What ingest keeps of an entry beside what the caller sees. */
-struct walk {
-    const struct account *account; /* of the event */
-    struct event *event;
-    struct store_entry *stored; /* NULL: nothing to store */
-    struct slice *labels;       /* of the rule of each delivery */
-    enum outcome outcome;
-};
-
-struct open_batch {
-    struct ingest_batch public; /* first: on_done gets its address */
-    struct ingest *ingest;
-    struct list node;
-    struct arena arena;
-    struct snapshot *snapshot;
-    struct walk *walks;
-    struct store_commit commit;
-    struct slice explicit_id;
-    uint64_t started_ms; /* steady */
-    uint64_t commit_us;  /* steady, when the commit was handed over */
-    bool is_answered;
-};
-
-struct ingest {
-    struct ingest_options options;
-    struct snapshot *snapshot;
-    struct sigv4_key_cache *keys;
-    struct ruleset_scratch scratch;
-    struct list open;  /* struct open_batch, oldest first */
-    struct list spare; /* struct open_batch, to be used again */
-    size_t open_count;
-    size_t late_count; /* of the open: answered, but their commit has not come back */
-    size_t spare_count;
-    ev_timer deadline;
-};
-
-/* ---- the life of an ingest ----------------------------------------------------------------------
- */
+/* ---- the life of an ingest ----------------------------------------------------------------- */
 
 static void on_deadline(struct ev_loop *loop, ev_timer *timer, int events);
 
@@ -172,84 +124,7 @@ size_t ingest_open_count(const struct ingest *ingest)
     return ingest->open_count;
 }
 
-/* ---- who ----------------------------------------------------------------------------------------
- */
-
-static struct sigv4_request signed_view(const struct request *request)
-{
-    return (struct sigv4_request){
-        .method = request->method,
-        .path = request->path,
-        .query = request->query,
-        .authority = request->authority,
-        .is_http2 = request->is_http2,
-        .headers = request->headers,
-        .header_count = request->header_count,
-        .body_digest = request->body_digest,
-    };
-}
-
-static struct sigv4_verify_options verify_options(const struct ingest *ingest, struct err_why *why)
-{
-    return (struct sigv4_verify_options){
-        .directory = ingest->snapshot->directory,
-        .keys = ingest->keys,
-        .region = ingest->options.config->region,
-        .service = SLICE("events"),
-        .now_ms = moment_now_ms(),
-        .skew_max_ms = DEDUP_SIGNATURE_SKEW_MS,
-        .why = why,
-    };
-}
-
-enum err ingest_check_sigv4(struct ingest *ingest, struct request *request, struct err_why *why)
-{
-    const struct sigv4_verify_options options = verify_options(ingest, why);
-    const struct sigv4_request view = signed_view(request);
-
-    return sigv4_check_head(&options, &view);
-}
-
-enum err ingest_prove_sigv4(struct ingest *ingest, struct request *request,
-                            struct principal *principal, struct err_why *why)
-{
-    const struct sigv4_verify_options options = verify_options(ingest, why);
-    const struct sigv4_request view = signed_view(request);
-
-    return sigv4_verify(&options, &view, principal);
-}
-
-/* A principal proven with the head, and the snapshot that it was proven by. */
-struct head_proof {
-    struct principal principal;
-    uint64_t rev;
-};
-
-enum err ingest_check_api_key(struct ingest *ingest, struct request *request)
-{
-    struct head_proof *proof = ARENA_NEW(&request->arena, struct head_proof);
-
-    TRY(api_key_verify(ingest->snapshot->directory, request->headers, request->header_count,
-                       moment_now_ms(), &proof->principal));
-    proof->rev = ingest->snapshot->rev;
-    request->handler_data = proof;
-    return ERR_OK;
-}
-
-/* A key needs no body, so what the head proved still holds, unless the catalog changed meanwhile:
- * then a revoked key must not pass. */
-enum err ingest_prove_api_key(struct ingest *ingest, struct request *request,
-                              struct principal *principal)
-{
-    const struct head_proof *proof = request->handler_data;
-
-    if (proof != NULL && proof->rev == ingest->snapshot->rev) {
-        *principal = proof->principal;
-        return ERR_OK;
-    }
-    return api_key_verify(ingest->snapshot->directory, request->headers, request->header_count,
-                          moment_now_ms(), principal);
-}
+/* ---- counting ------------------------------------------------------------------------------ */
 
 void ingest_note_request(struct ingest *ingest, const struct request *request)
 {
@@ -266,9 +141,6 @@ void ingest_count_refused(struct ingest *ingest, enum err err)
     stats_count_part(ingest->options.stats, STATS_REASON, slice_of(err_name(err)), STATS_REFUSED,
                      1);
 }
-
-/* ---- counting -----------------------------------------------------------------------------------
- */
 
 static enum outcome outcome_of_err(enum err err)
 {
@@ -308,8 +180,7 @@ static void count_entry(struct open_batch *batch, size_t index)
     }
 }
 
-/* ---- the end of a batch
- * --------------------------------------------------------------------------- */
+/* ---- the end of a batch -------------------------------------------------------------------- */
 
 static void free_batch(struct open_batch *batch)
 {
@@ -373,67 +244,6 @@ static void on_deadline(struct ev_loop *loop, ev_timer *timer, int events)
     }
 }
 
-/* ---- remember
- * ------------------------------------------------------------------------------------- */
-
-static void offer_deliveries(struct open_batch *batch, struct walk *walk)
-{
-    struct delivery_engine *engine = batch->ingest->options.engine;
-    const struct store_entry *stored = walk->stored;
-
-    for (size_t i = 0; i < stored->delivery_count; i++) {
-        const struct store_delivery *delivery = &stored->deliveries[i];
-        struct delivery_offer offer = {
-            .ref = {.seq = stored->seq, .claim = delivery->claim_no, .ordinal = (uint32_t)i},
-            .event = walk->event,
-            .claim_until_ms = batch->commit.claim_until_ms,
-            .arrived_us = batch->started_ms * 1000,
-        };
-
-        if (!delivery->claim) {
-            delivery_note_backlog(engine, delivery->lane);
-            continue;
-        }
-        CHECK(delivery->lane.len <= STORE_LANE_CHARS_MAX);
-        memcpy(offer.ref.lane, delivery->lane.data, delivery->lane.len);
-        delivery_offer(engine, &offer);
-    }
-}
-
-/* Deliveries of one event, under its account and under each rule ("BUS/RULE"). */
-static void count_created(struct stats *stats, const struct walk *walk)
-{
-    const struct store_entry *stored = walk->stored;
-
-    stats_count_account(stats, walk->account->id, STATS_CREATED, stored->delivery_count);
-    for (size_t i = 0; i < stored->delivery_count; i++) {
-        stats_count_part(stats, STATS_RULE, walk->labels[i], STATS_CREATED, 1);
-    }
-}
-
-static void settle_entry(struct open_batch *batch, size_t index)
-{
-    struct ingest_entry *entry = &batch->public.entries[index];
-    struct walk *walk = &batch->walks[index];
-
-    if (walk->stored == NULL) {
-        return;
-    }
-    if (walk->stored->verdict == STORE_DUPLICATE) {
-        walk->outcome = batch->is_answered ? walk->outcome : OUTCOME_DUPLICATE;
-        entry->is_duplicate = true;
-        memcpy(entry->event_id, walk->stored->duplicate_of, sizeof(entry->event_id));
-        return;
-    }
-    walk->outcome = batch->is_answered ? walk->outcome : OUTCOME_COMMITTED;
-    if (walk->stored->conflict) {
-        stats_count_account(batch->ingest->options.stats, walk->account->id, STATS_DEDUP_CONFLICT,
-                            1);
-    }
-    count_created(batch->ingest->options.stats, walk);
-    offer_deliveries(batch, walk);
-}
-
 static void on_committed(struct store_op *op)
 {
     struct open_batch *batch = CONTAINER_OF(op, struct open_batch, commit.op);
@@ -443,7 +253,7 @@ static void on_committed(struct store_op *op)
     stats_time(stats, STATS_STAGE_COMMIT, moment_steady_us() - batch->commit_us);
     if (op->err == ERR_OK) {
         for (size_t i = 0; i < batch->public.entry_count; i++) {
-            settle_entry(batch, i);
+            ingest_settle_entry(batch, i);
         }
     } else {
         log_warn("ingest.commit", LOG_ERR(op->err), LOG_U64("entries", batch->commit.entry_count));
@@ -455,60 +265,7 @@ static void on_committed(struct store_op *op)
     free_batch(batch);
 }
 
-/* The deliveries of one event: one for each target that its rules name. */
-static void plan_deliveries(struct open_batch *batch, struct walk *walk, struct store_entry *stored)
-{
-    const struct ruleset_scratch *scratch = &batch->ingest->scratch;
-    struct arena *arena = &batch->arena;
-
-    stored->deliveries = ARENA_ARRAY(arena, struct store_delivery, scratch->hit_count);
-    stored->delivery_count = scratch->hit_count;
-    walk->labels = ARENA_ARRAY(arena, struct slice, scratch->hit_count);
-    for (size_t i = 0; i < scratch->hit_count; i++) {
-        const struct ruleset_hit *hit = &scratch->hits[i];
-        struct store_delivery *delivery = &stored->deliveries[i];
-
-        delivery->lane =
-            arena_printf(arena, "%.*s/%" PRIu64, SLICE_ARG(walk->account->id), hit->target->uid);
-        delivery->bus = hit->rule->is_central
-                            ? hit->rule->bus_name
-                            : arena_printf(arena, "%.*s/%.*s", SLICE_ARG(hit->rule->bus_account),
-                                           SLICE_ARG(hit->rule->bus_name));
-        delivery->rule = hit->rule->name;
-        delivery->target_id = hit->target->id;
-        walk->labels[i] = hit->rule->label;
-        if (i == 0 || hit->rule != scratch->hits[i - 1].rule) {
-            stats_count_part(batch->ingest->options.stats, STATS_RULE, hit->rule->label,
-                             STATS_MATCHED, 1);
-        }
-        delivery->claim = delivery_may_claim(batch->ingest->options.engine, delivery->lane);
-    }
-}
-
-static void plan_store(struct open_batch *batch, size_t index)
-{
-    const struct ingest_entry *entry = &batch->public.entries[index];
-    struct walk *walk = &batch->walks[index];
-    struct store_entry *stored = &batch->commit.entries[batch->commit.entry_count++];
-
-    *stored = (struct store_entry){
-        .account = walk->account->id,
-        .event_id = walk->event->id,
-        .body = walk->event->bytes,
-    };
-    plan_deliveries(batch, walk, stored);
-    dedup_plan(&(struct dedup_facts){.principal = &batch->public.principal,
-                                     .account = walk->account,
-                                     .draft = &entry->draft,
-                                     .bus_name = entry->bus_name,
-                                     .explicit_id = batch->explicit_id,
-                                     .index = index},
-               stored);
-    walk->stored = stored;
-}
-
-/* ---- one entry
- * -------------------------------------------------------------------------------------- */
+/* ---- one entry ----------------------------------------------------------------------------- */
 
 static enum err match_event(struct open_batch *batch, const struct ingest_entry *entry,
                             const struct walk *walk)
@@ -582,12 +339,11 @@ static enum err walk_entry(struct open_batch *batch, size_t index)
     if (batch->ingest->late_count > 0) {
         return ERR_STORE_BUSY;
     }
-    plan_store(batch, index);
+    ingest_plan_entry(batch, index);
     return ERR_OK;
 }
 
-/* ---- a batch
- * ------------------------------------------------------------------------------------------ */
+/* ---- a batch ------------------------------------------------------------------------------- */
 
 /* A zeroed batch, with an arena that a spare one may already have. */
 static struct open_batch *take_batch(struct ingest *ingest)

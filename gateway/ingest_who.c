@@ -1,0 +1,90 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * ingest_who.c - whose request is it?
+ *
+ * What can be said without the body is said with the head, so that a stranger's bytes are never
+ * read.  The directory is that of the snapshot in force; what the head proved is proven again when
+ * the catalog changed while the body came.
+ */
+#include "accounts/api_key.h"
+#include "accounts/sigv4_verify.h"
+#include "core/moment.h"
+#include "gateway/config.h"
+#include "gateway/dedup.h"
+#include "gateway/ingest_internal.h"
+
+static struct sigv4_request signed_view(const struct request *request)
+{
+    return (struct sigv4_request){
+        .method = request->method,
+        .path = request->path,
+        .query = request->query,
+        .authority = request->authority,
+        .is_http2 = request->is_http2,
+        .headers = request->headers,
+        .header_count = request->header_count,
+        .body_digest = request->body_digest,
+    };
+}
+
+static struct sigv4_verify_options verify_options(const struct ingest *ingest, struct err_why *why)
+{
+    return (struct sigv4_verify_options){
+        .directory = ingest->snapshot->directory,
+        .keys = ingest->keys,
+        .region = ingest->options.config->region,
+        .service = SLICE("events"),
+        .now_ms = moment_now_ms(),
+        .skew_max_ms = DEDUP_SIGNATURE_SKEW_MS,
+        .why = why,
+    };
+}
+
+enum err ingest_check_sigv4(struct ingest *ingest, struct request *request, struct err_why *why)
+{
+    const struct sigv4_verify_options options = verify_options(ingest, why);
+    const struct sigv4_request view = signed_view(request);
+
+    return sigv4_check_head(&options, &view);
+}
+
+enum err ingest_prove_sigv4(struct ingest *ingest, struct request *request,
+                            struct principal *principal, struct err_why *why)
+{
+    const struct sigv4_verify_options options = verify_options(ingest, why);
+    const struct sigv4_request view = signed_view(request);
+
+    return sigv4_verify(&options, &view, principal);
+}
+
+/* A principal proven with the head, and the snapshot that it was proven by. */
+struct head_proof {
+    struct principal principal;
+    uint64_t rev;
+};
+
+enum err ingest_check_api_key(struct ingest *ingest, struct request *request)
+{
+    struct head_proof *proof = ARENA_NEW(&request->arena, struct head_proof);
+
+    TRY(api_key_verify(ingest->snapshot->directory, request->headers, request->header_count,
+                       moment_now_ms(), &proof->principal));
+    proof->rev = ingest->snapshot->rev;
+    request->handler_data = proof;
+    return ERR_OK;
+}
+
+/* A key needs no body, so what the head proved still holds, unless the catalog changed meanwhile:
+ * then a revoked key must not pass. */
+enum err ingest_prove_api_key(struct ingest *ingest, struct request *request,
+                              struct principal *principal)
+{
+    const struct head_proof *proof = request->handler_data;
+
+    if (proof != NULL && proof->rev == ingest->snapshot->rev) {
+        *principal = proof->principal;
+        return ERR_OK;
+    }
+    return api_key_verify(ingest->snapshot->directory, request->headers, request->header_count,
+                          moment_now_ms(), principal);
+}
