@@ -16,11 +16,26 @@
 
 enum { ACCOUNT_ID_CHARS = 12 };
 
-enum account_dedup {
-    ACCOUNT_DEDUP_EXPLICIT = 1,
-    ACCOUNT_DEDUP_ID = 2,
-    ACCOUNT_DEDUP_INVOCATION = 4,
-    ACCOUNT_DEDUP_SIGNATURE = 8,
+enum {
+    ACCOUNT_DEDUP_LAYERS_MAX = 8,
+    ACCOUNT_DEDUP_PATHS_MAX = 8, /* of one layer */
+};
+
+enum account_dedup_kind {
+    ACCOUNT_DEDUP_EXPLICIT,
+    ACCOUNT_DEDUP_ID,
+    ACCOUNT_DEDUP_INVOCATION,
+    ACCOUNT_DEDUP_SIGNATURE,
+    ACCOUNT_DEDUP_CONTENT,
+    ACCOUNT_DEDUP_FINDING,
+    ACCOUNT_DEDUP_PATHS,
+};
+
+/* One layer of dedup. */
+struct account_dedup {
+    enum account_dedup_kind kind;
+    const struct slice *paths; /* PATHS only */
+    size_t path_count;
 };
 
 struct account {
@@ -35,7 +50,8 @@ struct account {
     const struct slice *may_forward_for; /* account ids, or "*" */
     size_t may_forward_for_count;
     uint64_t dedup_window_ms;
-    unsigned dedup_by;              /* enum account_dedup bits */
+    const struct account_dedup *dedup; /* the first layer that applies counts */
+    size_t dedup_count;
     struct slice dispatch_role_arn; /* empty: none */
     struct slice external_id;       /* empty: none */
 };

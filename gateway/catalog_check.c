@@ -14,6 +14,7 @@
 #include "core/check.h"
 #include "core/moment.h"
 #include "gateway/catalog.h"
+#include "gateway/dedup_config.h"
 #include "routing/pattern.h"
 #include "routing/rule.h"
 
@@ -29,6 +30,7 @@ enum member_type {
     MEMBER_OBJECT,
     MEMBER_OBJECTS,
     MEMBER_PATTERN,
+    MEMBER_DEDUP_LAYERS,
 };
 
 struct member {
@@ -46,7 +48,7 @@ static const struct member limits_members[] = {
 };
 static const struct member dedup_members[] = {
     {"window", MEMBER_SPAN, false, 86400000, NULL},
-    {"by", MEMBER_TEXTS, false, 8, NULL},
+    {"by", MEMBER_DEDUP_LAYERS, false, 0, NULL},
     {NULL, MEMBER_TEXT, false, 0, NULL},
 };
 static const struct member role_members[] = {
@@ -232,8 +234,10 @@ static void check_text(json_t *mistakes, const struct path *path, const json_t *
     } else if (member->type == MEMBER_ACCOUNT && !is_account(text_of(value))) {
         mistake(mistakes, path, "must be a 12-digit account id");
     } else if (member->type == MEMBER_SPAN &&
-               (moment_parse_span(text_of(value), &span_ms) != ERR_OK || span_ms > member->max)) {
+               moment_parse_span(text_of(value), &span_ms) != ERR_OK) {
         mistake(mistakes, path, "must be a span of time such as \"90s\", \"5m\" or \"24h\"");
+    } else if (member->type == MEMBER_SPAN && span_ms > member->max) {
+        mistake(mistakes, path, "must be at most %" PRIu64 "s", member->max / 1000);
     }
 }
 
@@ -249,6 +253,27 @@ static void check_pattern(json_t *mistakes, const struct path *path, const json_
         mistake(mistakes, path, "%s", why.text);
     }
     pattern_release(pattern);
+}
+
+struct layers_place {
+    json_t *mistakes;
+    const struct path *path;
+};
+
+static void on_layer_mistake(void *context, const char *where, const char *what)
+{
+    const struct layers_place *place = context;
+    struct path path;
+
+    (void)snprintf(path.text, sizeof(path.text), "%.*s%.*s", 200, place->path->text, 50, where);
+    mistake(place->mistakes, &path, "%s", what);
+}
+
+static void check_layers(json_t *mistakes, const struct path *path, const json_t *value)
+{
+    struct layers_place place = {.mistakes = mistakes, .path = path};
+
+    dedup_config_check(value, on_layer_mistake, &place);
 }
 
 static void check_member(json_t *mistakes, const struct path *path, json_t *value,
@@ -286,6 +311,9 @@ static void check_member(json_t *mistakes, const struct path *path, json_t *valu
         break;
     case MEMBER_PATTERN:
         check_pattern(mistakes, path, value);
+        break;
+    case MEMBER_DEDUP_LAYERS:
+        check_layers(mistakes, path, value);
         break;
     default:
         CHECK(false);
@@ -509,27 +537,6 @@ static void check_rule(json_t *mistakes, json_t *seen, const struct path *path, 
     json_decref(ids);
 }
 
-static void check_dedup(json_t *mistakes, const struct path *path, const json_t *account)
-{
-    const json_t *by = json_object_get(json_object_get(account, "dedup"), "by");
-    static const char *const layers[] = {"explicit", "id", "invocation", "signature"};
-
-    for (size_t i = 0; i < json_array_size(by); i++) {
-        const char *layer = json_string_value(json_array_get(by, i));
-        bool is_known = layer == NULL;
-
-        for (size_t k = 0; k < ARRAY_LEN(layers) && !is_known; k++) {
-            is_known = strcmp(layer, layers[k]) == 0;
-        }
-        if (!is_known) {
-            const struct path base = path_member(path, "dedup.by");
-            const struct path place = path_item(&base, i);
-
-            mistake(mistakes, &place, "must be explicit, id, invocation or signature");
-        }
-    }
-}
-
 static void check_account(json_t *mistakes, json_t *seen, const struct path *path,
                           const json_t *account)
 {
@@ -539,7 +546,6 @@ static void check_account(json_t *mistakes, json_t *seen, const struct path *pat
 
     (void)snprintf(name, sizeof(name), "account %.*s", SLICE_ARG(json_member_text(account, "id")));
     check_unique(mistakes, seen, path, name);
-    check_dedup(mistakes, path, account);
     if (json_object_get(limits, "burst") != NULL &&
         json_object_get(limits, "events_per_second") == NULL) {
         const struct path place = path_member(path, "limits.burst");

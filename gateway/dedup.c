@@ -2,14 +2,21 @@
  *
  * dedup.c - the identities of an event.
  *
- * The mark says "the same event again".  Its identity is the first of these layers that applies and
- * that the account has on (`dedup.by`):
- *   explicit    the id in the request's header x-weir-deduplication-id
- *   id          the id of a whole envelope
- *   invocation  the SDK's name for a call, the same in all its retries, of that credential
- *   signature   of a SigV4 request without such a name
- * The account of the event and the bus that was named belong to every key.  With other content the
- * same key is another event.
+ * The mark says "the same event again".  Its identity is the first layer of the account's
+ * `dedup.by` that applies: explicit    the id in the request's header x-weir-deduplication-id id
+ * the id of a whole envelope invocation  the SDK's name for a call, the same in all its retries, of
+ * that credential signature   of a SigV4 request without such a name content     all that the event
+ * says (routing/event_identity.c) finding     what the source calls the finding, in the state
+ * reported paths       the values at the paths that the account chose The account of the event and
+ * the bus that was named belong to every key.
+ *
+ * The first four are names that a sender gives: under the same name with other content comes
+ * another event, counted as a conflict, so nobody hides an event by sending its name first.  Of the
+ * last three the identity is all that must be equal: a finding that comes a second time with
+ * another title or envelope is what the layer is for, and content has nothing beside it.  So with
+ * `finding` or paths on, whoever may send for an account may suppress that account's next event of
+ * the same identity, and nobody else's; and since the source is part of it, only a credential that
+ * may relay aws.* can do so to a finding.
  *
  * The guard says "the same signed request again".  Headers that a client leaves unsigned, as boto3
  * leaves the invocation id, can be changed by whoever captured a request: each change would be a
@@ -28,6 +35,7 @@
 #include "gateway/dedup.h"
 
 #include "core/check.h"
+#include "routing/event_identity.h"
 
 enum {
     SIGNATURE_MARK_MIN_MS = 6 * 60 * 1000, /* what is usually left of a signature, and a minute */
@@ -63,44 +71,94 @@ struct identity {
     struct slice value;
     uint64_t position;
     uint64_t ttl_ms;
+    bool is_content; /* the value is all that must be equal */
+    struct digest digest;
 };
 
-/* The first layer that applies and that the account has on. False: none. */
-static bool find_identity(const struct dedup_facts *facts, struct identity *identity)
+bool dedup_is_explicit_id(struct slice id)
+{
+    for (size_t i = 0; i < id.len; i++) {
+        if (id.data[i] <= ' ' || id.data[i] > '~') {
+            return false;
+        }
+    }
+    return id.len > 0 && id.len <= DEDUP_EXPLICIT_CHARS_MAX;
+}
+
+/* What the sender calls it. */
+static bool find_name(const struct dedup_facts *facts, enum account_dedup_kind kind,
+                      struct identity *identity)
 {
     const struct principal *principal = facts->principal;
-    const struct account *account = facts->account;
-    const uint64_t window_ms = account->dedup_window_ms;
-    const uint64_t signed_ms =
-        MIN_OF(MAX_OF(window_ms, (uint64_t)SIGNATURE_MARK_MIN_MS), (uint64_t)SIGNATURE_MARK_MAX_MS);
 
-    *identity = (struct identity){.position = facts->index, .ttl_ms = window_ms};
-    if (window_ms == 0) {
-        return false;
-    }
-    if ((account->dedup_by & ACCOUNT_DEDUP_EXPLICIT) != 0 && facts->explicit_id.len > 0) {
+    switch (kind) {
+    case ACCOUNT_DEDUP_EXPLICIT:
         identity->layer = SLICE("explicit");
         identity->value = facts->explicit_id;
-        return true;
-    }
-    if ((account->dedup_by & ACCOUNT_DEDUP_ID) != 0 && facts->draft->bytes.data != NULL &&
-        facts->draft->id.len > 0) {
+        return facts->explicit_id.len > 0;
+    case ACCOUNT_DEDUP_ID:
         identity->layer = SLICE("id");
         identity->value = facts->draft->id;
         identity->position = 0; /* an id names its event wherever it stands in a request */
-        return true;
-    }
-    identity->ttl_ms = signed_ms;
-    if ((account->dedup_by & ACCOUNT_DEDUP_INVOCATION) != 0 && principal->invocation_id.len > 0) {
+        return facts->draft->bytes.data != NULL && facts->draft->id.len > 0;
+    case ACCOUNT_DEDUP_INVOCATION:
         identity->layer = SLICE("invocation");
         identity->caller = principal->credential->id; /* made up by that caller's SDK */
         identity->value = principal->invocation_id;
-        return true;
-    }
-    if ((account->dedup_by & ACCOUNT_DEDUP_SIGNATURE) != 0 && principal->has_signature) {
+        break;
+    case ACCOUNT_DEDUP_SIGNATURE:
         identity->layer = SLICE("signature");
-        identity->value = signature_of(principal);
-        return true;
+        identity->value =
+            principal->has_signature ? signature_of(principal) : (struct slice){NULL, 0};
+        break;
+    case ACCOUNT_DEDUP_CONTENT:
+    case ACCOUNT_DEDUP_FINDING:
+    case ACCOUNT_DEDUP_PATHS:
+    default:
+        CHECK(false);
+    }
+    identity->ttl_ms = MIN_OF(MAX_OF(identity->ttl_ms, (uint64_t)SIGNATURE_MARK_MIN_MS),
+                              (uint64_t)SIGNATURE_MARK_MAX_MS);
+    return identity->value.len > 0;
+}
+
+/* What the event itself says. */
+static bool find_saying(const struct dedup_facts *facts, const struct account_dedup *layer,
+                        struct identity *identity)
+{
+    const struct event_draft *draft = facts->draft;
+    bool is_found = true;
+
+    if (layer->kind == ACCOUNT_DEDUP_CONTENT) {
+        identity->layer = SLICE("content");
+        event_identity_content(draft, &identity->digest);
+    } else if (layer->kind == ACCOUNT_DEDUP_FINDING) {
+        identity->layer = SLICE("finding");
+        is_found = event_identity_finding(draft, facts->arena, &identity->digest);
+    } else {
+        identity->layer = SLICE("paths");
+        is_found = event_identity_paths(draft, layer->paths, layer->path_count, facts->arena,
+                                        &identity->digest);
+    }
+    identity->value = digest_slice(&identity->digest);
+    identity->position = 0;
+    identity->is_content = true;
+    return is_found;
+}
+
+/* The first layer of the account that applies. False: none. */
+static bool find_identity(const struct dedup_facts *facts, struct identity *identity)
+{
+    const struct account *account = facts->account;
+
+    for (size_t i = 0; i < account->dedup_count && account->dedup_window_ms > 0; i++) {
+        const struct account_dedup *layer = &account->dedup[i];
+
+        *identity = (struct identity){.position = facts->index, .ttl_ms = account->dedup_window_ms};
+        if (layer->kind >= ACCOUNT_DEDUP_CONTENT ? find_saying(facts, layer, identity)
+                                                 : find_name(facts, layer->kind, identity)) {
+            return true;
+        }
     }
     return false;
 }
@@ -125,7 +183,11 @@ static void plan_mark(const struct dedup_facts *facts, struct store_entry *store
                                identity.value,
                                {(const char *)&identity.position, sizeof(identity.position)}},
         6, &stored->key);
-    digest_fields(content, is_whole ? 1 : ARRAY_LEN(content), &stored->content);
+    if (identity.is_content) {
+        stored->content = identity.digest;
+    } else {
+        digest_fields(content, is_whole ? 1 : ARRAY_LEN(content), &stored->content);
+    }
     stored->mark_ttl_ms = identity.ttl_ms;
     stored->has_mark = true;
 }

@@ -34,6 +34,7 @@
 #include "core/random.h"
 #include "delivery/delivery.h"
 #include "gateway/config.h"
+#include "gateway/dedup.h"
 #include "gateway/ingest_internal.h"
 
 enum {
@@ -385,6 +386,25 @@ struct ingest_batch *ingest_batch_new(struct ingest *ingest, struct request *req
     return &batch->public;
 }
 
+/* A name that cannot be kept is refused, not cut: the caller relies on it. */
+static void check_explicit_id(struct open_batch *batch)
+{
+    if (batch->explicit_id.data == NULL || dedup_is_explicit_id(batch->explicit_id)) {
+        return;
+    }
+    for (size_t i = 0; i < batch->public.entry_count; i++) {
+        struct ingest_entry *entry = &batch->public.entries[i];
+
+        if (entry->err == ERR_OK) {
+            entry->err = ERR_BAD_ARGUMENT;
+            (void)snprintf(entry->message, sizeof(entry->message),
+                           "Header x-weir-deduplication-id is not valid. Reason: It must have 1 to "
+                           "%d printable ASCII characters and no space.",
+                           DEDUP_EXPLICIT_CHARS_MAX);
+        }
+    }
+}
+
 void ingest_submit(struct ingest_batch *public)
 {
     struct open_batch *batch = CONTAINER_OF(public, struct open_batch, public);
@@ -393,6 +413,7 @@ void ingest_submit(struct ingest_batch *public)
     CHECK(public->on_done != NULL);
     commit->now_ms = moment_now_ms();
     commit->claim_until_ms = commit->now_ms + DELIVERY_CLAIM_MS;
+    check_explicit_id(batch);
     for (size_t i = 0; i < public->entry_count; i++) {
         if (public->entries[i].err == ERR_OK) {
             public->entries[i].err = walk_entry(batch, i);

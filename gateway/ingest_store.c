@@ -60,7 +60,8 @@ void ingest_plan_entry(struct open_batch *batch, size_t index)
                                      .draft = &entry->draft,
                                      .bus_name = entry->bus_name,
                                      .explicit_id = batch->explicit_id,
-                                     .index = index},
+                                     .index = index,
+                                     .arena = &batch->arena},
                stored);
     walk->stored = stored;
 }

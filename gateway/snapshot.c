@@ -11,6 +11,7 @@
 #include "core/base64.h"
 #include "core/check.h"
 #include "core/moment.h"
+#include "gateway/dedup_config.h"
 #include "gateway/lease.h"
 
 enum { SECRET_BYTES_MAX = 256, DEDUP_WINDOW_MS = 300000 };
@@ -53,30 +54,6 @@ static const struct slice *copy_texts(struct arena *arena, const json_t *list, s
     return texts;
 }
 
-static unsigned dedup_layers(const json_t *by)
-{
-    static const struct {
-        struct slice name;
-        enum account_dedup bit;
-    } layers[] = {
-        {SLICE_INIT("explicit"), ACCOUNT_DEDUP_EXPLICIT},
-        {SLICE_INIT("id"), ACCOUNT_DEDUP_ID},
-        {SLICE_INIT("invocation"), ACCOUNT_DEDUP_INVOCATION},
-        {SLICE_INIT("signature"), ACCOUNT_DEDUP_SIGNATURE},
-    };
-    unsigned bits = 0;
-
-    for (size_t i = 0; i < ARRAY_LEN(layers); i++) {
-        bool is_on = by == NULL;
-
-        for (size_t k = 0; k < json_array_size(by) && !is_on; k++) {
-            is_on = slice_eq(layers[i].name, slice_of(json_string_value(json_array_get(by, k))));
-        }
-        bits |= is_on ? (unsigned)layers[i].bit : 0;
-    }
-    return bits;
-}
-
 static void configure_limiter(struct limiter *limiter, const json_t *limits)
 {
     const json_int_t rate = json_integer_value(json_object_get(limits, "events_per_second"));
@@ -110,7 +87,7 @@ static void add_account(struct directory *directory, const json_t *document,
         CHECK(moment_parse_span(json_member_text(dedup, "window"), &account->dedup_window_ms) ==
               ERR_OK);
     }
-    account->dedup_by = dedup_layers(json_object_get(dedup, "by"));
+    account->dedup = dedup_config_read(json_object_get(dedup, "by"), arena, &account->dedup_count);
     account->dispatch_role_arn = arena_copy(arena, json_member_text(role, "arn"));
     account->external_id = arena_copy(arena, json_member_text(role, "external_id"));
     directory_add_account(directory, account);

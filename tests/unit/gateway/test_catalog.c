@@ -233,8 +233,44 @@ static void test_each_mistake_has_its_path(void **state)
          "accounts[0].may_forward_for[0]", "12-digit"},
         {"{\"accounts\":[{\"id\":\"111122223333\",\"dedup\":{\"window\":\"x\"}}]}",
          "accounts[0].dedup.window", "span of time"},
+        {"{\"accounts\":[{\"id\":\"111122223333\",\"dedup\":{\"window\":\"25h\"}}]}",
+         "accounts[0].dedup.window", "at most 86400s"},
         {"{\"accounts\":[{\"id\":\"111122223333\",\"dedup\":{\"by\":[\"magic\"]}}]}",
-         "accounts[0].dedup.by[0]", "explicit, id, invocation or signature"},
+         "accounts[0].dedup.by[0]", "explicit, id, invocation"},
+        {"{\"accounts\":[{\"id\":\"111122223333\",\"dedup\":{\"by\":\"id\"}}]}",
+         "accounts[0].dedup.by", "a list of at most 8"},
+        {"{\"accounts\":[{\"id\":\"111122223333\",\"dedup\":{\"by\":[\"id\",\"content\",\"id\"]}}]"
+         "}",
+         "accounts[0].dedup.by[2]", "twice"},
+        {"{\"accounts\":[{\"id\":\"111122223333\",\"dedup\":{\"by\":[\"content\",\"detail.id\"]}}]"
+         "}",
+         "accounts[0].dedup.by[1]", "a path among layers"},
+        {"{\"accounts\":[{\"id\":\"111122223333\",\"dedup\":{\"by\":[\"detail.id\",\"content\"]}}]"
+         "}",
+         "accounts[0].dedup.by[1]", "no dot"},
+        {"{\"accounts\":[{\"id\":\"111122223333\",\"dedup\":{\"by\":[\"detail.id\",\"detail.id\"]}}"
+         "]}",
+         "accounts[0].dedup.by[1]", "twice"},
+        {"{\"accounts\":[{\"id\":\"111122223333\",\"dedup\":{\"by\":[\"other.id\"]}}]}",
+         "accounts[0].dedup.by[0]", "member of the envelope"},
+        {"{\"accounts\":[{\"id\":\"111122223333\",\"dedup\":{\"by\":[\"detail.\"]}}]}",
+         "accounts[0].dedup.by[0]", "names joined by dots"},
+        {"{\"accounts\":[{\"id\":\"111122223333\",\"dedup\":{\"by\":[\"detail.a0\",\"detail.a1\","
+         "\"detail.a2\",\"detail.a3\",\"detail.a4\",\"detail.a5\",\"detail.a6\",\"detail.a7\","
+         "\"detail.a8\"]}}]}",
+         "accounts[0].dedup.by", "a list of at most 8"},
+        {"{\"accounts\":[{\"id\":\"111122223333\",\"dedup\":{\"by\":[\"id\",{\"paths\":[\"detail."
+         "a0\",\"detail.a1\",\"detail.a2\",\"detail.a3\",\"detail.a4\",\"detail.a5\",\"detail.a6\","
+         "\"detail.a7\",\"detail.a8\"]}]}}]}",
+         "accounts[0].dedup.by[1].paths", "1 to 8 paths"},
+        {"{\"accounts\":[{\"id\":\"111122223333\",\"dedup\":{\"by\":[{\"paths\":[]}]}}]}",
+         "accounts[0].dedup.by[0].paths", "1 to 8 paths"},
+        {"{\"accounts\":[{\"id\":\"111122223333\",\"dedup\":{\"by\":[{\"paths\":[\"detail.x\",7]}]}"
+         "}]}",
+         "accounts[0].dedup.by[0].paths[1]", "must be a path"},
+        {"{\"accounts\":[{\"id\":\"111122223333\",\"dedup\":{\"by\":[{\"path\":[\"detail.x\"]}]}}]"
+         "}",
+         "accounts[0].dedup.by[0]", "and no more"},
         {"{\"accounts\":[{\"id\":\"111122223333\",\"dispatch_role\":{\"arn\":\"role\"}}]}",
          "accounts[0].dispatch_role.arn", "ARN of a role"},
         {"{\"accounts\":[{\"id\":\"111122223333\",\"dispatch_role\":{\"arn\":\"arn:aws:iam::"
