@@ -1,11 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * stream.c - the life of an accepted connection: handshake, bytes both ways, goodbye.
+ * stream.c - the life of a connection: handshake, bytes both ways, goodbye.
  *
  * The happy path:
  *
  *     HANDSHAKE ──on_open──> OPEN ──stream_close()──> CLOSING ──all sent──> LINGERING ──> DEAD
  *         └─────────────────────┴──── any failure, stream_abort() ─┴────────────┴───────────┘
+ *
+ * One that we open is CONNECTING first (stream_connect.c), and then goes the same way.
  *
  * LINGERING has no owner any more (on_close was called): it only reads and forgets, because
  * closing a socket with unread bytes sends a reset that can destroy our last answer on its way.
@@ -90,6 +92,7 @@ void stream_end(struct stream *stream, enum stream_reason reason)
     if (stream->state == HANDSHAKE && stream->tls != NULL) {
         stream_count(stream, STATS_HANDSHAKES_FAILED);
     }
+    stream_dial_end(stream);
     stream->state = DEAD;
     stream->reason = reason;
     stream->is_blocked = false;
@@ -213,8 +216,9 @@ static void on_idle(struct ev_loop *ev, ev_idle *idle, int events)
 
 /* ---- for the owner ---- */
 
-struct stream *stream_accept(struct stream_loop *loop, int fd, struct tls_context *tls,
-                             const struct stream_handlers *handlers, void *context)
+struct stream *stream_new(struct stream_loop *loop, enum stream_state state,
+                          struct tls_context *tls, const struct stream_handlers *handlers,
+                          void *context)
 {
     struct stream *stream = xcalloc(1, sizeof(*stream));
 
@@ -222,10 +226,11 @@ struct stream *stream_accept(struct stream_loop *loop, int fd, struct tls_contex
     CHECK(handlers->on_close != NULL);
     *stream = (struct stream){
         .magic = STREAM_MAGIC,
-        .state = HANDSHAKE,
+        .state = state,
         .loop = loop,
         .handlers = handlers,
         .context = context,
+        .wire = {.fd = -1},
         .begin_tick = loop->tick,
         .touched_tick = loop->tick,
         .is_owned = true,
@@ -233,19 +238,34 @@ struct stream *stream_accept(struct stream_loop *loop, int fd, struct tls_contex
     if (tls != NULL) {
         stream->tls = tls_context_acquire(tls);
     }
-    wire_init(&stream->wire, fd, tls != NULL ? tls_session_new(tls) : NULL);
     buf_init(&stream->unsent, loop->options.unsent_max + STREAM_WRITE_BYTES);
     list_init(&stream->work_node);
     list_init(&stream->wheel_node);
-    ev_io_init(&stream->io, on_io, fd, EV_READ);
+    ev_io_init(&stream->io, on_io, -1, EV_READ);
     if (loop->count++ == 0) {
         ev_timer_again(loop->options.loop, &loop->tick_timer);
     }
     stream_plan_check(stream);
+    return stream;
+}
+
+void stream_begin(struct stream *stream, int fd, SSL *ssl)
+{
+    stream->state = HANDSHAKE;
+    wire_init(&stream->wire, fd, ssl);
+    ev_io_set(&stream->io, fd, EV_READ);
     stream_watch(stream);
-    if (tls == NULL) {
+    if (ssl == NULL) {
         stream_put_to_work(stream);
     }
+}
+
+struct stream *stream_accept(struct stream_loop *loop, int fd, struct tls_context *tls,
+                             const struct stream_handlers *handlers, void *context)
+{
+    struct stream *stream = stream_new(loop, HANDSHAKE, tls, handlers, context);
+
+    stream_begin(stream, fd, tls != NULL ? tls_session_new(tls) : NULL);
     return stream;
 }
 
@@ -340,7 +360,7 @@ void stream_set_deadline(struct stream *stream, unsigned timeout_ms)
 void stream_close(struct stream *stream)
 {
     CHECK_MAGIC(stream, STREAM_MAGIC);
-    if (stream->state == HANDSHAKE) {
+    if (stream->state == CONNECTING || stream->state == HANDSHAKE) {
         stream_end(stream, STREAM_ABORTED);
     } else if (stream->state == OPEN) {
         stream_begin_closing(stream, STREAM_CLOSED);
@@ -373,6 +393,7 @@ const char *stream_reason_name(enum stream_reason reason)
         [STREAM_CLOSED] = "closed",
         [STREAM_ABORTED] = "aborted",
         [STREAM_PEER_GONE] = "peer_gone",
+        [STREAM_UNREACHABLE] = "unreachable",
         [STREAM_HANDSHAKE_FAILED] = "handshake_failed",
         [STREAM_HANDSHAKE_TIMEOUT] = "handshake_timeout",
         [STREAM_STALLED] = "stalled",

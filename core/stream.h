@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * stream.h - connections that were accepted: TCP with or without TLS, one surface for both.
+ * stream.h - connections, accepted or opened: TCP with or without TLS, one surface for all.
  *
- * A stream belongs to the loop that accepted it; nothing here is called from another thread.
- * Reading pushes: on_read gets what arrived and has consumed it when it returns.  Writing pulls:
- * once per loop turn on_write is asked to fill a room of at most 16 KiB, which leaves in one write,
- * and it is not asked again before the socket has taken that.  stream_write() may be used instead
- * or beside it.
+ * A stream belongs to the loop that accepted or opened it; nothing here is called from another
+ * thread. Reading pushes: on_read gets what arrived and has consumed it when it returns.  Writing
+ * pulls: once per loop turn on_write is asked to fill a room of at most 16 KiB, which leaves in one
+ * write, and it is not asked again before the socket has taken that.  stream_write() may be used
+ * instead or beside it.
  *
  * Handlers always run from the loop, never inside a stream_* call.  on_close is the last one, it
  * comes exactly once for every stream, and the stream is invalid when it returns.
@@ -35,8 +35,10 @@ enum stream_reason {
     STREAM_CLOSED,            /* stream_close(), and everything was handed to the kernel */
     STREAM_ABORTED,           /* stream_abort() */
     STREAM_PEER_GONE,         /* the peer ended or reset the connection */
-    STREAM_HANDSHAKE_FAILED,  /* no TLS, no common version or protocol, a bad message */
-    STREAM_HANDSHAKE_TIMEOUT, /* the handshake took too long */
+    STREAM_UNREACHABLE,       /* stream_connect(): no such name, or nobody answers there */
+    STREAM_HANDSHAKE_FAILED,  /* no TLS, no common version or protocol, a bad message, a
+                               * certificate that is not trusted */
+    STREAM_HANDSHAKE_TIMEOUT, /* connecting and the handshake took too long */
     STREAM_STALLED,           /* the peer took nothing of what waited for it */
     STREAM_IDLE,              /* nothing moved in either direction */
     STREAM_DEADLINE,          /* the time of stream_set_deadline() has come */
@@ -72,7 +74,7 @@ struct stream_loop_options {
     struct ev_loop *loop;
     struct stats *stats;           /* of the thread that runs `loop`; NULL: nothing is counted */
     size_t unsent_max;             /* bytes that may wait in stream_write(), for one stream */
-    unsigned handshake_timeout_ms; /* from accept to on_open */
+    unsigned handshake_timeout_ms; /* from accept, or from stream_connect(), to on_open */
     unsigned stall_timeout_ms;     /* something waits and the peer takes nothing */
     unsigned idle_timeout_ms;      /* nothing moves */
     unsigned linger_timeout_ms;    /* after our last byte, until the peer ends its side */
@@ -95,6 +97,19 @@ size_t stream_loop_count(const struct stream_loop *loop);
  * TLS context is acquired.  `handlers` must outlive the stream. */
 struct stream *stream_accept(struct stream_loop *loop, int fd, struct tls_context *tls,
                              const struct stream_handlers *handlers, void *context);
+
+/* Where a connection goes.  Everything is copied. */
+struct stream_target {
+    struct slice host; /* a name or a literal address, without brackets */
+    uint16_t port;
+    struct tls_context *tls; /* of tls_client_context_new(); NULL: cleartext.  Acquired */
+};
+
+/* Open a connection.  Names are looked up on a thread of their own, and each address that a name
+ * has is tried in turn.  on_open comes when it stands, else on_close, both within
+ * `handshake_timeout_ms`.  `handlers` must outlive the stream. */
+struct stream *stream_connect(struct stream_loop *loop, const struct stream_target *target,
+                              const struct stream_handlers *handlers, void *context);
 
 void *stream_context(const struct stream *stream);
 void stream_set_context(struct stream *stream, void *context);

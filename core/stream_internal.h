@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * stream_internal.h - what the three files of a stream share: stream.c (its owner's calls and the
- * loop), stream_io.c (bytes), stream_time.c (timeouts).
+ * stream_internal.h - what the four files of a stream share: stream.c (its owner's calls and the
+ * loop), stream_connect.c (how one comes to be from our side), stream_io.c (bytes), stream_time.c
+ * (timeouts).
  */
 #pragma once
 
@@ -19,7 +20,9 @@ enum {
 };
 
 /* stream.c draws the arrows. */
-enum stream_state { HANDSHAKE, OPEN, CLOSING, LINGERING, DEAD };
+enum stream_state { CONNECTING, HANDSHAKE, OPEN, CLOSING, LINGERING, DEAD };
+
+struct stream_dial;
 
 struct stream_loop {
     struct stream_loop_options options;
@@ -42,7 +45,8 @@ struct stream {
     const struct stream_handlers *handlers;
     void *context;
     struct tls_context *tls;
-    struct wire wire;
+    struct stream_dial *dial; /* while CONNECTING; else NULL */
+    struct wire wire;         /* its fd is -1 while CONNECTING */
     ev_io io;
     struct buf unsent;
     struct list work_node;
@@ -68,6 +72,12 @@ struct stream {
 
 /* stream.c */
 
+/* A stream in `state` without a descriptor yet, counted and on the wheel. */
+struct stream *stream_new(struct stream_loop *loop, enum stream_state state,
+                          struct tls_context *tls, const struct stream_handlers *handlers,
+                          void *context);
+/* Its descriptor, and the TLS on it or NULL: the handshake begins. */
+void stream_begin(struct stream *stream, int fd, SSL *ssl);
 void stream_count(const struct stream *stream, enum stats_counter counter);
 /* Come back to this stream at the end of the loop turn. */
 void stream_put_to_work(struct stream *stream);
@@ -80,6 +90,9 @@ void stream_begin_closing(struct stream *stream, enum stream_reason reason);
 void stream_end(struct stream *stream, enum stream_reason reason);
 /* on_close, once. */
 void stream_tell_close(struct stream *stream);
+
+/* stream_connect.c: stop trying, and forget what was tried.  Harmless when nothing is. */
+void stream_dial_end(struct stream *stream);
 
 /* stream_io.c: each takes one step and may end the stream, which stays valid until the end of the
  * turn. */

@@ -32,7 +32,7 @@ static uint64_t next_check(const struct stream *stream)
     const struct stream_loop_options *options = &stream->loop->options;
     uint64_t due = UINT64_MAX;
 
-    if (stream->state == HANDSHAKE) {
+    if (stream->state == CONNECTING || stream->state == HANDSHAKE) {
         due = stream->begin_tick + stream_ticks(stream->loop, options->handshake_timeout_ms);
     } else if (stream->state == LINGERING) {
         due = stream->begin_tick + stream_ticks(stream->loop, options->linger_timeout_ms);
@@ -115,6 +115,7 @@ static void check_time(struct stream *stream)
     const struct stream_loop_options *options = &stream->loop->options;
 
     switch (stream->state) {
+    case CONNECTING:
     case HANDSHAKE:
         if (is_past(stream, stream->begin_tick, options->handshake_timeout_ms)) {
             stream_end(stream, STREAM_HANDSHAKE_TIMEOUT);

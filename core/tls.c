@@ -17,9 +17,8 @@
  *          what it counts in an SSL_CTX.
  * Memory:  a connection must not outlive the context it came from: acquire it.
  */
-#include "core/tls.h"
+#include "core/tls_internal.h"
 
-#include <stdatomic.h>
 #include <openssl/core_names.h>
 #include <openssl/crypto.h>
 #include <openssl/err.h>
@@ -27,6 +26,7 @@
 #include <openssl/pem.h>
 #include <openssl/ssl.h>
 
+#include "core/buf.h"
 #include "core/check.h"
 #include "core/digest.h"
 #include "core/file.h"
@@ -34,22 +34,12 @@
 #include "core/random.h"
 
 enum {
-    TLS_MAGIC = 0x746c7363,
     PEM_MAX_BYTES = 262144,
     CLIENT_CHAIN_MAX_BYTES = 16384,
     READ_BUFFER_BYTES = 65536,
     EPOCH_S = 12 * 60 * 60,
     TICKET_NAME_BYTES = 16,
     TICKET_IV_BYTES = 16,
-};
-
-struct tls_context {
-    uint32_t magic;
-    atomic_uint count;
-    SSL_CTX *ssl;
-    EVP_CIPHER *ticket_cipher;
-    uint8_t seal_key[SEAL_KEY_BYTES];
-    uint64_t (*now_ms)(void);
 };
 
 /* ---- tickets ---- */
@@ -172,6 +162,11 @@ static void set_protocol(struct tls_context *context)
     CHECK(SSL_CTX_set_num_tickets(ssl, 1) == 1);
     CHECK(SSL_CTX_set_tlsext_ticket_key_evp_cb(ssl, on_ticket) == 1);
 
+    tls_set_io(ssl);
+}
+
+void tls_set_io(SSL_CTX *ssl)
+{
     (void)SSL_CTX_set_mode(ssl,
                            SSL_MODE_ENABLE_PARTIAL_WRITE | SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER);
     SSL_CTX_set_read_ahead(ssl, 1);
@@ -180,7 +175,7 @@ static void set_protocol(struct tls_context *context)
 
 /* ---- files ---- */
 
-static enum err openssl_error(const char *path, const char *what, struct err_why *why)
+enum err tls_file_error(const char *path, const char *what, struct err_why *why)
 {
     const unsigned long code = ERR_peek_last_error();
     const char *reason = code != 0 ? ERR_reason_error_string(code) : NULL;
@@ -201,47 +196,44 @@ static int on_passphrase(char *out, int out_len, int is_writing, void *argument)
     return -1;
 }
 
-static enum err use_chain(SSL_CTX *ssl, BIO *pem, const char *path, struct err_why *why)
+enum err tls_use_chain(SSL_CTX *ssl, BIO *pem, const char *path, struct err_why *why)
 {
     X509 *certificate = PEM_read_bio_X509(pem, NULL, on_passphrase, NULL);
     int is_used;
 
     if (certificate == NULL) {
-        return openssl_error(path, "holds no PEM certificate", why);
+        return tls_file_error(path, "holds no PEM certificate", why);
     }
     is_used = SSL_CTX_use_certificate(ssl, certificate);
     X509_free(certificate);
     if (is_used != 1) {
-        return openssl_error(path, "the certificate cannot be used", why);
+        return tls_file_error(path, "the certificate cannot be used", why);
     }
     while ((certificate = PEM_read_bio_X509(pem, NULL, on_passphrase, NULL)) != NULL) {
         if (SSL_CTX_add0_chain_cert(ssl, certificate) != 1) {
             X509_free(certificate);
-            return openssl_error(path, "an issuer's certificate cannot be used", why);
+            return tls_file_error(path, "an issuer's certificate cannot be used", why);
         }
     }
     ERR_clear_error(); /* the end of the file is an error to PEM_read_bio_X509 */
     return ERR_OK;
 }
 
-static enum err use_key(SSL_CTX *ssl, BIO *pem, const char *path, struct err_why *why)
+enum err tls_use_key(SSL_CTX *ssl, BIO *pem, const char *path, struct err_why *why)
 {
     EVP_PKEY *key = PEM_read_bio_PrivateKey(pem, NULL, on_passphrase, NULL);
     int is_used;
 
     if (key == NULL) {
-        return openssl_error(path, "holds no PEM private key without a passphrase", why);
+        return tls_file_error(path, "holds no PEM private key without a passphrase", why);
     }
     is_used = SSL_CTX_use_PrivateKey(ssl, key);
     EVP_PKEY_free(key);
-    return is_used == 1 ? ERR_OK : openssl_error(path, "does not fit the certificate", why);
+    return is_used == 1 ? ERR_OK : tls_file_error(path, "does not fit the certificate", why);
 }
 
-typedef enum err (*read_fn)(const char *path, struct buf *out, struct err_why *why);
-typedef enum err (*use_fn)(SSL_CTX *ssl, BIO *pem, const char *path, struct err_why *why);
-
-static enum err load(SSL_CTX *ssl, const char *path, read_fn read_file, use_fn use,
-                     struct err_why *why)
+enum err tls_load(SSL_CTX *ssl, const char *path, tls_read_fn read_file, tls_use_fn use,
+                  struct err_why *why)
 {
     struct buf text;
     enum err err;
@@ -282,9 +274,9 @@ enum err tls_context_new(const struct tls_options *options, struct tls_context *
     CHECK(SSL_CTX_set_app_data(made->ssl, made) == 1);
     set_protocol(made);
 
-    err = load(made->ssl, options->certificate_path, file_read, use_chain, why);
+    err = tls_load(made->ssl, options->certificate_path, file_read, tls_use_chain, why);
     if (err == ERR_OK) {
-        err = load(made->ssl, options->key_path, file_read_secret, use_key, why);
+        err = tls_load(made->ssl, options->key_path, file_read_secret, tls_use_key, why);
     }
     if (err != ERR_OK) {
         tls_context_release(made);
@@ -320,6 +312,7 @@ SSL *tls_session_new(struct tls_context *context)
     SSL *ssl;
 
     CHECK_MAGIC(context, TLS_MAGIC);
+    CHECK(!context->is_client);
     ssl = SSL_new(context->ssl);
     CHECK(ssl != NULL);
     SSL_set_accept_state(ssl);

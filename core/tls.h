@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * tls.h - the server side of TLS: one immutable context per certificate, shared by every thread.
+ * tls.h - TLS as a server and as a client: one immutable context per certificate, shared by every
+ * thread.
  *
  * A reload makes a new context; connections keep the one they began with.
  */
@@ -25,9 +26,23 @@ struct tls_options {
 /* Load certificate and key.  Errors: ERR_BAD_CONFIG with the file and the reason in `why`. */
 MUST_USE enum err tls_context_new(const struct tls_options *options, struct tls_context **context,
                                   struct err_why *why);
+
+struct tls_client_options {
+    const char *ca_path;          /* PEM, whom we trust; NULL: the system's authorities */
+    const char *certificate_path; /* PEM, who we are; NULL: nobody */
+    const char *key_path;         /* PEM, of the certificate, not readable by others */
+};
+
+/* A context for connections that we open: TLS 1.2 or later, the server's chain is verified and its
+ * certificate has to name the host that was asked for.  Errors as tls_context_new(). */
+MUST_USE enum err tls_client_context_new(const struct tls_client_options *options,
+                                         struct tls_context **context, struct err_why *why);
+
 /* Counted, from any thread.  Releasing NULL is fine. */
 struct tls_context *tls_context_acquire(struct tls_context *context);
 void tls_context_release(struct tls_context *context);
 
 /* A new server-side connection, the caller's to SSL_free(), before it releases the context. */
 SSL *tls_session_new(struct tls_context *context);
+/* A new connection to `host`, a name or a literal address; of a client's context. */
+SSL *tls_client_session_new(struct tls_context *context, const char *host);
