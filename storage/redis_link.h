@@ -30,7 +30,6 @@
 struct redisReply;
 struct redis_link;
 struct redis_node;
-struct stats;
 struct tls_context;
 
 enum {
@@ -101,7 +100,6 @@ struct redis_link_options {
     /* Loaded into every new connection's Redis before calls are let through; may be NULL. */
     const struct redis_script *const *scripts;
     size_t script_count;
-    struct stats *stats;         /* of the loop's thread; NULL: nothing is counted */
     unsigned connect_timeout_ms; /* name, TCP, TLS, and again for greeting and gate */
     unsigned probe_ms;           /* between attempts, with jitter, while there is no connection */
     unsigned refused_ms;         /* between attempts after Redis, or the gate, refused us */
