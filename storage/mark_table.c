@@ -49,9 +49,10 @@ static void resize(struct mark_table *table, size_t slot_count)
 
 void mark_table_add(struct mark_table *table, uint64_t hash, uint64_t value, uint64_t expires_ms)
 {
-    const struct mark_slot slot = {.hash = hash, .value = value, .expires_ms = expires_ms};
+    struct mark_slot slot = {.hash = hash, .value = value, .answered_count = 1};
 
     CHECK(value != 0);
+    mark_slot_set_moment(&slot, expires_ms);
     if (table->count * 2 >= table->slot_count) {
         resize(table, table->slot_count == 0 ? SLOTS_MIN : table->slot_count * 2);
     }

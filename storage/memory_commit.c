@@ -42,10 +42,8 @@ static void purge(struct memory_store *store, uint64_t now_ms, size_t count_max)
 }
 
 /* The live mark of this key and content; sets `conflict` if there is one of the key only. */
-static const struct memory_mark *mark_find(struct memory_store *store,
-                                           const struct digest *key_digest,
-                                           const struct digest *content, uint64_t now_ms,
-                                           bool *conflict)
+static struct memory_mark *mark_find(struct memory_store *store, const struct digest *key_digest,
+                                     const struct digest *content, uint64_t now_ms, bool *conflict)
 {
     struct memory_mark_key *key = map_get(&store->mark_keys, digest_slice(key_digest));
 
@@ -54,7 +52,7 @@ static const struct memory_mark *mark_find(struct memory_store *store,
         return NULL;
     }
     LIST_FOREACH (node, &key->marks) {
-        const struct memory_mark *mark = CONTAINER_OF(node, struct memory_mark, by_key);
+        struct memory_mark *mark = CONTAINER_OF(node, struct memory_mark, by_key);
 
         if (mark->expires_ms <= now_ms) {
             continue;
@@ -83,6 +81,7 @@ static void mark_add(struct memory_store *store, const struct digest *key_digest
     mark->key = key;
     mark->content = *content;
     mark->expires_ms = expires_ms;
+    mark->answered_count = 1;
     store_name_copy(mark->event_id, sizeof(mark->event_id), event_id);
     list_append(&store->marks, &mark->by_age);
     list_append(&key->marks, &mark->by_key);
@@ -150,10 +149,11 @@ static void event_new(struct memory_store *store, const struct store_commit *com
     tally->live += count;
 }
 
-static void answer_duplicate(struct store_entry *entry, const struct memory_mark *known)
+static void answer_duplicate(struct store_entry *entry, struct memory_mark *known)
 {
     entry->verdict = STORE_DUPLICATE;
     entry->conflict = false;
+    entry->stands_for = ++known->answered_count;
     store_name_copy(entry->duplicate_of, sizeof(entry->duplicate_of), slice_of(known->event_id));
     for (size_t i = 0; i < entry->delivery_count; i++) {
         entry->deliveries[i].claim = false;
@@ -165,13 +165,14 @@ static void entry_run(struct memory_store *store, const struct store_commit *com
                       struct store_entry *entry)
 {
     static const struct digest nothing;
-    const struct memory_mark *known = NULL;
-    const struct memory_mark *guard = NULL;
+    struct memory_mark *known = NULL;
+    struct memory_mark *guard = NULL;
     bool ignored;
 
     entry->verdict = STORE_COMMITTED;
     entry->conflict = false;
     entry->duplicate_of[0] = '\0';
+    entry->stands_for = 1;
     entry->seq = 0;
     if (entry->has_mark) {
         known = mark_find(store, &entry->key, &entry->content, commit->now_ms, &entry->conflict);
@@ -215,5 +216,25 @@ enum err memory_commit_run(struct memory_store *store, struct store_commit *comm
     }
     store->commits++;
     store->commit_entries += commit->entry_count;
+    return ERR_OK;
+}
+
+/* ---- moments ------------------------------------------------------------------------------- */
+
+enum err memory_once_run(struct memory_store *store, struct store_once *once)
+{
+    const uint64_t expires_ms = once->due_ms + once->keep_ms;
+    struct digest key;
+    struct digest content;
+    bool ignored;
+
+    store_once_mark(once, &key, &content);
+    purge(store, once->now_ms, STORE_MARK_PURGE_BASE);
+    once->is_mine = expires_ms > once->now_ms &&
+                    mark_find(store, &key, &content, once->now_ms, &ignored) == NULL;
+    if (once->is_mine) {
+        store->last_seq++; /* as of a guard */
+        mark_add(store, &key, &content, SLICE(""), expires_ms);
+    }
     return ERR_OK;
 }

@@ -48,6 +48,7 @@ struct memory_mark {
     struct memory_mark_key *key;
     struct digest content;
     uint64_t expires_ms;
+    uint64_t answered_count;
     char event_id[STORE_EVENT_ID_CHARS_MAX + 1];
 };
 
@@ -107,6 +108,7 @@ struct store_tally_row *memory_tally_of(struct memory_store *store, struct slice
 
 /* memory_commit.c */
 enum err memory_commit_run(struct memory_store *store, struct store_commit *commit);
+enum err memory_once_run(struct memory_store *store, struct store_once *once);
 void memory_marks_free(struct memory_store *store);
 
 /* memory_dead.c */

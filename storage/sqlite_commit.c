@@ -223,6 +223,7 @@ static enum err run_entry(struct sqlite_store *store, const struct store_commit 
     entry->verdict = STORE_COMMITTED;
     entry->conflict = false;
     entry->duplicate_of[0] = '\0';
+    entry->stands_for = 1;
     entry->seq = 0;
     if (entry->has_mark) {
         TRY(sqlite_mark_find(store, entry, commit->now_ms, &mark));

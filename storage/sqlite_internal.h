@@ -208,6 +208,7 @@ MUST_USE enum err sqlite_guard_add(struct sqlite_store *store, const struct stor
                                    struct slice event_id, uint64_t now_ms);
 MUST_USE enum err sqlite_mark_add(struct sqlite_store *store, const struct store_entry *entry,
                                   uint64_t now_ms);
+MUST_USE enum err sqlite_once_run(struct sqlite_store *store, struct store_once *once);
 MUST_USE enum err sqlite_marks_purge(struct sqlite_store *store, uint64_t now_ms, size_t count_max);
 void sqlite_marks_keep(struct sqlite_store *store);
 void sqlite_marks_undo(struct sqlite_store *store);

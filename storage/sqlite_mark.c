@@ -34,7 +34,8 @@ struct lookup {
     struct slice key;
     struct slice content;
     uint64_t now_ms;
-    uint64_t expires_ms; /* out, with the id */
+    uint64_t expires_ms;    /* out, with the id */
+    struct mark_slot *slot; /* out, good until the table changes */
     char event_id[STORE_EVENT_ID_CHARS_MAX + 1];
 };
 
@@ -71,7 +72,7 @@ static void tables_add(struct sqlite_store *store, struct mark_hashes hashes, ui
         mark_table_add(&store->mark_keys, hashes.key, 1, expires_ms);
     } else {
         key->value++;
-        key->expires_ms = MAX_OF(key->expires_ms, expires_ms);
+        mark_slot_set_moment(key, MAX_OF((uint64_t)key->expires_ms, expires_ms));
     }
 }
 
@@ -121,7 +122,7 @@ static enum err find(struct sqlite_store *store, struct lookup *lookup,
 {
     const struct mark_hashes hashes = hashes_of(lookup->key, lookup->content);
     size_t cursor = 0;
-    const struct mark_slot *slot;
+    struct mark_slot *slot;
 
     for (slot = mark_table_next(&store->marks, hashes.exact, &cursor); slot != NULL;
          slot = mark_table_next(&store->marks, hashes.exact, &cursor)) {
@@ -132,6 +133,7 @@ static enum err find(struct sqlite_store *store, struct lookup *lookup,
         }
         if (is_same) {
             lookup->expires_ms = slot->expires_ms;
+            lookup->slot = slot;
             *answer = SQLITE_MARK_DUPLICATE;
             return ERR_OK;
         }
@@ -143,6 +145,15 @@ static enum err find(struct sqlite_store *store, struct lookup *lookup,
     return ERR_OK;
 }
 
+/* The mark answers one entry more.  A batch that is run again counts again: it is for people. */
+static uint64_t count_answer(struct mark_slot *slot)
+{
+    if (slot->answered_count < MARK_ANSWERED_MAX) {
+        slot->answered_count++;
+    }
+    return slot->answered_count;
+}
+
 enum err sqlite_mark_find(struct sqlite_store *store, struct store_entry *entry, uint64_t now_ms,
                           enum sqlite_mark_answer *answer)
 {
@@ -151,6 +162,9 @@ enum err sqlite_mark_find(struct sqlite_store *store, struct store_entry *entry,
                             .now_ms = now_ms};
 
     TRY(find(store, &lookup, answer));
+    if (*answer == SQLITE_MARK_DUPLICATE) {
+        entry->stands_for = count_answer(lookup.slot);
+    }
     store_name_copy(entry->duplicate_of, sizeof(entry->duplicate_of), slice_of(lookup.event_id));
     return ERR_OK;
 }
@@ -171,6 +185,7 @@ enum err sqlite_guard_find(struct sqlite_store *store, struct store_entry *entry
     } else {
         *answer = SQLITE_GUARD_REPEATED;
         if (entry->duplicate_of[0] == '\0') { /* the mark's answer goes first */
+            entry->stands_for = count_answer(lookup.slot);
             store_name_copy(entry->duplicate_of, sizeof(entry->duplicate_of),
                             slice_of(lookup.event_id));
         }
@@ -284,6 +299,33 @@ enum err sqlite_marks_purge(struct sqlite_store *store, uint64_t now_ms, size_t 
         TRY(sqlite_sql_next(store, walk, &has_row));
     }
     return delete_up_to(store, last_seq, count);
+}
+
+enum err sqlite_once_run(struct sqlite_store *store, struct store_once *once)
+{
+    const uint64_t expires_ms = once->due_ms + once->keep_ms;
+    struct digest key;
+    struct digest content;
+    struct lookup lookup;
+    enum sqlite_mark_answer known;
+
+    store_once_mark(once, &key, &content);
+    lookup = (struct lookup){
+        .key = digest_slice(&key), .content = digest_slice(&content), .now_ms = once->now_ms};
+    once->is_mine = false;
+    TRY(sqlite_marks_purge(store, once->now_ms, STORE_MARK_PURGE_BASE));
+    TRY(find(store, &lookup, &known));
+    if (expires_ms <= once->now_ms || known == SQLITE_MARK_DUPLICATE) {
+        return ERR_OK;
+    }
+    TRY(sqlite_write_begin(store));
+    TRY(add_mark(store, &(struct mark){.seq = ++store->header.last_seq,
+                                       .expires_ms = expires_ms,
+                                       .key = lookup.key,
+                                       .content = lookup.content,
+                                       .event_id = SLICE("")}));
+    once->is_mine = true;
+    return ERR_OK;
 }
 
 /* ---- after the transaction ----------------------------------------------------------------- */

@@ -111,6 +111,24 @@ bool store_guard_is_past_grace(const struct store_entry *entry, uint64_t expires
     return now_ms + entry->guard_ttl_ms > expires_ms + entry->guard_grace_ms;
 }
 
+static void digest_text(struct slice kind, struct slice text, struct digest *digest)
+{
+    struct digest_stream stream = {0};
+
+    digest_stream_begin(&stream);
+    digest_stream_add(&stream, kind);
+    digest_stream_add(&stream, text);
+    digest_stream_end(&stream, digest);
+    digest_stream_clean_up(&stream);
+}
+
+void store_once_mark(const struct store_once *once, struct digest *key, struct digest *content)
+{
+    digest_text(SLICE("once/name:"), slice_of(once->name), key);
+    digest_text(SLICE("once/due:"),
+                (struct slice){(const char *)&once->due_ms, sizeof(once->due_ms)}, content);
+}
+
 struct slice store_lane_account(struct slice lane)
 {
     return slice_first(lane, slice_find(lane, '/'));

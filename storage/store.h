@@ -124,8 +124,10 @@ struct store_entry {
     enum store_verdict verdict;
     bool conflict; /* the key was known with other content: committed all the same, counted */
     char duplicate_of[STORE_EVENT_ID_CHARS_MAX + 1]; /* EventId of the first, when DUPLICATE */
-    uint64_t stands_for; /* entries, this one included, that its mark or guard has answered for */
-    uint64_t seq;        /* the engine's handle of the event */
+    /* Entries that the mark or guard behind this verdict has answered, this one included: 1 when
+     * COMMITTED.  For people: an engine that restarts may begin again. */
+    uint64_t stands_for;
+    uint64_t seq; /* the engine's handle of the event */
 };
 
 /* All entries of one request.  Each entry is atomic; the call is one durable step, shared with
@@ -378,8 +380,10 @@ struct store_lease_row {
     uint64_t granted;         /* out: 0 to wanted */
 };
 
-/* Granted and used together stay within rate * T + burst in any window of T seconds over all
- * replicas, credit apart.  Not kept through a restart of the last replica. */
+/* For stores that replicas share; a store of one process has no use for it (ERR_UNSUPPORTED), since
+ * that process can count for itself.  Granted and used together stay within rate * T + burst in any
+ * window of T seconds over all replicas, credit apart.  Not kept through a restart of the last
+ * replica. */
 struct store_lease {
     struct store_op op;
     uint64_t now_ms; /* of the caller; a shared store goes by its own clock */

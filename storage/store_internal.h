@@ -33,6 +33,9 @@ size_t store_purge_max(const struct store_commit *commit);
 bool store_guard_is_past_grace(const struct store_entry *entry, uint64_t expires_ms,
                                uint64_t now_ms);
 
+/* A moment that one replica acts on is a mark: its name is the key, its due time the content. */
+void store_once_mark(const struct store_once *once, struct digest *key, struct digest *content);
+
 /* The account at the front of a lane's name. */
 struct slice store_lane_account(struct slice lane);
 /* Copy a name of at most `size - 1` bytes with its NUL. */

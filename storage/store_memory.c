@@ -383,8 +383,9 @@ static enum err run(struct memory_store *store, struct store_op *op)
         return memory_catalog_read_run(store, (struct store_catalog_read *)op);
     case STORE_TALLY:
         return memory_tally_run(store, (struct store_tally *)op);
-    case STORE_LEASE:
     case STORE_ONCE:
+        return memory_once_run(store, (struct store_once *)op);
+    case STORE_LEASE:
     case STORE_BACKUP:
         return ERR_UNSUPPORTED;
     }

@@ -66,7 +66,7 @@ static bool is_lazy(const struct store_op *op)
 /* Does it bring something new, which a full disk refuses? */
 static bool is_new_load(const struct store_op *op)
 {
-    return op->kind == STORE_COMMIT || op->kind == STORE_CATALOG_PUT;
+    return op->kind == STORE_COMMIT || op->kind == STORE_CATALOG_PUT || op->kind == STORE_ONCE;
 }
 
 /* ---- what an operation puts out ---------------------------------------------------------------
@@ -238,12 +238,13 @@ static enum err run_op(struct sqlite_store *store, struct store_op *op)
         return sqlite_catalog_put_run(store, (struct store_catalog_put *)op);
     case STORE_CATALOG_READ:
         return sqlite_catalog_read_run(store, (struct store_catalog_read *)op);
-    case STORE_LEASE:
-    case STORE_ONCE:
-    case STORE_BACKUP:
-        return ERR_UNSUPPORTED;
     case STORE_TALLY:
         return sqlite_tally_run(store, (struct store_tally *)op);
+    case STORE_ONCE:
+        return sqlite_once_run(store, (struct store_once *)op);
+    case STORE_LEASE:
+    case STORE_BACKUP:
+        return ERR_UNSUPPORTED;
     }
     check_failed("a kind of operation that store.h knows", __FILE__, __LINE__);
 }

@@ -132,6 +132,7 @@ struct side {
         struct store_retry retry;
         struct store_bury bury;
         struct store_park park;
+        struct store_once once;
         struct store_dead_list dead_list;
         struct store_dead_edit dead_edit;
         struct store_catalog_put put;
@@ -280,6 +281,20 @@ static void draw_park(struct model *model, struct twin *twin)
     }
 }
 
+static void draw_once(struct model *model, struct twin *twin)
+{
+    const char *name = draw(2) == 0 ? "schedule/nightly" : "schedule/hourly";
+    const uint64_t due_ms = model->now_ms / 100 * 100 + draw(3) * 100;
+    const uint64_t keep_ms = draw(400);
+
+    twin->kind = STORE_ONCE;
+    for (size_t side = 0; side < ENGINES; side++) {
+        twin->sides[side].u.once =
+            (struct store_once){.now_ms = model->now_ms, .due_ms = due_ms, .keep_ms = keep_ms};
+        memcpy(twin->sides[side].u.once.name, name, strlen(name) + 1);
+    }
+}
+
 static struct store_dead_filter draw_filter(const struct model *model)
 {
     struct store_dead_filter filter = {.id = 0};
@@ -373,8 +388,10 @@ static void draw_twin(struct model *model, struct twin *twin)
         draw_dead(model, twin);
     } else if (choice < 96) {
         draw_put(twin);
-    } else if (choice < 98) {
+    } else if (choice < 97) {
         draw_read(twin);
+    } else if (choice < 98) {
+        draw_once(model, twin);
     } else {
         twin->kind = STORE_TALLY;
     }
@@ -563,10 +580,15 @@ static void compare(struct model *model, struct twin *twin)
     case STORE_TALLY:
         compare_tallies(twin);
         break;
+    case STORE_ONCE:
+        assert_int_equal(twin->sides[0].u.once.is_mine, twin->sides[1].u.once.is_mine);
+        break;
     case STORE_SETTLE:
     case STORE_RETRY:
     case STORE_BURY:
     case STORE_PARK:
+    case STORE_LEASE:
+    case STORE_BACKUP:
         break;
     }
 }

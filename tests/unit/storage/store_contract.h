@@ -100,6 +100,24 @@ static void s1_a_batch_sees_its_own_earlier_entries(void **state)
     assert_true(entries[2].seq > entries[0].seq);
 }
 
+static void s1_an_answer_says_how_many_entries_the_event_stands_for(void **state)
+{
+    struct desk *desk = *state;
+    struct desk_event other = marked;
+    struct desk_entry out;
+
+    for (uint64_t count = 1; count <= 3; count++) {
+        assert_int_equal(desk_commit(desk, T0, &marked, &out), ERR_OK);
+        assert_int_equal(out.entry.stands_for, count);
+    }
+    other.id = "e-other";
+    other.content = "d";
+    assert_int_equal(desk_commit(desk, T0, &other, &out), ERR_OK);
+    assert_int_equal(out.entry.stands_for, 1);
+    assert_int_equal(desk_commit(desk, T0 + 300000, &marked, &out), ERR_OK);
+    assert_int_equal(out.entry.stands_for, 1); /* the window is over */
+}
+
 static void s1_a_mark_lasts_exactly_its_window(void **state)
 {
     struct desk *desk = *state;
@@ -1107,6 +1125,31 @@ static void s10_guards_past_their_window_leave_the_store(void **state)
     assert_int_equal(bytes_after, 0);
 }
 
+/* ---- what happens once ---------------------------------------------------------------------- */
+
+static bool once_at(struct desk *desk, const char *name, uint64_t due_ms, uint64_t now_ms)
+{
+    struct store_once once = {.now_ms = now_ms, .due_ms = due_ms, .keep_ms = 60000};
+
+    memcpy(once.name, name, strlen(name) + 1);
+    assert_int_equal(desk_run(desk, &once.op, STORE_ONCE), ERR_OK);
+    return once.is_mine;
+}
+
+static void a_moment_is_given_to_one_asker(void **state)
+{
+    struct desk *desk = *state;
+
+    assert_true(once_at(desk, "schedule/nightly", T0, T0));
+    assert_false(once_at(desk, "schedule/nightly", T0, T0));
+    assert_false(once_at(desk, "schedule/nightly", T0, T0 + 59999));
+    assert_true(once_at(desk, "schedule/hourly", T0, T0));
+    assert_true(once_at(desk, "schedule/nightly", T0 + 1, T0 + 1));
+    /* Too late to know whether somebody had it: then nobody has it. */
+    assert_false(once_at(desk, "schedule/nightly", T0, T0 + 60000));
+    assert_false(once_at(desk, "schedule/weekly", T0, T0 + 60000));
+}
+
 #define CONTRACT_TEST(function)                                                                    \
     cmocka_unit_test_setup_teardown(function, contract_setup, contract_teardown)
 #define CONTRACT_TEST_SMALL(function)                                                              \
@@ -1115,6 +1158,8 @@ static void s10_guards_past_their_window_leave_the_store(void **state)
 #define CONTRACT_TESTS                                                                             \
     CONTRACT_TEST(s1_a_second_entry_of_the_same_key_is_a_duplicate),                               \
         CONTRACT_TEST(s1_a_batch_sees_its_own_earlier_entries),                                    \
+        CONTRACT_TEST(s1_an_answer_says_how_many_entries_the_event_stands_for),                    \
+        CONTRACT_TEST(a_moment_is_given_to_one_asker),                                             \
         CONTRACT_TEST(s1_a_mark_lasts_exactly_its_window),                                         \
         CONTRACT_TEST(s1_a_known_key_with_other_content_is_committed_and_said),                    \
         CONTRACT_TEST(s1_an_entry_without_deliveries_is_a_mark_only),                              \
