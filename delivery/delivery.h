@@ -37,10 +37,14 @@ enum {
 };
 
 enum delivery_fact_kind {
-    DELIVERY_FACT_DELIVERED, /* the target took it */
-    DELIVERY_FACT_RETRIED,   /* an attempt failed, another will follow */
-    DELIVERY_FACT_DEAD,      /* buried, durably */
-    DELIVERY_FACT_CLAIM_LOST /* its outcome came after the claim had ended */
+    DELIVERY_FACT_DELIVERED,  /* the target took it */
+    DELIVERY_FACT_RETRIED,    /* an attempt failed, another will follow */
+    DELIVERY_FACT_DEAD,       /* buried, durably */
+    DELIVERY_FACT_CLAIM_LOST, /* its outcome came after the claim had ended */
+    /* for on_step alone: where it is on its way */
+    DELIVERY_FACT_CLAIMED, /* this engine holds it, and will send it */
+    DELIVERY_FACT_SENT,    /* a call begins */
+    DELIVERY_FACT_PARKED,  /* its lane is parked; it waits in the store */
 };
 
 /* What happened to one delivery. Slices are valid during the call only. */
@@ -53,15 +57,18 @@ struct delivery_fact {
     uint32_t attempt_count; /* calls made so far, this one included */
     enum err err;           /* RETRIED, DEAD: of the last failure */
     const char *reason;     /* DEAD: a constant such as "target-removed" */
+    uint64_t until_ms;      /* RETRIED, PARKED: nothing happens before */
     uint64_t queue_us;      /* DELIVERED: committed to call */
     uint64_t call_us;       /* DELIVERED, RETRIED: the call itself; 0 if none was made */
     uint64_t end_to_end_us; /* DELIVERED: accepted to answered */
 };
 
-/* How the gateway counts; each may be NULL. Called on the engine's thread. */
+/* How the gateway counts and follows; each may be NULL. Called on the engine's thread. */
 struct delivery_hooks {
     void *context;
     void (*on_fact)(void *context, const struct delivery_fact *fact);
+    /* The same, and the steps between: who wants to follow a delivery. */
+    void (*on_step)(void *context, const struct delivery_fact *fact);
     /* A question for credentials was answered after `elapsed_us`. */
     void (*on_credentials)(void *context, enum err err, uint64_t elapsed_us);
 };

@@ -472,6 +472,8 @@ static void advance(struct call *call)
     }
     for (size_t i = 0; i < call->count; i++) {
         delivery_state_move(call->batch[i], DELIVERY_IN_FLIGHT);
+        delivery_tell(call->engine, call->batch[i],
+                      &(struct delivery_fact){.kind = DELIVERY_FACT_SENT});
     }
     call->http.on_done = on_reply;
     send_request(call, &request);

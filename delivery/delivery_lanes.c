@@ -333,6 +333,7 @@ static void accept_delivery(struct delivery_engine *engine, struct delivery *del
         refuse_delivery(engine, lane, delivery);
     } else {
         lane_queue(lane, delivery);
+        delivery_tell(engine, delivery, &(struct delivery_fact){.kind = DELIVERY_FACT_CLAIMED});
     }
     delivery_touch(engine, lane);
 }

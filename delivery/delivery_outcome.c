@@ -25,15 +25,17 @@ void delivery_tell(const struct delivery_engine *engine, const struct delivery *
     const struct delivery_hooks *hooks = &engine->options.hooks;
     const struct lane *lane = delivery->lane;
 
-    if (hooks->on_fact == NULL) {
-        return;
-    }
     fact->account = slice_first(lane->name, slice_find(lane->name, '/'));
     fact->rule = lane->label;
     fact->target = lane->arn;
     fact->event_id = delivery->event_id;
     fact->attempt_count = delivery->attempt_count;
-    hooks->on_fact(hooks->context, fact);
+    if (hooks->on_fact != NULL && fact->kind < DELIVERY_FACT_CLAIMED) {
+        hooks->on_fact(hooks->context, fact);
+    }
+    if (hooks->on_step != NULL) {
+        hooks->on_step(hooks->context, fact);
+    }
 }
 
 /* ---- verdicts ----------------------------------------------------------------------------- */
@@ -95,6 +97,7 @@ static void retry(const struct call *call, struct delivery *delivery,
         },
         &due_ms)) {
     case RETRY_AGAIN:
+        fact.until_ms = due_ms;
         delivery_tell(engine, delivery, &fact);
         log_debug("delivery.retry", LOG_SLICE("target", lane->arn),
                   LOG_U64("attempt", delivery->attempt_count), LOG_ERR(verdict->err));

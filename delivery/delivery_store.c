@@ -317,6 +317,7 @@ static size_t bury_expired(struct delivery_engine *engine, struct lane *lane)
 void delivery_finish_park(struct delivery_engine *engine, struct lane *lane)
 {
     const struct destination *destination = lane->destination;
+    struct delivery_fact fact = {.kind = DELIVERY_FACT_PARKED};
     uint64_t until_ms = 0;
     size_t expired_count = 0;
     struct delivery *delivery;
@@ -339,7 +340,9 @@ void delivery_finish_park(struct delivery_engine *engine, struct lane *lane)
         until_ms = MAX_OF(until_ms, engine->now_ms + retry_delay_ms(MAX_OF(lane->failure_count, 1U),
                                                                     delivery_seed(engine)));
     }
+    fact.until_ms = until_ms;
     while ((delivery = lane_pull(lane, DELIVERY_WAITING)) != NULL) {
+        delivery_tell(engine, delivery, &fact);
         delivery_drop(engine, delivery); /* the park ends its claim */
     }
     lane_park(lane, until_ms);
@@ -374,6 +377,7 @@ static void take_records(struct claim_mail *mail)
             delivery_abandon(engine, delivery);
         } else {
             lane_queue(mail->lane, delivery);
+            delivery_tell(engine, delivery, &(struct delivery_fact){.kind = DELIVERY_FACT_CLAIMED});
         }
     }
 }
