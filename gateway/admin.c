@@ -51,6 +51,7 @@ static const struct route routes[] = {
     {SLICE_INIT("GET"), SLICE_INIT("/metrics"), admin_stats_metrics},
     {SLICE_INIT("GET"), SLICE_INIT("/v1/stats"), admin_stats_all},
     {SLICE_INIT("GET"), SLICE_INIT("/v1/stats/*"), admin_stats_part},
+    {SLICE_INIT("GET"), SLICE_INIT("/v1/trace/*"), admin_trace},
     {SLICE_INIT("GET"), SLICE_INIT("/v1/catalog"), admin_catalog_export},
     {SLICE_INIT("POST"), SLICE_INIT("/v1/catalog"), admin_catalog_apply},
     {SLICE_INIT("GET"), SLICE_INIT("/v1/accounts"), admin_account_list},
@@ -233,6 +234,11 @@ static struct slice percent_decode(struct arena *arena, struct slice text)
         }
     }
     return (struct slice){out, len};
+}
+
+struct slice admin_decode(const struct admin_call *call, struct slice text)
+{
+    return percent_decode(&call->request->arena, text);
 }
 
 struct slice admin_parameter(const struct admin_call *call, struct slice name)

@@ -29,6 +29,8 @@ struct admin_call {
 
 /* A parameter of the query, percent-decoded in the request's arena; empty if absent. */
 struct slice admin_parameter(const struct admin_call *call, struct slice name);
+/* Part of a path, percent-decoded likewise. */
+struct slice admin_decode(const struct admin_call *call, struct slice text);
 /* Answer 200 with this JSON; the bytes are copied. */
 void admin_respond_json(struct request *request, struct slice json);
 /* Answer {"error":{"code","message"}}; `why` may be NULL or empty. */
@@ -46,6 +48,7 @@ void admin_credential_revoke(struct admin_call *call);
 void admin_stats_all(struct admin_call *call);
 void admin_stats_part(struct admin_call *call);
 void admin_stats_metrics(struct admin_call *call);
+void admin_trace(struct admin_call *call);
 void admin_dead_list(struct admin_call *call);
 void admin_dead_redrive(struct admin_call *call);
 void admin_dead_drop(struct admin_call *call);

@@ -50,4 +50,5 @@ int cli_apply(int argc, char **argv);
 int cli_export(int argc, char **argv);
 int cli_account(int argc, char **argv);
 int cli_stats(int argc, char **argv);
+int cli_trace(int argc, char **argv);
 int cli_dead(int argc, char **argv);

@@ -15,6 +15,7 @@
 #include "core/check.h"
 #include "core/file.h"
 #include "core/moment.h"
+#include "gateway/trace.h"
 
 enum { CONFIG_FILE_BYTES_MAX = 1024 * 1024, CONFIG_PATH_CHARS_MAX = 128 };
 
@@ -368,7 +369,8 @@ static enum err walk(struct config *config, json_t *object, const char *prefix, 
 
 static enum err check_whole(const struct config *config, struct err_why *why)
 {
-    const uint64_t sum = config->inflight_bytes_max + config->delivery_bytes_max;
+    const uint64_t sum = config->inflight_bytes_max + config->delivery_bytes_max +
+                         config->trace_event_count * TRACE_EVENT_BYTES;
 
     if (config->central_account.len == 0) {
         return err_because(ERR_BAD_CONFIG, why, "central_account: is required");
@@ -384,7 +386,8 @@ static enum err check_whole(const struct config *config, struct err_why *why)
     }
     if (sum > config->memory_limit) {
         return err_because(ERR_BAD_CONFIG, why,
-                           "memory_limit: limits.inflight and limits.delivery_window add up to "
+                           "memory_limit: limits.inflight, limits.delivery_window and "
+                           "limits.trace_events add up to "
                            "%" PRIu64 " bytes, which is more",
                            sum);
     }

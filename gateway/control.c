@@ -36,6 +36,7 @@
 #include "core/tls.h"
 #include "gateway/admin.h"
 #include "gateway/lease.h"
+#include "gateway/trace.h"
 #include "gateway/worker.h"
 #include "storage/store.h"
 
@@ -302,6 +303,42 @@ void control_collect(struct control *control,
         .context = context,
     };
     worker_collect(&collection->visit);
+}
+
+/* ---- traces -------------------------------------------------------------------------------- */
+
+struct trace_inquiry {
+    struct worker_visit visit;
+    struct trace_answer answer;
+    void (*on_done)(void *context, struct trace_answer *answer);
+    void *context;
+};
+
+static void on_trace_return(struct worker_visit *visit)
+{
+    struct trace_inquiry *inquiry = visit->context;
+
+    inquiry->on_done(inquiry->context, &inquiry->answer);
+    trace_answer_clean_up(&inquiry->answer);
+    xfree(inquiry);
+}
+
+void control_trace(struct control *control, struct slice event_id,
+                   void (*on_done)(void *context, struct trace_answer *answer), void *context)
+{
+    struct trace_inquiry *inquiry = xcalloc(1, sizeof(*inquiry));
+
+    trace_answer_init(&inquiry->answer, event_id);
+    inquiry->on_done = on_done;
+    inquiry->context = context;
+    inquiry->visit = (struct worker_visit){
+        .trace = &inquiry->answer,
+        .workers = control->workers,
+        .worker_count = control->worker_count,
+        .on_return = on_trace_return,
+        .context = inquiry,
+    };
+    worker_collect(&inquiry->visit);
 }
 
 /* ---- what nobody serves ------------------------------------------------------------------- */

@@ -11,6 +11,7 @@
 
 struct control;
 struct store;
+struct trace_answer;
 
 /* Run the gateway until SIGTERM or SIGINT has been obeyed.  Everything is opened before the data
  * listener is; an error names what could not be. */
@@ -50,5 +51,9 @@ void control_submit(struct control *control, struct control_change *change);
 /* Sum every worker's counters: `on_done` gets the sum, which goes with the call. */
 void control_collect(struct control *control,
                      void (*on_done)(void *context, const struct stats *sum), void *context);
+/* Ask every worker what it knows of an event: `on_done` gets the answer, which goes with the call.
+ */
+void control_trace(struct control *control, struct slice event_id,
+                   void (*on_done)(void *context, struct trace_answer *answer), void *context);
 /* Deliveries that became due by an operator's hand: look for them now. */
 void control_look_for_backlog(struct control *control);

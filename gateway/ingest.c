@@ -209,6 +209,7 @@ static void answer(struct open_batch *batch)
     batch->is_answered = true;
     for (size_t i = 0; i < batch->public.entry_count; i++) {
         count_entry(batch, i);
+        ingest_trace_answered(batch, i);
     }
     batch->public.on_done(&batch->public);
     batch->public.request = NULL;

@@ -18,6 +18,7 @@ struct config;
 struct delivery_engine;
 struct ev_loop;
 struct ingest;
+struct trace;
 
 struct ingest_options {
     struct ev_loop *loop;
@@ -26,6 +27,7 @@ struct ingest_options {
     struct delivery_engine *engine;
     const struct config *config;
     struct stats *stats; /* of this thread */
+    struct trace *trace; /* of this thread */
 };
 
 /* One event on its way.  The caller fills the upper half. */

@@ -5,6 +5,7 @@
  *
  *   ingest.c        the story: bind, admit, complete, match, remember, answer
  *   ingest_who.c    whose request is it
+ *   ingest_trace.c  the decisions, for who asks later
  *   ingest_store.c  what the store is told of an entry, and what its verdict means
  */
 #pragma once
@@ -68,3 +69,7 @@ struct ingest {
 void ingest_plan_entry(struct open_batch *batch, size_t index);
 /* The commit is home: what became of this entry, and its deliveries to those who pay them. */
 void ingest_settle_entry(struct open_batch *batch, size_t index);
+/* Note what the store said of an entry. */
+void ingest_trace_stored(const struct open_batch *batch, const struct walk *walk);
+/* Note what became of an entry without the store; its outcome is known. */
+void ingest_trace_answered(const struct open_batch *batch, size_t index);

@@ -111,6 +111,7 @@ void ingest_settle_entry(struct open_batch *batch, size_t index)
     if (walk->stored == NULL) {
         return;
     }
+    ingest_trace_stored(batch, walk);
     if (walk->stored->verdict == STORE_DUPLICATE) {
         walk->outcome = batch->is_answered ? walk->outcome : OUTCOME_DUPLICATE;
         entry->is_duplicate = true;

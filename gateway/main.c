@@ -22,6 +22,7 @@ static const struct command {
     {"account", cli_account,
      "list, show, suspend and resume accounts; issue and revoke credentials"},
     {"stats", cli_stats, "what came in, what went out, what is stuck"},
+    {"trace", cli_trace, "what was decided about one event"},
     {"dead", cli_dead, "list, show, redrive and drop dead letters"},
     {"match", cli_match, "hold events against patterns, offline"},
     {"test-pattern", cli_test_pattern, "try patterns on events, line by line, offline"},

@@ -17,6 +17,7 @@
 #include "core/check.h"
 #include "core/http.h"
 #include "core/log.h"
+#include "core/moment.h"
 #include "core/stream.h"
 #include "core/tls.h"
 #include "delivery/delivery.h"
@@ -24,6 +25,7 @@
 #include "gateway/data_plane.h"
 #include "gateway/ingest.h"
 #include "gateway/listener.h"
+#include "gateway/trace.h"
 
 enum { CALLS_MAX = 256, HOST_CALLS_MAX = 64 };
 
@@ -46,6 +48,7 @@ struct worker {
     struct delivery_engine *engine;
     struct ingest *ingest;
     struct stats *stats;
+    struct trace *trace;
     struct snapshot *snapshot;
     struct worker_stop *stop;
     ev_timer quiet;
@@ -78,6 +81,32 @@ static void on_fact(void *context, const struct delivery_fact *fact)
     if (fact->call_us > 0) {
         stats_time(worker->stats, STATS_STAGE_CALL, fact->call_us);
     }
+}
+
+static void on_step(void *context, const struct delivery_fact *fact)
+{
+    static const enum trace_kind kinds[] = {
+        [DELIVERY_FACT_DELIVERED] = TRACE_DELIVERED, [DELIVERY_FACT_RETRIED] = TRACE_RETRIED,
+        [DELIVERY_FACT_DEAD] = TRACE_DEAD,           [DELIVERY_FACT_CLAIM_LOST] = TRACE_CLAIM_LOST,
+        [DELIVERY_FACT_CLAIMED] = TRACE_CLAIMED,     [DELIVERY_FACT_SENT] = TRACE_SENT,
+        [DELIVERY_FACT_PARKED] = TRACE_PARKED,
+    };
+    struct worker *worker = context;
+
+    trace_note(
+        worker->trace,
+        &(struct trace_note){
+            .kind = kinds[fact->kind],
+            .account = fact->account,
+            .event_id = fact->event_id,
+            .at_ms = moment_now_ms(),
+            .until_ms = fact->until_ms,
+            .number = fact->attempt_count + (fact->kind == DELIVERY_FACT_SENT ? 1U : 0U),
+            .err = fact->err,
+            .rule = fact->rule,
+            .target = fact->target,
+            .reason = fact->reason != NULL ? slice_of(fact->reason) : (struct slice){NULL, 0},
+        });
 }
 
 static void on_credentials(void *context, enum err err, uint64_t elapsed_us)
@@ -120,7 +149,10 @@ static void open_delivery(struct worker *worker)
         .memory_bytes_max = (size_t)share(worker, config->delivery_bytes_max),
         .event_bytes_max = (size_t)config->body_max,
         .calls_max = CALLS_MAX,
-        .hooks = {.context = worker, .on_fact = on_fact, .on_credentials = on_credentials},
+        .hooks = {.context = worker,
+                  .on_fact = on_fact,
+                  .on_step = on_step,
+                  .on_credentials = on_credentials},
     };
 
     worker->http = http_client_new(&http_options);
@@ -137,6 +169,7 @@ static void open_ingest(struct worker *worker)
         .engine = worker->engine,
         .config = worker->options.config,
         .stats = worker->stats,
+        .trace = worker->trace,
     };
 
     worker->ingest = ingest_new(&options);
@@ -181,6 +214,9 @@ enum err worker_new(const struct worker_options *options, struct worker **result
     worker->loop = ev_loop_new(EVFLAG_AUTO);
     CHECK(worker->loop != NULL);
     worker->stats = stats_new();
+    worker->trace = trace_new(options->config->trace_event_count > 0
+                                  ? (size_t)share(worker, options->config->trace_event_count)
+                                  : 0);
     mailbox_init(&worker->mailbox, worker->loop);
     open_delivery(worker);
     open_ingest(worker);
@@ -223,6 +259,7 @@ void worker_destroy(struct worker *worker)
     delivery_destroy(worker->engine);
     http_client_destroy(worker->http);
     snapshot_release(worker->snapshot);
+    trace_destroy(worker->trace);
     stats_destroy(worker->stats);
     ev_loop_destroy(worker->loop);
     xfree(worker);
@@ -315,8 +352,13 @@ static void on_visit(struct mail *mail)
     struct worker_visit *visit = CONTAINER_OF(mail, struct worker_visit, mail);
     struct worker *worker = visit->workers[visit->next];
 
-    count_connections(worker);
-    stats_add(visit->sum, worker->stats);
+    if (visit->sum != NULL) {
+        count_connections(worker);
+        stats_add(visit->sum, worker->stats);
+    }
+    if (visit->trace != NULL) {
+        trace_find(worker->trace, visit->trace);
+    }
     visit->next++;
     if (visit->next < visit->worker_count) {
         mailbox_send(&visit->workers[visit->next]->mailbox, &visit->mail);

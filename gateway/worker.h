@@ -14,6 +14,7 @@ struct credentials_provider;
 struct delivery_engine;
 struct store;
 struct tls_context;
+struct trace_answer;
 struct worker;
 
 struct worker_options {
@@ -50,10 +51,12 @@ struct worker_notice {
 };
 void worker_publish(struct worker *worker, struct worker_notice *notice);
 
-/* A sum of all workers' counters, on its way from one to the next and home. */
+/* A sum of all workers' counters, or what they know of an event, on its way from one to the next
+ * and home. */
 struct worker_visit {
     struct mail mail;
-    struct stats *sum;
+    struct stats *sum;          /* or NULL */
+    struct trace_answer *trace; /* or NULL */
     struct worker *const *workers;
     unsigned worker_count;
     unsigned next;
