@@ -16,6 +16,7 @@
 #include "core/file.h"
 #include "core/moment.h"
 #include "gateway/trace.h"
+#include "storage/redis_url.h"
 
 enum { CONFIG_FILE_BYTES_MAX = 1024 * 1024, CONFIG_PATH_CHARS_MAX = 128 };
 
@@ -31,6 +32,7 @@ enum setting_type {
     TYPE_SPAN,
     TYPE_BOOL,
     TYPE_STRINGS,
+    TYPE_DURABILITY,
     TYPE_RESERVED,
 };
 
@@ -124,6 +126,27 @@ static struct slice absolute(struct config *config, struct slice path)
     return arena_printf(&config->arena, "%.*s/%.*s", SLICE_ARG(config->folder), SLICE_ARG(path));
 }
 
+static bool is_redis(struct slice store)
+{
+    return slice_has_prefix(store, SLICE("redis://")) ||
+           slice_has_prefix(store, SLICE("rediss://"));
+}
+
+static enum err durability_from_text(struct config *config, const struct setting *setting,
+                                     struct slice text, struct err_why *why)
+{
+    static const struct slice names[] = {SLICE_INIT("aof"), SLICE_INIT("managed-log"),
+                                         SLICE_INIT("relaxed")};
+
+    for (size_t i = 0; i < ARRAY_LEN(names); i++) {
+        if (slice_eq(text, names[i])) {
+            *(struct slice *)place_of(config, setting) = names[i];
+            return ERR_OK;
+        }
+    }
+    return bad_value(setting, why, "aof, managed-log or relaxed");
+}
+
 static enum err store_from_text(struct config *config, const struct setting *setting,
                                 struct slice text, struct err_why *why)
 {
@@ -134,8 +157,17 @@ static enum err store_from_text(struct config *config, const struct setting *set
         *place = text;
         return ERR_OK;
     }
+    if (is_redis(text)) {
+        struct redis_url url;
+        struct err_why detail = {.text = ""};
+
+        *place = arena_copy(&config->arena, text);
+        return redis_url_parse(text, &url, &detail) == ERR_OK
+                   ? ERR_OK
+                   : bad_value(setting, why, detail.text);
+    }
     if (!slice_has_prefix(text, embedded) || text.len == embedded.len) {
-        return bad_value(setting, why, "embedded:DIR or memory:");
+        return bad_value(setting, why, "embedded:DIR, redis://HOST:PORT/DB, rediss://… or memory:");
     }
     *place = arena_printf(&config->arena, "embedded:%s",
                           absolute(config, slice_from(text, embedded.len)).data);
@@ -179,6 +211,8 @@ static enum err set_text(struct config *config, const struct setting *setting, s
         return text_value(config, setting, text, why);
     case TYPE_LEVEL:
         return level_from_text(setting, text, place, why);
+    case TYPE_DURABILITY:
+        return durability_from_text(config, setting, text, why);
     case TYPE_SIZE:
         if (!size_from_text(text, &number)) {
             return bad_value(setting, why,
@@ -254,6 +288,7 @@ static enum err set_default(struct config *config, const struct setting *setting
     case TYPE_LEVEL:
     case TYPE_SIZE:
     case TYPE_SPAN:
+    case TYPE_DURABILITY:
     case TYPE_RESERVED:
     default:
         return set_text(config, setting, text, &why);
@@ -367,6 +402,31 @@ static enum err walk(struct config *config, json_t *object, const char *prefix, 
 
 /* ---- what only the whole can tell --------------------------------------------------------- */
 
+/* A setting that its store would silently ignore is a mistake, above all one that is to protect. */
+static enum err check_redis(const struct config *config, struct err_why *why)
+{
+    const bool is_tls = slice_has_prefix(config->store, SLICE("rediss://"));
+
+    if (!is_redis(config->store)) {
+        return ERR_OK;
+    }
+    if (!is_tls && (config->redis_ca.len > 0 || config->redis_certificate.len > 0 ||
+                    config->redis_key.len > 0)) {
+        return err_because(ERR_BAD_CONFIG, why,
+                           "redis.ca, redis.certificate and redis.key are for rediss:// stores; "
+                           "%.*s is not encrypted",
+                           SLICE_ARG(config->store));
+    }
+    if ((config->redis_certificate.len > 0) != (config->redis_key.len > 0)) {
+        return err_because(ERR_BAD_CONFIG, why,
+                           "redis.certificate: is required together with redis.key");
+    }
+    if (config->redis_user.len > 0 && config->redis_password_file.len == 0) {
+        return err_because(ERR_BAD_CONFIG, why, "redis.user: needs redis.password_file beside it");
+    }
+    return ERR_OK;
+}
+
 static enum err check_whole(const struct config *config, struct err_why *why)
 {
     const uint64_t sum = config->inflight_bytes_max + config->delivery_bytes_max +
@@ -391,7 +451,7 @@ static enum err check_whole(const struct config *config, struct err_why *why)
                            "%" PRIu64 " bytes, which is more",
                            sum);
     }
-    return ERR_OK;
+    return check_redis(config, why);
 }
 
 enum err config_parse(struct config *config, struct slice text, struct slice folder,
@@ -463,4 +523,9 @@ struct slice config_state_folder(const struct config *config)
 
     return slice_has_prefix(config->store, embedded) ? slice_from(config->store, embedded.len)
                                                      : config->folder;
+}
+
+bool config_has_redis(const struct config *config)
+{
+    return is_redis(config->store);
 }

@@ -15,18 +15,19 @@ struct strings {
 };
 
 /* The C type behind each type of config.def. */
-#define CONFIG_TYPE_STRING   struct slice
-#define CONFIG_TYPE_ACCOUNT  struct slice
-#define CONFIG_TYPE_STORE    struct slice
-#define CONFIG_TYPE_PATH     struct slice
-#define CONFIG_TYPE_URL      struct slice
-#define CONFIG_TYPE_LEVEL    enum log_level
-#define CONFIG_TYPE_NUMBER   uint64_t
-#define CONFIG_TYPE_SIZE     uint64_t
-#define CONFIG_TYPE_SPAN     uint64_t
-#define CONFIG_TYPE_BOOL     bool
-#define CONFIG_TYPE_STRINGS  struct strings
-#define CONFIG_TYPE_RESERVED struct slice /* the JSON text of its only value */
+#define CONFIG_TYPE_STRING     struct slice
+#define CONFIG_TYPE_ACCOUNT    struct slice
+#define CONFIG_TYPE_STORE      struct slice
+#define CONFIG_TYPE_PATH       struct slice
+#define CONFIG_TYPE_URL        struct slice
+#define CONFIG_TYPE_LEVEL      enum log_level
+#define CONFIG_TYPE_NUMBER     uint64_t
+#define CONFIG_TYPE_SIZE       uint64_t
+#define CONFIG_TYPE_SPAN       uint64_t
+#define CONFIG_TYPE_BOOL       bool
+#define CONFIG_TYPE_STRINGS    struct strings
+#define CONFIG_TYPE_DURABILITY struct slice
+#define CONFIG_TYPE_RESERVED   struct slice /* the JSON text of its only value */
 
 struct config {
     struct arena arena;  /* holds every slice below */
@@ -45,3 +46,5 @@ MUST_USE enum err config_parse(struct config *config, struct slice text, struct 
 void config_clean_up(struct config *config);
 /* Where the state lies: DIR of `embedded:DIR`, else the configuration's folder. */
 struct slice config_state_folder(const struct config *config);
+/* Is the store a Redis? */
+bool config_has_redis(const struct config *config);

@@ -63,6 +63,33 @@ static void test_each_type_is_read(void **state)
     config_clean_up(&config);
 }
 
+static void test_a_redis_store_has_its_settings(void **state)
+{
+    struct config config;
+    struct err_why why = {.text = ""};
+
+    (void)state;
+    assert_int_equal(
+        config_parse(&config,
+                     SLICE("{" LEAST ",\"store\":\"rediss://redis.local:6380/2\",\"redis\":{"
+                           "\"user\":\"weir\",\"password_file\":\"redis.password\","
+                           "\"ca\":\"/run/ca.pem\",\"certificate\":\"c.pem\",\"key\":\"k.pem\","
+                           "\"durability\":\"managed-log\",\"wait_replicas\":2}}"),
+                     SLICE("/etc/weir"), &why),
+        ERR_OK);
+    assert_true(config_has_redis(&config));
+    assert_true(slice_eq(config.store, SLICE("rediss://redis.local:6380/2")));
+    assert_true(slice_eq(config_state_folder(&config), SLICE("/etc/weir")));
+    assert_true(slice_eq(config.redis_user, SLICE("weir")));
+    assert_true(slice_eq(config.redis_password_file, SLICE("/etc/weir/redis.password")));
+    assert_true(slice_eq(config.redis_ca, SLICE("/run/ca.pem")));
+    assert_true(slice_eq(config.redis_certificate, SLICE("/etc/weir/c.pem")));
+    assert_true(slice_eq(config.redis_key, SLICE("/etc/weir/k.pem")));
+    assert_true(slice_eq(config.redis_durability, SLICE("managed-log")));
+    assert_int_equal(config.redis_wait_replicas, 2);
+    config_clean_up(&config);
+}
+
 static void test_each_mistake_is_named(void **state)
 {
     static const struct {
@@ -85,12 +112,23 @@ static void test_each_mistake_is_named(void **state)
         {"{" LEAST ",\"limits\":{\"idle_time\":\"soon\"}}", "limits.idle_time: must be a span"},
         {"{" LEAST ",\"limits\":{\"entries_total\":\"1MiB\",\"body\":\"64KiB\"}}",
          "limits.entries_total: is more than limits.body"},
-        {"{" LEAST ",\"store\":\"redis://x\"}", "store: must be embedded:DIR or memory:"},
+        {"{" LEAST ",\"store\":\"tape:\"}", "store: must be embedded:DIR, redis://HOST:PORT/DB"},
+        {"{" LEAST ",\"store\":\"redis://\"}", "store: must be "},
+        {"{" LEAST ",\"store\":\"redis://h:0/0\"}", "store: must be "},
+        {"{" LEAST ",\"store\":\"redis://u:p@h:1/0\"}", "store: must be "},
+        {"{" LEAST ",\"store\":\"redis://h:1/0\",\"redis\":{\"ca\":\"ca.pem\"}}",
+         "are for rediss:// stores"},
+        {"{" LEAST ",\"store\":\"rediss://h:1/0\",\"redis\":{\"key\":\"k.pem\"}}",
+         "redis.certificate: is required together with redis.key"},
+        {"{" LEAST ",\"store\":\"redis://h:1/0\",\"redis\":{\"user\":\"weir\"}}",
+         "redis.user: needs redis.password_file"},
+        {"{" LEAST ",\"redis\":{\"durability\":\"always\"}}",
+         "redis.durability: must be aof, managed-log or relaxed"},
         {"{" LEAST ",\"store\":7}", "store: must be"},
         {"{" LEAST ",\"log_level\":\"loud\"}", "log_level: must be debug, info, warn or error"},
         {"{" LEAST ",\"aws\":{\"endpoint\":\"sqs.local\"}}", "aws.endpoint: must be an http://"},
-        {"{" LEAST ",\"redis\":{\"wait_replicas\":2}}", "redis: this version takes"},
-        {"{" LEAST ",\"redis\":{\"typo\":null}}", "redis: this version takes"},
+        {"{" LEAST ",\"redis\":{\"wait_replicas\":17}}", "redis.wait_replicas: 17 is not in 0..16"},
+        {"{" LEAST ",\"redis\":{\"typo\":null}}", "redis.typo: unknown key"},
         {"{" LEAST ",\"egress\":{\"ports\":[80]}}", "egress.ports: this version takes [443] only"},
         {"{" LEAST ",\"strict_bus\":1}", "strict_bus: must be true or false"},
         {"{\"central_account\":\"999999999999\",\"listen\":{\"data\":{\"names\":\"x\"}}}",
@@ -126,6 +164,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_the_least_configuration_takes_every_default),
         cmocka_unit_test(test_each_type_is_read),
+        cmocka_unit_test(test_a_redis_store_has_its_settings),
         cmocka_unit_test(test_each_mistake_is_named),
         cmocka_unit_test(test_a_missing_file_is_named),
     };
