@@ -55,6 +55,8 @@ static enum err plan_application(struct control_change *change, const struct cat
     };
     enum err err;
 
+    json_decref(application->changes); /* of a plan that another replica's change has overtaken */
+    application->changes = NULL;
     err = catalog_plan(catalog, application->file, &options, edit, &application->changes,
                        &change->why);
     if (err == ERR_OK && application->is_dry_run) {

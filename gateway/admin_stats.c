@@ -24,13 +24,17 @@ static enum err write_answer(const struct inquiry *inquiry, struct buf *out)
 {
     struct slice key = inquiry->call.rest;
     const struct slice section = slice_cut(&key, '/');
+    struct control_description process;
     const struct report_source source = {
         .sum = inquiry->sum,
         .tally = &inquiry->tally,
         .store = control_store(inquiry->call.control),
         .now_ms = moment_now_ms(),
+        .process = &process,
         .started_ms = inquiry->call.started_ms,
     };
+
+    control_describe(inquiry->call.control, &process);
 
     switch (inquiry->format) {
     case FORMAT_PART:

@@ -9,6 +9,7 @@
 #include "gateway/catalog.h"
 
 #include "core/check.h"
+#include "gateway/catalog_document.h"
 
 void catalog_init(struct catalog *catalog)
 {
@@ -37,14 +38,39 @@ void catalog_clean_up(struct catalog *catalog)
     *catalog = (struct catalog){0};
 }
 
+/* Forget the document of that name. */
+static void drop(struct catalog *catalog, struct slice name)
+{
+    struct catalog_document *document = map_remove(&catalog->documents, name);
+
+    if (document != NULL && document->is_refused) {
+        CHECK(catalog->refused_count > 0);
+        catalog->refused_count--;
+    }
+    document_free(document);
+}
+
+/* Replace or make the document; `value` becomes the catalog's. */
+static struct catalog_document *set(struct catalog *catalog, const struct store_document *stored,
+                                    json_t *value)
+{
+    struct catalog_document *document = xcalloc(1, sizeof(*document));
+
+    drop(catalog, stored->name);
+    document->name = xstrndup(stored->name.data, stored->name.len);
+    document->value = value;
+    document->rev = stored->rev;
+    (void)map_put(&catalog->documents, slice_of(document->name), document);
+    return document;
+}
+
 static enum err absorb_one(struct catalog *catalog, const struct store_document *stored,
                            struct err_why *why)
 {
-    struct catalog_document *document;
     json_t *value;
 
     if (stored->value.len == 0) {
-        document_free(map_remove(&catalog->documents, stored->name));
+        drop(catalog, stored->name);
         return ERR_OK;
     }
     value = json_loadb(stored->value.data, stored->value.len, JSON_REJECT_DUPLICATES, NULL);
@@ -53,12 +79,7 @@ static enum err absorb_one(struct catalog *catalog, const struct store_document 
         return err_because(ERR_STORE_CORRUPT, why, "catalog document %.*s is not a JSON object",
                            SLICE_ARG(stored->name));
     }
-    document_free(map_remove(&catalog->documents, stored->name));
-    document = xcalloc(1, sizeof(*document));
-    document->name = xstrndup(stored->name.data, stored->name.len);
-    document->value = value;
-    document->rev = stored->rev;
-    (void)map_put(&catalog->documents, slice_of(document->name), document);
+    (void)set(catalog, stored, value);
     return ERR_OK;
 }
 
@@ -70,6 +91,71 @@ enum err catalog_absorb(struct catalog *catalog, const struct store_document *do
     }
     catalog->rev = rev;
     return ERR_OK;
+}
+
+enum err catalog_absorb_own(struct catalog *catalog, struct catalog_edit *edit, uint64_t rev,
+                            struct err_why *why)
+{
+    const bool is_next = rev == catalog->rev + 1;
+
+    for (size_t i = 0; i < edit->count; i++) {
+        edit->documents[i].rev = rev;
+    }
+    return catalog_absorb(catalog, edit->documents, edit->count, is_next ? rev : catalog->rev, why);
+}
+
+/* ---- what others wrote -------------------------------------------------------------------- */
+
+/* A new value is not good: keep the last good one, under the new revision. */
+static void refuse(struct catalog *catalog, const struct store_document *stored,
+                   const struct catalog_document *old)
+{
+    const bool is_absent = old == NULL || old->is_absent;
+    json_t *value = is_absent ? json_object() : json_incref(old->value);
+    struct catalog_document *document = set(catalog, stored, value);
+
+    document->is_refused = true;
+    document->is_absent = is_absent;
+    catalog->refused_count++;
+}
+
+static void follow_one(struct catalog *catalog, const struct store_document *stored,
+                       struct catalog_follow *follow)
+{
+    const struct catalog_document *old = catalog_get(catalog, stored->name);
+    struct err_why why = {.text = ""};
+    json_t *value;
+
+    if (old == NULL ? stored->value.len == 0 : stored->rev <= old->rev) {
+        return;
+    }
+    if (stored->value.len == 0) {
+        drop(catalog, stored->name);
+        follow->changed_count++;
+        return;
+    }
+    value = json_loadb(stored->value.data, stored->value.len, JSON_REJECT_DUPLICATES, NULL);
+    if (catalog_document_check(stored->name, value, &why) != ERR_OK) {
+        json_decref(value);
+        refuse(catalog, stored, old);
+        follow->refused_count++;
+        if (follow->why.text[0] == '\0') {
+            follow->why = why;
+        }
+        return;
+    }
+    (void)set(catalog, stored, value);
+    follow->changed_count++;
+}
+
+void catalog_follow(struct catalog *catalog, const struct store_document *documents, size_t count,
+                    uint64_t rev, struct catalog_follow *follow)
+{
+    *follow = (struct catalog_follow){0};
+    for (size_t i = 0; i < count; i++) {
+        follow_one(catalog, &documents[i], follow);
+    }
+    catalog->rev = MAX_OF(catalog->rev, rev);
 }
 
 const struct catalog_document *catalog_get(const struct catalog *catalog, struct slice name)
@@ -102,7 +188,7 @@ const struct catalog_document **catalog_of_kind(const struct catalog *catalog, s
 
     *count = 0;
     while ((document = map_next(&catalog->documents, &cursor)) != NULL) {
-        if (is_of_kind(document, kind)) {
+        if (!document->is_absent && is_of_kind(document, kind)) {
             found[(*count)++] = document;
         }
     }

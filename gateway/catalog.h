@@ -27,11 +27,16 @@ struct catalog_document {
     char *name;
     json_t *value;
     uint64_t rev;
+    bool is_refused; /* the stored value of `rev` is not good: `value` is the last good one */
+    bool is_absent;  /* there has been no good one: `value` is empty, and no kind lists it */
 };
+
+struct catalog_edit;
 
 struct catalog {
     struct map documents; /* name -> struct catalog_document */
-    uint64_t rev;
+    uint64_t rev;         /* everything up to here is known */
+    size_t refused_count; /* documents that are refused */
 };
 
 void catalog_init(struct catalog *catalog);
@@ -40,6 +45,22 @@ void catalog_clean_up(struct catalog *catalog);
  * disappear.  ERR_STORE_CORRUPT, with the name in `why`, for a value that is not a JSON object. */
 MUST_USE enum err catalog_absorb(struct catalog *catalog, const struct store_document *documents,
                                  size_t count, uint64_t rev, struct err_why *why);
+/* Take over what the store reports of changes by others, tombstones included.  What is known
+ * already (a revision that is not newer) is passed over.  A value that no weir of this version
+ * could have checked is refused: its revision is noted, so that a change can replace it, and the
+ * last good value stays; `why` names the first such. */
+struct catalog_follow {
+    /* out */
+    size_t changed_count; /* documents that are different now */
+    size_t refused_count; /* documents that were refused now */
+    struct err_why why;
+};
+void catalog_follow(struct catalog *catalog, const struct store_document *documents, size_t count,
+                    uint64_t rev, struct catalog_follow *follow);
+/* Take over what we put ourselves, as revision `rev`: another's change may lie between, and is
+ * still to be read then. */
+MUST_USE enum err catalog_absorb_own(struct catalog *catalog, struct catalog_edit *edit,
+                                     uint64_t rev, struct err_why *why);
 /* The document of that name, or NULL. */
 const struct catalog_document *catalog_get(const struct catalog *catalog, struct slice name);
 /* Every document of one kind, sorted by name; the array is in `arena`. */

@@ -123,14 +123,24 @@ static void print_stats(struct slice answer)
     json_t *stats = json_loadb(answer.data, answer.len, 0, NULL);
     const json_t *ledger = json_object_get(stats, "ledger");
     const json_t *store = json_object_get(stats, "store");
+    const json_t *replica = json_object_get(stats, "replica");
 
     print_totals(json_object_get(stats, "totals"));
     print_parts(stats, "accounts", account_columns);
     print_parts(stats, "rules", rule_columns);
     print_parts(stats, "targets", target_columns);
     print_latency(stats);
-    (void)printf("%-12s %s, %s\n", "store", json_string_value(json_object_get(store, "kind")),
-                 json_string_value(json_object_get(store, "guarantee")));
+    (void)printf("%-12s %s, guarantee %s, replicas %lld\n", "store",
+                 json_string_value(json_object_get(store, "kind")),
+                 json_string_value(json_object_get(store, "guarantee")),
+                 (long long)figure(store, "replicas"));
+    (void)printf("%-12s %s, catalog %lld%s\n", "replica",
+                 json_string_value(json_object_get(replica, "id")),
+                 (long long)figure(replica, "catalog_rev"),
+                 json_is_true(json_object_get(replica, "catalog_compiles")) &&
+                         figure(replica, "catalog_refused") == 0
+                     ? ""
+                     : ", REFUSING A CHANGE");
     (void)printf("%-12s %s\n", "ledger",
                  json_is_true(json_object_get(ledger, "balanced")) ? "balanced" : "NOT BALANCED");
     json_decref(stats);

@@ -6,6 +6,7 @@
 
 #include "core/stats.h"
 #include "gateway/catalog.h"
+#include "gateway/catalog_watch.h"
 #include "gateway/config.h"
 #include "gateway/snapshot.h"
 
@@ -25,14 +26,24 @@ struct mailbox *control_mailbox(struct control *control);
 const uint8_t *control_seal_key(const struct control *control);
 
 /* Is it ready to take events? If not, `reasons` (room for CONTROL_REASONS_MAX) says why. */
-enum { CONTROL_REASONS_MAX = 4 };
-size_t control_unready_reasons(const struct control *control,
+enum { CONTROL_REASONS_MAX = 4, CONTROL_REPLICA_CHARS_MAX = 48 };
+size_t control_unready_reasons(struct control *control,
                                const char *reasons[static CONTROL_REASONS_MAX]);
 
+/* This process among those that share its store. */
+struct control_description {
+    struct slice replica;     /* its name; the control's */
+    uint64_t replica_count;   /* alive, this one included, as far as is known */
+    uint64_t catalog_rev;     /* of the snapshot in force */
+    size_t refused_documents; /* the last good value of each is in force */
+    bool is_refusing;         /* the catalog does not compile: an older snapshot is in force */
+};
+void control_describe(const struct control *control, struct control_description *description);
+
 /* One change of the catalog.  Changes run one after the other: `plan` sees the catalog as the one
- * before left it and fills `edit`; then the store takes the edit, every worker uses the new
- * snapshot, and `on_done` runs: possibly before control_submit() returns, when there was nothing to
- * store. */
+ * before left it and fills `edit` (again, with a fresh one, when another replica was faster); then
+ * the store takes the edit, every worker uses the new snapshot, and `on_done` runs: possibly before
+ * control_submit() returns, when there was nothing to store. */
 struct control_change {
     struct list node;
     enum err (*plan)(struct control_change *change, const struct catalog *catalog,
@@ -43,6 +54,8 @@ struct control_change {
     uint64_t rev;       /* of the catalog afterwards */
     /* private */
     struct control *control;
+    struct catalog_look look;
+    unsigned attempt_count;
     struct catalog_edit edit;
     struct store_catalog_put put;
 };

@@ -33,6 +33,7 @@
 #include "core/moment.h"
 #include "core/random.h"
 #include "delivery/delivery.h"
+#include "gateway/catalog_watch.h"
 #include "gateway/config.h"
 #include "gateway/dedup.h"
 #include "gateway/ingest_internal.h"
@@ -95,6 +96,9 @@ const struct snapshot *ingest_snapshot(const struct ingest *ingest)
 
 enum err ingest_check_store(const struct ingest *ingest)
 {
+    if (catalog_age_is_stale(ingest->options.catalog_age, moment_steady_ms())) {
+        return ERR_NOT_READY;
+    }
     return store_trouble(ingest->options.store);
 }
 

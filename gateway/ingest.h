@@ -14,6 +14,7 @@
 #include "routing/event.h"
 #include "storage/store.h"
 
+struct catalog_age;
 struct config;
 struct delivery_engine;
 struct ev_loop;
@@ -26,8 +27,9 @@ struct ingest_options {
     struct store *store;
     struct delivery_engine *engine;
     const struct config *config;
-    struct stats *stats; /* of this thread */
-    struct trace *trace; /* of this thread */
+    struct catalog_age *catalog_age; /* of the catalog that snapshots are made of */
+    struct stats *stats;             /* of this thread */
+    struct trace *trace;             /* of this thread */
 };
 
 /* One event on its way.  The caller fills the upper half. */
@@ -58,7 +60,8 @@ void ingest_destroy(struct ingest *ingest);
 /* From now on events are judged by this snapshot; batches under way keep theirs. */
 void ingest_use(struct ingest *ingest, struct snapshot *snapshot);
 const struct snapshot *ingest_snapshot(const struct ingest *ingest);
-/* ERR_OK, or why events are refused before their bodies are read: the store is full or failed. */
+/* ERR_OK, or why events are refused before their bodies are read: the store is full or failed, or
+ * what is known of accounts and credentials is too old. */
 MUST_USE enum err ingest_check_store(const struct ingest *ingest);
 /* Does this gateway answer under that authority (host, or host:port)? */
 bool ingest_has_name(const struct ingest *ingest, struct slice authority);

@@ -13,6 +13,7 @@
 
 #include "core/check.h"
 #include "core/json_write.h"
+#include "gateway/control.h"
 
 /* One account's deliveries, or the sum over all. */
 static struct store_tally_row sum_tally(const struct store_tally *tally)
@@ -252,6 +253,31 @@ static void write_latency(struct json_writer *writer, const struct stats *sum)
     json_write_object_end(writer);
 }
 
+static void write_store(struct json_writer *writer, const struct report_source *source)
+{
+    json_write_object_begin(writer);
+    json_write_key_string(writer, SLICE("kind"), slice_of(source->store->kind));
+    json_write_key_string(writer, SLICE("guarantee"), slice_of(store_guarantee(source->store)));
+    json_write_key_u64(writer, SLICE("replicas"), source->process->replica_count);
+    json_write_key_u64(writer, SLICE("bytes"), source->tally->bytes_used);
+    json_write_key_u64(writer, SLICE("flushes"), source->tally->commits);
+    json_write_key_u64(writer, SLICE("flushed_entries"), source->tally->commit_entries);
+    json_write_object_end(writer);
+}
+
+static void write_replica(struct json_writer *writer, const struct report_source *source)
+{
+    const struct control_description *process = source->process;
+
+    json_write_object_begin(writer);
+    json_write_key_string(writer, SLICE("id"), process->replica);
+    json_write_key_u64(writer, SLICE("uptime_ms"), source->now_ms - source->started_ms);
+    json_write_key_u64(writer, SLICE("catalog_rev"), process->catalog_rev);
+    json_write_key_u64(writer, SLICE("catalog_refused"), process->refused_documents);
+    json_write_key_bool(writer, SLICE("catalog_compiles"), !process->is_refusing);
+    json_write_object_end(writer);
+}
+
 enum err report_write_json(const struct report_source *source, struct buf *out)
 {
     struct json_writer writer;
@@ -270,17 +296,9 @@ enum err report_write_json(const struct report_source *source, struct buf *out)
     json_write_key(&writer, SLICE("latency"));
     write_latency(&writer, source->sum);
     json_write_key(&writer, SLICE("store"));
-    json_write_object_begin(&writer);
-    json_write_key_string(&writer, SLICE("kind"), slice_of(source->store->kind));
-    json_write_key_string(&writer, SLICE("guarantee"), slice_of(store_guarantee(source->store)));
-    json_write_key_u64(&writer, SLICE("bytes"), source->tally->bytes_used);
-    json_write_key_u64(&writer, SLICE("flushes"), source->tally->commits);
-    json_write_key_u64(&writer, SLICE("flushed_entries"), source->tally->commit_entries);
-    json_write_object_end(&writer);
+    write_store(&writer, source);
     json_write_key(&writer, SLICE("replica"));
-    json_write_object_begin(&writer);
-    json_write_key_u64(&writer, SLICE("uptime_ms"), source->now_ms - source->started_ms);
-    json_write_object_end(&writer);
+    write_replica(&writer, source);
     json_write_object_end(&writer);
     return json_write_end(&writer);
 }

@@ -8,10 +8,13 @@
 #include "core/stats.h"
 #include "storage/store.h"
 
+struct control_description;
+
 struct report_source {
     const struct stats *sum;         /* all workers */
     const struct store_tally *tally; /* deliveries, from the store */
     struct store *store;
+    const struct control_description *process;
     uint64_t now_ms;
     uint64_t started_ms;
 };

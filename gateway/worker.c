@@ -168,6 +168,7 @@ static void open_ingest(struct worker *worker)
         .store = worker->options.store,
         .engine = worker->engine,
         .config = worker->options.config,
+        .catalog_age = worker->options.catalog_age,
         .stats = worker->stats,
         .trace = worker->trace,
     };

@@ -9,6 +9,7 @@
 #include "core/stats.h"
 #include "gateway/snapshot.h"
 
+struct catalog_age;
 struct config;
 struct credentials_provider;
 struct delivery_engine;
@@ -24,6 +25,7 @@ struct worker_options {
     struct store *store;
     struct credentials_provider *credentials;
     struct tls_context *tls;                /* NULL: cleartext */
+    struct catalog_age *catalog_age;        /* of the catalog that snapshots are made of */
     struct delivery_engine *const *engines; /* of all workers, filled before any starts */
     struct mailbox *control;                /* where notices return */
 };

@@ -427,7 +427,10 @@ struct store_ops {
 
 struct store {
     const struct store_ops *ops;
-    const char *kind; /* "memory", "embedded" */
+    const char *kind; /* "memory", "embedded", "redis" */
+    /* Other processes may change it as well; their failures pass, where those of a store of our own
+     * are for good.  Set before any other thread sees the store. */
+    bool is_shared;
     /* As published: "flushed", "aof", "managed-log" or "relaxed: …"; a constant string each time,
      * and an engine may learn better while it runs: read it by store_guarantee(). */
     _Atomic(const char *) guarantee;

@@ -1,0 +1,107 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * catalog_document.c - one stored document, looked at before anything is compiled from it.
+ *
+ * A document of our own was checked before it was put.  One that another replica wrote was checked
+ * by that one, which may be of another version.  So it is put back into the form of a catalog file
+ * (what weir keeps beside the owner's members taken off) and must pass the same check as a file;
+ * and its name must be the one that its members make, because what is compiled counts on that.
+ */
+#include "gateway/catalog_document.h"
+
+#include "core/arena.h"
+#include "core/check.h"
+#include "gateway/catalog.h"
+#include "gateway/catalog_check.h"
+
+static bool is_account(struct slice text)
+{
+    uint64_t number;
+
+    return text.len == 12 && slice_to_u64(text, &number);
+}
+
+/* The members that a file would have; the caller's reference. */
+static json_t *public_form(const json_t *value)
+{
+    json_t *form = json_deep_copy(value);
+    const json_t *targets = json_object_get(form, "targets");
+
+    CHECK(form != NULL);
+    json_object_del(form, "manager");
+    json_object_del(form, "is_suspended");
+    for (size_t i = 0; i < json_array_size(targets); i++) {
+        json_object_del(json_array_get(targets, i), "uid");
+    }
+    return form;
+}
+
+static enum err check_as_file(struct slice name, const char *section, const json_t *value,
+                              struct err_why *why)
+{
+    json_t *file = json_pack("{s:[o]}", section, public_form(value));
+    json_t *mistakes = catalog_check(file);
+    const json_t *first = json_array_get(mistakes, 0);
+    enum err err = ERR_OK;
+
+    if (first != NULL) {
+        const struct slice path = json_member_text(first, "path");
+        const struct slice message = json_member_text(first, "message");
+
+        err = err_because(ERR_BAD_CATALOG, why, "%.*s: %.*s: %.*s", SLICE_ARG(name),
+                          SLICE_ARG(path), SLICE_ARG(message));
+    }
+    json_decref(mistakes);
+    json_decref(file);
+    return err;
+}
+
+static enum err check_name(struct slice name, struct slice wanted, struct err_why *why)
+{
+    return slice_eq(name, wanted) ? ERR_OK
+                                  : err_because(ERR_BAD_CATALOG, why, "%.*s: holds %.*s",
+                                                SLICE_ARG(name), SLICE_ARG(wanted));
+}
+
+static enum err check_credential(struct slice name, const json_t *value, struct err_why *why)
+{
+    if (!is_account(json_member_text(value, "account"))) {
+        return err_because(ERR_BAD_CATALOG, why, "%.*s: account: must be a 12-digit account id",
+                           SLICE_ARG(name));
+    }
+    return ERR_OK;
+}
+
+enum err catalog_document_check(struct slice name, const json_t *value, struct err_why *why)
+{
+    struct arena arena = {0};
+    struct slice rest = name;
+    const struct slice kind = slice_cut(&rest, '/');
+    enum err err = ERR_OK;
+
+    if (!json_is_object(value)) {
+        return err_because(ERR_BAD_CATALOG, why, "%.*s: is not a JSON object", SLICE_ARG(name));
+    }
+    if (slice_eq(kind, SLICE("account"))) {
+        err = check_name(rest, json_member_text(value, "id"), why);
+        err = err == ERR_OK ? check_as_file(name, "accounts", value, why) : err;
+    } else if (slice_eq(kind, SLICE("bus"))) {
+        err = check_name(rest,
+                         arena_printf(&arena, "%.*s/%.*s",
+                                      SLICE_ARG(json_member_text(value, "account")),
+                                      SLICE_ARG(json_member_text(value, "name"))),
+                         why);
+        err = err == ERR_OK ? check_as_file(name, "buses", value, why) : err;
+    } else if (slice_eq(kind, SLICE("rule"))) {
+        err =
+            check_name(rest,
+                       arena_printf(&arena, "%.*s/%.*s", SLICE_ARG(json_member_text(value, "bus")),
+                                    SLICE_ARG(json_member_text(value, "name"))),
+                       why);
+        err = err == ERR_OK ? check_as_file(name, "rules", value, why) : err;
+    } else if (slice_eq(kind, SLICE("credential"))) {
+        err = check_credential(name, value, why);
+    }
+    arena_clean_up(&arena);
+    return err;
+}

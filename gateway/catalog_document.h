@@ -1,0 +1,16 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * catalog_document.h - is this a document that weir could have stored?
+ */
+#pragma once
+
+#include <jansson.h>
+
+#include "core/err.h"
+#include "core/slice.h"
+
+/* Check one stored document, whoever wrote it: `name` is "kind/key", `value` may be NULL or
+ * anything. ERR_BAD_CATALOG with name and reason in `why`.  A kind that this version does not know
+ * is fine: nothing is made of it. */
+MUST_USE enum err catalog_document_check(struct slice name, const json_t *value,
+                                         struct err_why *why);

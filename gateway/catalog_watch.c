@@ -1,0 +1,195 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * catalog_watch.c - reads from a shared store what other replicas changed.
+ *
+ * Every 250 ms one read of what is newer than the catalog in memory; nearly always nothing.  What
+ * comes is followed document by document, tombstones included, and whoever compiles is told.  A
+ * look that somebody asked for is a read that begins after the question, so one that is under way
+ * when it is asked does not answer it.
+ *
+ * The age of the catalog is the moment at which the last read that succeeded was sent: what the
+ * store held then is known.  It is one atomic word; workers ask it without a lock and without this
+ * thread, so it tells the truth even when this thread is stuck.
+ *
+ * A read that fails is no news: the catalog stays, grows old, and after three seconds requests are
+ * refused, because an account may have been suspended or a key revoked meanwhile.  Deliveries go
+ * on.
+ *
+ * Memory: the one read under way and who waits for it.
+ * Thread: control's, the age apart.
+ */
+#include "gateway/catalog_watch.h"
+
+#include <ev.h>
+
+#include "core/check.h"
+#include "core/log.h"
+#include "core/moment.h"
+#include "storage/store.h"
+
+struct catalog_watch {
+    struct catalog_watch_options options;
+    struct store_catalog_read read;
+    uint64_t sent_ms;    /* steady: the read under way */
+    struct list waiting; /* struct catalog_look: for the next read */
+    struct list served;  /* by the read under way */
+    ev_timer timer;
+    enum err trouble; /* of the last read */
+    bool is_reading;
+    bool is_held;
+    bool is_stopped;
+};
+
+bool catalog_age_is_stale(struct catalog_age *age, uint64_t steady_ms)
+{
+    const uint64_t read_ms = atomic_load_explicit(&age->read_ms, memory_order_relaxed);
+
+    return steady_ms > read_ms && steady_ms - read_ms > CATALOG_STALE_MS;
+}
+
+/* ---- one read ----------------------------------------------------------------------------- */
+
+static void begin_read(struct catalog_watch *watch);
+
+static void tell(struct list *looks, enum err err)
+{
+    struct list *node;
+
+    while ((node = list_take_first(looks)) != NULL) {
+        struct catalog_look *look = CONTAINER_OF(node, struct catalog_look, node);
+
+        look->on_done(look, err);
+    }
+}
+
+static void follow(struct catalog_watch *watch)
+{
+    const struct store_catalog_read *read = &watch->read;
+    struct catalog_follow news;
+
+    catalog_follow(watch->options.catalog, read->documents, read->document_count, read->rev, &news);
+    atomic_store_explicit(&watch->options.age->read_ms,
+                          watch->options.store->is_shared ? watch->sent_ms : UINT64_MAX,
+                          memory_order_relaxed);
+    if (news.refused_count > 0) {
+        log_error("catalog.refused", LOG_U64("rev", read->rev),
+                  LOG_U64("documents", news.refused_count), LOG_TEXT("why", news.why.text));
+    }
+    if (news.changed_count > 0) {
+        watch->options.on_change(watch->options.context);
+    }
+}
+
+/* Say it when it begins and when it is over. */
+static void note_trouble(struct catalog_watch *watch, enum err err)
+{
+    if (err != watch->trouble && err != ERR_OK) {
+        log_warn("catalog.read", LOG_ERR(err));
+    } else if (err != watch->trouble) {
+        log_info("catalog.read", LOG_TEXT("state", "again"));
+    }
+    watch->trouble = err;
+}
+
+static void on_read(struct store_op *op)
+{
+    struct catalog_watch *watch = CONTAINER_OF(op, struct catalog_watch, read.op);
+    const enum err err = op->err;
+
+    watch->is_reading = false;
+    if (!watch->is_stopped) {
+        note_trouble(watch, err);
+    }
+    if (err == ERR_OK) {
+        follow(watch);
+    }
+    store_catalog_read_clean_up(&watch->read);
+    tell(&watch->served, err);
+    if (!list_is_empty(&watch->waiting)) {
+        begin_read(watch);
+    }
+}
+
+static void begin_read(struct catalog_watch *watch)
+{
+    struct list *node;
+
+    if (watch->is_reading || watch->is_held || watch->is_stopped) {
+        return;
+    }
+    while ((node = list_take_first(&watch->waiting)) != NULL) {
+        list_append(&watch->served, node);
+    }
+    watch->is_reading = true;
+    watch->sent_ms = moment_steady_ms();
+    watch->read = (struct store_catalog_read){
+        .op = {.kind = STORE_CATALOG_READ, .home = watch->options.mailbox, .on_done = on_read},
+        .since = watch->options.catalog->rev,
+    };
+    store_submit(watch->options.store, &watch->read.op);
+}
+
+static void on_timer(struct ev_loop *loop, ev_timer *timer, int events)
+{
+    (void)loop;
+    (void)events;
+    begin_read(timer->data);
+}
+
+/* ---- those who ask ------------------------------------------------------------------------ */
+
+struct catalog_watch *catalog_watch_new(const struct catalog_watch_options *options)
+{
+    struct catalog_watch *watch = xcalloc(1, sizeof(*watch));
+
+    watch->options = *options;
+    list_init(&watch->waiting);
+    list_init(&watch->served);
+    ev_timer_init(&watch->timer, on_timer, CATALOG_LOOK_MS / 1e3, CATALOG_LOOK_MS / 1e3);
+    watch->timer.data = watch;
+    return watch;
+}
+
+void catalog_watch_start(struct catalog_watch *watch)
+{
+    if (watch->options.store->is_shared) {
+        ev_timer_start(watch->options.loop, &watch->timer);
+    }
+}
+
+void catalog_watch_stop(struct catalog_watch *watch)
+{
+    watch->is_stopped = true;
+    ev_timer_stop(watch->options.loop, &watch->timer);
+    tell(&watch->waiting, ERR_STOPPING);
+}
+
+void catalog_watch_destroy(struct catalog_watch *watch)
+{
+    if (watch == NULL) {
+        return;
+    }
+    CHECK(!watch->is_reading);
+    xfree(watch);
+}
+
+void catalog_watch_look(struct catalog_watch *watch, struct catalog_look *look)
+{
+    list_append(&watch->waiting, &look->node);
+    begin_read(watch);
+}
+
+void catalog_watch_hold(struct catalog_watch *watch)
+{
+    CHECK(!watch->is_held && !watch->is_reading);
+    watch->is_held = true;
+}
+
+void catalog_watch_release(struct catalog_watch *watch)
+{
+    CHECK(watch->is_held);
+    watch->is_held = false;
+    if (!list_is_empty(&watch->waiting)) {
+        begin_read(watch);
+    }
+}
