@@ -47,6 +47,12 @@ static bool is_in(const struct redis_node *node, enum redis_node_state state)
     return node->state.state == (unsigned)state;
 }
 
+bool redis_node_is_up(const struct redis_node *node)
+{
+    CHECK_MAGIC(node, REDIS_NODE_MAGIC);
+    return is_in(node, NODE_UP);
+}
+
 struct slice redis_node_name(const struct redis_node *node)
 {
     return slice_of(node->name);

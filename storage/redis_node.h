@@ -18,5 +18,7 @@ void redis_node_admit(struct redis_node *node);
 /* Do not use this Redis: the connection is ended and tried again after `refused_ms`; until then
  * redis_link_trouble() gives `err`. */
 void redis_node_refuse(struct redis_node *node, enum err err);
+/* Are calls let through just now? */
+bool redis_node_is_up(const struct redis_node *node);
 /* "host:port", for logs; valid as long as the node. */
 struct slice redis_node_name(const struct redis_node *node);
