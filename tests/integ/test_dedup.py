@@ -179,7 +179,8 @@ def test_a_trace_tells_one_events_story(gateway, weir):
     assert told["stands_for"] == 3 and told["omitted"] == 0
     names = [step["step"] for step in told["steps"]]
     assert names[:3] == ["received", "matched", "committed"]
-    assert names.count("duplicate") == 2 and names.count("delivered") == 1
+    assert names.count("delivered") == 1
+    assert [step["stands_for"] for step in told["steps"] if step["step"] == "duplicate"] == [2, 3]
     assert names.index("claimed") < names.index("sent") < names.index("delivered")
     times = [step["at_ms"] for step in told["steps"]]
     assert times == sorted(times)

@@ -146,6 +146,9 @@ struct world {
     struct world_event events[WORLD_EVENTS_MAX];
     size_t event_count;
     size_t facts[DELIVERY_FACT_CLAIM_LOST + 1];
+    size_t steps[DELIVERY_FACT_PARKED + 1];
+    char story[64]; /* a letter for each of the first steps */
+    uint64_t last_until_ms;
     char last_reason[STORE_REASON_CHARS_MAX + 1];
     enum err last_err;
     uint32_t last_attempt_count;
@@ -480,6 +483,25 @@ static void world_on_fact(void *context, const struct delivery_fact *fact)
     }
 }
 
+static void world_on_step(void *context, const struct delivery_fact *fact)
+{
+    static const char letters[] = {
+        [DELIVERY_FACT_DELIVERED] = 'D',  [DELIVERY_FACT_RETRIED] = 'r', [DELIVERY_FACT_DEAD] = 'X',
+        [DELIVERY_FACT_CLAIM_LOST] = 'l', [DELIVERY_FACT_CLAIMED] = 'c', [DELIVERY_FACT_SENT] = 's',
+        [DELIVERY_FACT_PARKED] = 'p',
+    };
+    struct world *world = context;
+    const size_t len = strlen(world->story);
+
+    assert_true(fact->event_id.len > 0);
+    assert_int_equal(fact->account.len, 12);
+    world->steps[fact->kind]++;
+    world->last_until_ms = fact->until_ms > 0 ? fact->until_ms : world->last_until_ms;
+    if (len + 1 < sizeof(world->story)) {
+        world->story[len] = letters[fact->kind];
+    }
+}
+
 /* ---- the catalog -------------------------------------------------------------------------- */
 
 static struct ruleset *world_rules(const struct world *world)
@@ -772,7 +794,7 @@ WORLD_UNUSED static void world_add_engines(struct world *world, unsigned worker_
             .memory_bytes_max = memory_bytes_max,
             .event_bytes_max = memory_bytes_max > 0 ? 4096 : 0,
             .seed = world->seed + i,
-            .hooks = {.context = world, .on_fact = world_on_fact},
+            .hooks = {.context = world, .on_fact = world_on_fact, .on_step = world_on_step},
             .io = &world->io};
 
         world->engines[i] = delivery_new(&options);

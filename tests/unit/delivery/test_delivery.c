@@ -71,6 +71,7 @@ static void test_the_good_path(void **state)
     assert_int_equal(world.facts[DELIVERY_FACT_DELIVERED], 1);
     assert_string_equal(world.last_target, ARN("findings"));
     assert_string_equal(world.last_rule, "central/rule0");
+    assert_string_equal(world.story, "csD");
     assert_string_equal(world.queues[0].last_access_key, "dispatch:" ACCOUNT);
     delivery_read_gauges(world.engines[0], &gauges);
     assert_int_equal(gauges.held, 0);
@@ -149,6 +150,41 @@ static void test_troubles_that_heal(void **state)
         assert_int_equal(world.facts[DELIVERY_FACT_RETRIED], 2 * (i + 1));
         assert_int_equal(world.last_attempt_count, 3);
     }
+}
+
+/* Goal: who follows a delivery hears of each attempt, and until when it waits. */
+static void test_steps_tell_the_whole_way(void **state)
+{
+    const uint64_t start_ms = world.now_ms;
+
+    (void)state;
+    world.queues[0].mode = WORLD_FAIL;
+    world.queues[0].mode_count = 2;
+    (void)send_one("x");
+    world_pass(&world, 120 * 1000);
+    expect_store(1, 0, 0);
+    assert_string_equal(world.story, "csrcsrcsD");
+    assert_in_range(world.last_until_ms, start_ms + 1, world.now_ms);
+}
+
+/* Goal: what a lane holds when it is parked is told to wait, and comes back by a claim. */
+static void test_steps_tell_of_a_park(void **state)
+{
+    (void)state;
+    world.queues[0].mode = WORLD_FAIL;
+    for (size_t i = 0; i < 40; i++) {
+        (void)send_one("x");
+    }
+    world_pass(&world, 60 * 1000);
+    assert_true(world.steps[DELIVERY_FACT_PARKED] > 0);
+    assert_true(world.last_until_ms > 0);
+    world.queues[0].mode = WORLD_OK;
+    world_pass(&world, 3600 * 1000);
+    expect_store(40, 0, 0);
+    assert_int_equal(world.steps[DELIVERY_FACT_DELIVERED], 40);
+    assert_true(world.steps[DELIVERY_FACT_CLAIMED] > 40);
+    assert_true(world.steps[DELIVERY_FACT_SENT] >=
+                world.steps[DELIVERY_FACT_DELIVERED] + world.steps[DELIVERY_FACT_RETRIED]);
 }
 
 /* Goal: Retry-After holds the whole destination back. */
@@ -751,6 +787,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         STORY(test_the_good_path),
+        STORY(test_steps_tell_the_whole_way),
+        STORY(test_steps_tell_of_a_park),
         STORY(test_a_burst_is_batched),
         STORY(test_a_backlog_comes_from_the_store),
         STORY(test_a_partial_failure_retries_only_what_failed),
