@@ -37,7 +37,6 @@
 enum {
     LEAST_PER_SECOND = 10, /* the least is the rate of 1/10 s */
     SHRINK_US = 10000000,
-    REPLICAS_ASSUMED = 8,
     EARN_US_MAX = 1000000, /* between two visits of the desk */
     US_PER_SECOND = 1000000,
 };
@@ -71,7 +70,7 @@ void limiter_share_init(struct limiter *limiter, struct limiter_desk *desk)
 {
     limiter->desk = desk;
     limiter->mail.on_arrival = desk->on_wanting;
-    limiter->share.replicas = REPLICAS_ASSUMED;
+    limiter->share.replicas = LIMITER_REPLICAS_ASSUMED;
 }
 
 void limiter_share_call(struct limiter *limiter)

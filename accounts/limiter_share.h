@@ -19,7 +19,10 @@
 
 struct limiter;
 
-enum { LIMITER_LEASE_MS = 20 }; /* between two leases of one desk, at least */
+enum {
+    LIMITER_LEASE_MS = 20,        /* between two leases of one desk, at least */
+    LIMITER_REPLICAS_ASSUMED = 8, /* until the store has said how many there are */
+};
 
 /* Whom a limiter tells that it wants tokens: the first member of whatever the desk is. */
 struct limiter_desk {

@@ -37,7 +37,6 @@ enum {
     SHORT_WAIT_US_MAX = 100000, /* before a page whose rate is spent is asked for again */
     RETRY_US = 100000,          /* after a lease that failed */
     OUTAGE_US = 1000000,
-    REPLICAS_ASSUMED = 8, /* until the store has said */
     REPLICAS_MAX = 4096,
 };
 
@@ -256,7 +255,7 @@ struct lease_desk *lease_desk_new(const struct lease_desk_options *options)
     if (desk->options.steady_us == NULL) {
         desk->options.steady_us = moment_steady_us;
     }
-    desk->replicas = REPLICAS_ASSUMED;
+    desk->replicas = LIMITER_REPLICAS_ASSUMED;
     list_init(&desk->wanting);
     ev_timer_init(&desk->timer, on_tick, 0, TICK_US / 1e6);
     desk->timer.data = desk;
