@@ -10,7 +10,9 @@
 
 #include <cmocka.h>
 
+#include "core/tls.h"
 #include "storage/redis_node.h"
+#include "tests/lib/certificate.h"
 #include "tests/lib/redis_asker.h"
 #include "tests/lib/redis_server.h"
 
@@ -412,6 +414,57 @@ static void test_the_password_is_read_again_while_refused(void **state)
     redis_server_stop(&own);
 }
 
+/* Goal: over TLS, with a certificate of our own, all is the same; a server that our authority does
+ * not know is not spoken to. */
+static void test_tls(void **state)
+{
+    const uint16_t port = redis_server_free_port();
+    struct redis_link_options options = redis_link_defaults(loop);
+    struct tls_client_options ours;
+    struct certificate own;
+    struct certificate stranger;
+    struct redis_server secured;
+    struct redis_link *link;
+    struct asked asked;
+    char text[8];
+
+    (void)state;
+    certificate_make(&own);
+    certificate_make(&stranger);
+    (void)snprintf(text, sizeof(text), "%u", (unsigned)port);
+    redis_server_start(&secured,
+                       (const char *const[]){"--tls-port", text, "--tls-cert-file",
+                                             own.certificate_path, "--tls-key-file", own.key_path,
+                                             "--tls-ca-cert-file", own.certificate_path, NULL});
+    options.host = SLICE("localhost");
+    options.port = port;
+    options.probe_ms = 20;
+    ours = (struct tls_client_options){.ca_path = own.certificate_path,
+                                       .certificate_path = own.certificate_path,
+                                       .key_path = own.key_path};
+    assert_int_equal(tls_client_context_new(&ours, &options.tls, NULL), ERR_OK);
+    link = redis_link_new(&options);
+    tls_context_release(options.tls);
+    ASK(link, &asked, "SET", "tls", "1");
+    assert_int_equal(asked.err, ERR_OK);
+    for (unsigned i = 0; i < 500; i++) {
+        ASK(link, &asked, "INCR", "tls");
+    }
+    assert_int_equal(asked.number, 501);
+    redis_link_destroy(link);
+
+    ours.ca_path = stranger.certificate_path;
+    assert_int_equal(tls_client_context_new(&ours, &options.tls, NULL), ERR_OK);
+    link = redis_link_new(&options);
+    tls_context_release(options.tls);
+    ASK(link, &asked, "SET", "tls", "stolen");
+    assert_int_equal(asked.err, ERR_REMOTE_UNREACHABLE);
+    redis_link_destroy(link);
+    redis_server_stop(&secured);
+    certificate_remove(&own);
+    certificate_remove(&stranger);
+}
+
 /* ---- the gate ---- */
 
 struct gate {
@@ -519,6 +572,7 @@ int main(void)
         cmocka_unit_test(test_an_answer_over_its_limits_ends_the_connection),
         cmocka_unit_test(test_destroy_answers_everything),
         cmocka_unit_test(test_the_password_is_read_again_while_refused),
+        cmocka_unit_test(test_tls),
         cmocka_unit_test(test_the_gate_holds_calls_back),
         cmocka_unit_test(test_readonly_is_tried_elsewhere_once),
     };
