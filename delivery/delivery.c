@@ -49,6 +49,7 @@ static void fill_defaults(struct delivery_options *options)
     DEFAULT(event_bytes_max, DEFAULT_EVENT_BYTES);
     DEFAULT(calls_max, DEFAULT_CALLS);
     DEFAULT(call_timeout_ms, DEFAULT_TIMEOUT_MS);
+    DEFAULT(claim_ms, DELIVERY_CLAIM_MS);
     DEFAULT(sqs_batch_bytes_max, DEFAULT_EVENT_BYTES);
     DEFAULT(unknown_target_ms, DEFAULT_UNKNOWN_TARGET_MS);
     DEFAULT(seed, random_u64());

@@ -33,7 +33,7 @@ struct ruleset;
 struct delivery_engine;
 
 enum {
-    DELIVERY_CLAIM_MS = 90 * 1000, /* how long a claim holds; commits use it as well */
+    DELIVERY_CLAIM_MS = 90 * 1000, /* how long a claim holds, unless told otherwise */
 };
 
 enum delivery_fact_kind {
@@ -96,6 +96,7 @@ struct delivery_options {
     size_t event_bytes_max;     /* of one event, for reservations; 0: 1 MiB */
     size_t calls_max;           /* calls open at once; 0: 256 */
     unsigned call_timeout_ms;   /* 0: 5000 */
+    uint64_t claim_ms;          /* how long a claim holds, as for commits; 0: DELIVERY_CLAIM_MS */
     size_t sqs_batch_bytes_max; /* sum of bodies in one call; 0: 1 MiB */
     uint64_t unknown_target_ms; /* wait this long for a snapshot that knows a target; 0: 5000 */
     uint64_t seed;              /* of the jitter; 0: random */

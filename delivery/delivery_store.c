@@ -434,7 +434,7 @@ bool delivery_claim(struct delivery_engine *engine, struct lane *lane, size_t co
     mail = xcalloc(1, sizeof(*mail));
     memcpy(mail->claim.lane, lane->name_chars, sizeof(mail->claim.lane));
     mail->claim.now_ms = engine->now_ms;
-    mail->claim.claim_until_ms = engine->now_ms + DELIVERY_CLAIM_MS;
+    mail->claim.claim_until_ms = engine->now_ms + engine->options.claim_ms;
     mail->claim.count_max = count;
     mail->claim.op.kind = STORE_CLAIM;
     mail->claim.op.home = options->mailbox;

@@ -417,7 +417,7 @@ void ingest_submit(struct ingest_batch *public)
 
     CHECK(public->on_done != NULL);
     commit->now_ms = moment_now_ms();
-    commit->claim_until_ms = commit->now_ms + DELIVERY_CLAIM_MS;
+    commit->claim_until_ms = commit->now_ms + batch->ingest->options.config->claim_ms;
     check_explicit_id(batch);
     for (size_t i = 0; i < public->entry_count; i++) {
         if (public->entries[i].err == ERR_OK) {

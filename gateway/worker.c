@@ -149,6 +149,7 @@ static void open_delivery(struct worker *worker)
         .memory_bytes_max = (size_t)share(worker, config->delivery_bytes_max),
         .event_bytes_max = (size_t)config->body_max,
         .calls_max = CALLS_MAX,
+        .claim_ms = config->claim_ms,
         .hooks = {.context = worker,
                   .on_fact = on_fact,
                   .on_step = on_step,
