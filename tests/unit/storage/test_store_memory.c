@@ -17,7 +17,7 @@ static void engine_close(void)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {CONTRACT_TESTS};
+    const struct CMUnitTest tests[] = {CONTRACT_TESTS, CONTRACT_TESTS_SIZED};
 
     return cmocka_run_group_tests_name("store_memory", tests, NULL, NULL);
 }

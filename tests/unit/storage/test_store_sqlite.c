@@ -30,7 +30,7 @@ static void engine_close(void)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {CONTRACT_TESTS};
+    const struct CMUnitTest tests[] = {CONTRACT_TESTS, CONTRACT_TESTS_SIZED};
 
     log_set_level(LOG_ERROR);
     return cmocka_run_group_tests_name("store_sqlite", tests, NULL, NULL);

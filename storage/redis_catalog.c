@@ -1,0 +1,450 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * redis_catalog.c - documents, counters, rates and moments in Redis.
+ *
+ * Who can write to Redis must not own the routes, so a document carries a MAC under a key derived
+ * from `seal_key`, over its name, its revision and its value: a forged one, an old one put back in
+ * place, or one moved to another name, does not validate.  The MAC needs the revision before the
+ * script gives it: it is signed for the one after the last that was seen, and signed again when
+ * another replica was faster.
+ *
+ * A catalog is read in pages, in the order of revisions.  A document that changes meanwhile moves
+ * behind the page that is read, so it comes again, newer; at the last page the whole is true.
+ */
+#include "storage/redis_store.h"
+
+#include "core/check.h"
+#include "core/log.h"
+#include "core/map.h"
+
+enum {
+    TIMEOUT_MS = 2000,
+    SIGN_ROUNDS_MAX = 32,
+    REV_BYTES = 8,
+    HEAD_BYTES = REV_BYTES + DIGEST_BYTES, /* before a value: lua/catalog_put.lua */
+    PAGE_DOCUMENTS = 512,
+    PAGE_BYTES = 1 << 20,
+    ROW_BYTES = 256,
+};
+
+static const struct slice catalog_keys[] = {
+    {"{catalog}:d", 11}, {"{catalog}:r", 11}, {"{catalog}:v", 11}};
+
+static void put_u64(char *out, uint64_t value)
+{
+    for (size_t i = 0; i < REV_BYTES; i++) {
+        out[i] = (char)(value >> (56 - 8 * i));
+    }
+}
+
+static void sign(const struct redis_store *store, struct slice name, uint64_t rev,
+                 struct slice value, struct digest *mac)
+{
+    struct arena arena = {0};
+    const size_t len = 2 * REV_BYTES + name.len + value.len;
+    char *bytes = arena_alloc(&arena, len);
+
+    put_u64(bytes, rev);
+    put_u64(bytes + REV_BYTES, name.len);
+    memcpy(bytes + (size_t)2 * REV_BYTES, name.data, name.len);
+    if (value.len > 0) {
+        memcpy(bytes + (size_t)2 * REV_BYTES + name.len, value.data, value.len);
+    }
+    digest_hmac_sha256(digest_slice(&store->mac_key), (struct slice){bytes, len}, mac);
+    arena_clean_up(&arena);
+}
+
+/* ---- put ----------------------------------------------------------------------------------- */
+
+struct put_state {
+    unsigned rounds;
+    bool is_done;
+};
+
+static void put_send(struct redis_job *job);
+
+static void on_put(struct redis_job *job, const redisReply *reply, void *item)
+{
+    struct store_catalog_put *put = (struct store_catalog_put *)job->op;
+    struct put_state *state = job->state;
+    uint64_t index;
+    uint64_t rev;
+    uint64_t done;
+
+    (void)item;
+    if (reply == NULL) {
+        return;
+    }
+    if (!redis_reply_u64(redis_reply_at(reply, 1), &index) ||
+        !redis_reply_u64(redis_reply_at(reply, 2), &rev)) {
+        job->err = ERR_STORE_BUSY;
+        return;
+    }
+    job->store->catalog_rev = rev;
+    put->rev = rev;
+    if (redis_reply_u64(redis_reply_at(reply, 0), &done)) {
+        state->is_done = done == 1; /* else signed for another revision */
+    } else {                        /* -1 */
+        put->conflict_index = index;
+        job->err = ERR_CONFLICT;
+    }
+}
+
+static void on_put_round(struct redis_job *job)
+{
+    struct put_state *state = job->state;
+
+    if (job->err != ERR_OK || state->is_done) {
+        return;
+    }
+    if (++state->rounds >= SIGN_ROUNDS_MAX) {
+        job->err = ERR_STORE_BUSY;
+        return;
+    }
+    put_send(job);
+}
+
+static struct slice signed_document(struct redis_job *job, const struct store_document *document,
+                                    uint64_t rev)
+{
+    const size_t len = HEAD_BYTES + document->value.len;
+    char *bytes = arena_alloc(&job->memory, len);
+    struct digest mac;
+
+    sign(job->store, document->name, rev, document->value, &mac);
+    put_u64(bytes, rev);
+    memcpy(bytes + REV_BYTES, mac.bytes, DIGEST_BYTES);
+    if (document->value.len > 0) {
+        memcpy(bytes + HEAD_BYTES, document->value.data, document->value.len);
+    }
+    return (struct slice){bytes, len};
+}
+
+static void put_send(struct redis_job *job)
+{
+    const struct store_catalog_put *put = (struct store_catalog_put *)job->op;
+    const uint64_t rev = job->store->catalog_rev + 1;
+    const size_t count = 1 + 3 * put->document_count;
+    struct slice *args = ARENA_ARRAY(&job->memory, struct slice, count);
+    const struct redis_command command = {.args = args,
+                                          .arg_count = count,
+                                          .script = redis_script_of(REDIS_CATALOG_PUT),
+                                          .keys = catalog_keys,
+                                          .key_count = ARRAY_LEN(catalog_keys),
+                                          .timeout_ms = TIMEOUT_MS};
+
+    args[0] = arena_u64(&job->memory, rev);
+    for (size_t i = 0; i < put->document_count; i++) {
+        const struct store_document *document = &put->documents[i];
+
+        args[1 + 3 * i] = document->name;
+        args[2 + 3 * i] = arena_u64(&job->memory, document->rev);
+        args[3 + 3 * i] = signed_document(job, document, rev);
+    }
+    redis_job_call(job, &command, on_put, NULL);
+}
+
+void redis_catalog_put_begin(struct redis_store *store, struct store_catalog_put *put)
+{
+    struct redis_job *job = redis_job_new(store, &put->op);
+
+    put->conflict_index = 0;
+    job->state = ARENA_NEW(&job->memory, struct put_state);
+    job->on_parts = on_put_round;
+    put_send(job);
+}
+
+/* ---- read ---------------------------------------------------------------------------------- */
+
+struct read_state {
+    struct arena *arena; /* of what is handed out */
+    struct map index;    /* name -> place + 1 */
+    struct store_document *documents;
+    size_t count;
+    size_t room;
+    uint64_t since;
+    struct slice after;
+    bool has_more;
+};
+
+static void read_page(struct redis_job *job);
+
+static enum err keep_document(struct redis_job *job, const redisReply *reply, size_t at)
+{
+    struct read_state *state = job->state;
+    const struct slice name = redis_reply_text(redis_reply_at(reply, at));
+    const struct slice bytes = redis_reply_text(redis_reply_at(reply, at + 2));
+    struct store_document document = {.name = arena_copy(state->arena, name)};
+    struct digest mac;
+    size_t place;
+
+    if (!redis_reply_u64(redis_reply_at(reply, at + 1), &document.rev)) {
+        return ERR_STORE_BUSY;
+    }
+    if (bytes.len >= HEAD_BYTES) {
+        document.value = arena_copy(state->arena, slice_from(bytes, HEAD_BYTES));
+        sign(job->store, name, document.rev, document.value, &mac);
+    }
+    if (bytes.len < HEAD_BYTES ||
+        !digest_equal(digest_slice(&mac),
+                      slice_first(slice_from(bytes, REV_BYTES), DIGEST_BYTES))) {
+        log_error("store.document_forged", LOG_SLICE("name", name), LOG_U64("rev", document.rev));
+        return ERR_STORE_CORRUPT;
+    }
+    place = (size_t)(uintptr_t)map_get(&state->index, document.name);
+    if (place == 0) {
+        if (state->count == state->room) {
+            state->room = MAX_OF(state->room * 2, (size_t)PAGE_DOCUMENTS);
+            state->documents =
+                xrealloc(state->documents, state->room * sizeof(state->documents[0]));
+        }
+        place = ++state->count;
+        /* The map borrows the name, which the arena keeps; the value is a place, never NULL. */
+        (void)map_put(&state->index, document.name, (void *)(uintptr_t)place);
+    }
+    state->documents[place - 1] = document;
+    state->since = document.rev;
+    state->after = document.name;
+    return ERR_OK;
+}
+
+static void on_page(struct redis_job *job, const redisReply *reply, void *item)
+{
+    struct store_catalog_read *read = (struct store_catalog_read *)job->op;
+    struct read_state *state = job->state;
+    uint64_t has_more;
+
+    (void)item;
+    if (reply == NULL) {
+        return;
+    }
+    if (!redis_reply_u64(redis_reply_at(reply, 0), &read->rev) ||
+        !redis_reply_u64(redis_reply_at(reply, 1), &has_more)) {
+        job->err = ERR_STORE_BUSY;
+        return;
+    }
+    state->has_more = has_more == 1;
+    for (size_t i = 2; i + 2 < redis_reply_count(reply) && job->err == ERR_OK; i += 3) {
+        job->err = keep_document(job, reply, i);
+    }
+}
+
+static int compare_documents(const void *a, const void *b)
+{
+    return slice_compare(((const struct store_document *)a)->name,
+                         ((const struct store_document *)b)->name);
+}
+
+static void hand_out(struct store_catalog_read *read, struct read_state *state)
+{
+    read->documents = ARENA_ARRAY(state->arena, struct store_document, state->count);
+    for (size_t i = 0; i < state->count; i++) {
+        if (state->documents[i].value.len > 0 || read->since > 0) {
+            read->documents[read->document_count++] = state->documents[i];
+        }
+    }
+    if (read->document_count > 0) {
+        qsort(read->documents, read->document_count, sizeof(read->documents[0]), compare_documents);
+    }
+}
+
+static void on_read_round(struct redis_job *job)
+{
+    struct store_catalog_read *read = (struct store_catalog_read *)job->op;
+    struct read_state *state = job->state;
+
+    if (job->err == ERR_OK && state->has_more) {
+        read_page(job);
+        return;
+    }
+    if (job->err == ERR_OK) {
+        job->store->catalog_rev = read->rev;
+        hand_out(read, state);
+    } else {
+        store_catalog_read_clean_up(read);
+    }
+    map_clean_up(&state->index);
+    xfree(state->documents);
+}
+
+static void read_page(struct redis_job *job)
+{
+    struct read_state *state = job->state;
+    const struct slice args[] = {arena_u64(&job->memory, state->since), state->after,
+                                 arena_u64(&job->memory, PAGE_DOCUMENTS),
+                                 arena_u64(&job->memory, PAGE_BYTES)};
+    const struct redis_command command = {.args = args,
+                                          .arg_count = ARRAY_LEN(args),
+                                          .script = redis_script_of(REDIS_CATALOG_READ),
+                                          .keys = catalog_keys,
+                                          .key_count = ARRAY_LEN(catalog_keys),
+                                          .timeout_ms = TIMEOUT_MS};
+
+    state->has_more = false;
+    redis_job_call(job, &command, on_page, NULL);
+}
+
+void redis_catalog_read_begin(struct redis_store *store, struct store_catalog_read *read)
+{
+    struct redis_job *job = redis_job_new(store, &read->op);
+    struct read_state *state = ARENA_NEW(&job->memory, struct read_state);
+
+    read->memory = xcalloc(1, sizeof(struct arena));
+    read->documents = NULL;
+    read->document_count = 0;
+    read->rev = 0;
+    state->arena = read->memory;
+    state->since = read->since;
+    state->after = SLICE("");
+    job->state = state;
+    job->on_parts = on_read_round;
+    read_page(job);
+}
+
+/* ---- tally --------------------------------------------------------------------------------- */
+
+struct tally_state {
+    size_t room;
+};
+
+static int compare_rows(const void *a, const void *b)
+{
+    return strcmp(((const struct store_tally_row *)a)->account,
+                  ((const struct store_tally_row *)b)->account);
+}
+
+static void tally_finish(struct redis_job *job)
+{
+    struct store_tally *tally = (struct store_tally *)job->op;
+
+    if (job->err != ERR_OK) {
+        store_tally_clean_up(tally);
+        return;
+    }
+    tally->bytes_used = redis_check_verdict(job->store->check)->used_bytes;
+    tally->commits = job->store->commits;
+    tally->commit_entries = job->store->commit_entries;
+    if (tally->row_count > 0) {
+        qsort(tally->rows, tally->row_count, sizeof(tally->rows[0]), compare_rows);
+    }
+}
+
+void redis_tally_begin(struct redis_store *store, struct store_tally *tally)
+{
+    struct redis_job *job = redis_job_new(store, &tally->op);
+
+    tally->rows = NULL;
+    tally->row_count = 0;
+    job->state = ARENA_NEW(&job->memory, struct tally_state);
+    job->on_parts = tally_finish;
+    for (unsigned i = 0; i < REDIS_PARTITIONS; i++) {
+        redis_batch_add_row(redis_batch_for(store, REDIS_TALLY, i, ROW_BYTES), job, tally);
+    }
+}
+
+static bool read_row(const redisReply *line, struct store_tally_row *row)
+{
+    uint64_t *const counts[] = {&row->created,  &row->delivered, &row->dropped,      &row->expired,
+                                &row->redriven, &row->dead,      &row->oldest_due_ms};
+    const struct slice account = redis_reply_text(redis_reply_at(line, 0));
+
+    if (account.len != STORE_ACCOUNT_CHARS) {
+        return false;
+    }
+    store_name_copy(row->account, sizeof(row->account), account);
+    for (size_t i = 0; i < ARRAY_LEN(counts); i++) {
+        if (!redis_reply_u64(redis_reply_at(line, 1 + i), counts[i])) {
+            return false;
+        }
+    }
+    row->live = row->created - row->delivered - row->dropped - row->expired - row->dead;
+    return true;
+}
+
+void redis_tally_read(struct redis_batch *batch, const redisReply *reply)
+{
+    struct store_tally *tally = batch->rows[0].item;
+    struct tally_state *state = batch->rows[0].job->state;
+
+    for (size_t i = 0; i < redis_reply_count(reply); i++) {
+        struct store_tally_row row = {.created = 0};
+
+        if (!read_row(redis_reply_at(reply, i), &row)) {
+            batch->err = ERR_REMOTE_FAILED;
+            return;
+        }
+        if (tally->row_count == state->room) {
+            state->room = MAX_OF(state->room * 2, (size_t)64);
+            tally->rows = xrealloc(tally->rows, state->room * sizeof(tally->rows[0]));
+        }
+        tally->rows[tally->row_count++] = row;
+    }
+}
+
+/* ---- leases -------------------------------------------------------------------------------- */
+
+void redis_lease_begin(struct redis_store *store, struct store_lease *lease)
+{
+    struct redis_job *job = redis_job_new(store, &lease->op);
+
+    job->part_count = 1;
+    lease->replicas = MAX_OF(store->replicas, UINT64_C(1));
+    for (size_t i = 0; i < lease->row_count; i++) {
+        struct store_lease_row *row = &lease->rows[i];
+        struct redis_batch *batch = redis_batch_for(
+            store, REDIS_LEASE, redis_partition_of(slice_of(row->account)), ROW_BYTES);
+
+        row->granted = 0;
+        redis_batch_arg(batch, slice_of(row->account));
+        redis_batch_arg_u64(batch, row->rate_per_second);
+        redis_batch_arg_u64(batch, row->burst);
+        redis_batch_arg_u64(batch, row->used);
+        redis_batch_arg_u64(batch, row->wanted);
+        redis_batch_add_row(batch, job, row);
+    }
+    redis_job_part_done(job, ERR_OK);
+}
+
+void redis_lease_read(struct redis_batch *batch, const redisReply *reply)
+{
+    for (size_t i = 0; i < batch->row_count; i++) {
+        struct store_lease_row *row = batch->rows[i].item;
+
+        if (!redis_reply_u64(redis_reply_at(reply, i), &row->granted)) {
+            batch->err = ERR_REMOTE_FAILED;
+        }
+    }
+}
+
+/* ---- moments ------------------------------------------------------------------------------- */
+
+static void on_once(struct redis_job *job, const redisReply *reply, void *item)
+{
+    (void)item;
+    ((struct store_once *)job->op)->is_mine = reply != NULL && !redis_reply_is_nil(reply);
+}
+
+void redis_once_begin(struct redis_store *store, struct store_once *once)
+{
+    struct redis_job *job = redis_job_new(store, &once->op);
+    const uint64_t ends_ms = once->due_ms + once->keep_ms;
+    const struct slice key =
+        arena_printf(&job->memory, "g:{%u}:once:%s:%" PRIu64,
+                     redis_partition_of(slice_of(once->name)), once->name, once->due_ms);
+
+    once->is_mine = false;
+    if (ends_ms <= once->now_ms) {
+        job->part_count = 1;
+        redis_job_part_done(job, ERR_OK);
+        return;
+    }
+    {
+        const struct slice args[] = {SLICE("SET"), key,
+                                     SLICE("1"),   SLICE("NX"),
+                                     SLICE("PX"),  arena_u64(&job->memory, ends_ms - once->now_ms)};
+        const struct redis_command command = {
+            .args = args, .arg_count = ARRAY_LEN(args), .slot_key = key, .timeout_ms = TIMEOUT_MS};
+
+        redis_job_call(job, &command, on_once, NULL);
+    }
+}

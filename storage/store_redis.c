@@ -1,0 +1,495 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * store_redis.c - the store that any number of replicas share: one thread, one loop, one link.
+ *
+ * As the embedded engine has one thread that writes, this one has one thread that speaks to Redis:
+ * operations come by mail from all workers, those of one turn travel as one call per partition
+ * (redis_batch.c), and answers go home by mail.  So batches span all workers, the order of one
+ * thread is kept for free, and settings, reconnection and deadlines exist once.
+ *
+ * Nothing that Redis does is final: while it is away, commits and all else are refused with
+ * ERR_STORE_BUSY, and go on when it is back.  What it promises is checked on each connection and
+ * every 30 s (redis_check.c) and published as the guarantee.
+ *
+ * A process is known by its claimer, a number of 10 bits that Redis hands out at the start, and by
+ * a heartbeat, by which replicas are counted.
+ */
+#include <signal.h>
+
+#include "storage/redis_store.h"
+
+#include "core/check.h"
+#include "core/log.h"
+#include "core/random.h"
+#include "core/seal.h"
+#include "core/tls.h"
+#include "storage/redis_url.h"
+
+enum {
+    MAGIC = 0x72656469,
+    OPEN_WAIT_MS = 10000,
+    OPEN_STEP_MS = 100,
+    TIMEOUT_MS = 2000,
+    CLAIMERS = 1023,
+    FULL_PERCENT = 95,
+};
+
+static const double beat_seconds = 1.0;
+static const double retell_seconds = 0.25;
+
+/* What store_redis_open() waits for: the mail comes when Redis is fit for use, or never will be. */
+struct redis_opening {
+    struct mail mail;
+    struct mailbox box;
+    bool is_asking;
+    bool has_arrived;
+    enum err err;
+    char reason[sizeof(((struct redis_verdict *)0)->reason)];
+};
+
+static struct redis_store *redis_of(struct store *base)
+{
+    struct redis_store *store = CONTAINER_OF(base, struct redis_store, store);
+
+    CHECK_MAGIC(store, MAGIC);
+    return store;
+}
+
+/* ---- operations ---------------------------------------------------------------------------- */
+
+static void begin(struct redis_store *store, struct store_op *op)
+{
+    switch (op->kind) {
+    case STORE_COMMIT:
+        redis_commit_begin(store, (struct store_commit *)op);
+        break;
+    case STORE_CLAIM:
+        redis_claim_begin(store, (struct store_claim *)op);
+        break;
+    case STORE_LANES:
+        redis_lanes_begin(store, (struct store_lanes *)op);
+        break;
+    case STORE_SETTLE:
+        redis_settle_begin(store, (struct store_settle *)op);
+        break;
+    case STORE_RETRY:
+        redis_retry_begin(store, (struct store_retry *)op);
+        break;
+    case STORE_BURY:
+        redis_bury_begin(store, (struct store_bury *)op);
+        break;
+    case STORE_PARK:
+        redis_park_begin(store, (struct store_park *)op);
+        break;
+    case STORE_DEAD_LIST:
+        redis_dead_list_begin(store, (struct store_dead_list *)op);
+        break;
+    case STORE_DEAD_EDIT:
+        redis_dead_edit_begin(store, (struct store_dead_edit *)op);
+        break;
+    case STORE_CATALOG_PUT:
+        redis_catalog_put_begin(store, (struct store_catalog_put *)op);
+        break;
+    case STORE_CATALOG_READ:
+        redis_catalog_read_begin(store, (struct store_catalog_read *)op);
+        break;
+    case STORE_TALLY:
+        redis_tally_begin(store, (struct store_tally *)op);
+        break;
+    case STORE_LEASE:
+        redis_lease_begin(store, (struct store_lease *)op);
+        break;
+    case STORE_ONCE:
+        redis_once_begin(store, (struct store_once *)op);
+        break;
+    case STORE_BACKUP:
+        store_answer(op, ERR_UNSUPPORTED);
+        break;
+    }
+}
+
+/* The mail's receiver finds the store through the operation: nobody else has room for it. */
+struct errand {
+    struct mail mail;
+    struct redis_store *store;
+    struct store_op *op; /* NULL: stop */
+};
+
+static void on_errand(struct mail *mail)
+{
+    struct errand *errand = CONTAINER_OF(mail, struct errand, mail);
+    struct redis_store *store = errand->store;
+    struct store_op *op = errand->op;
+
+    xfree(errand);
+    if (op != NULL) {
+        begin(store, op);
+        return;
+    }
+    store->is_stopping = true;
+    redis_batches_send(store);
+    redis_batches_retell(store, true);
+    if (store->job_count == 0) {
+        ev_break(store->loop, EVBREAK_ALL);
+    }
+}
+
+static void send_errand(struct redis_store *store, struct store_op *op)
+{
+    struct errand *errand = xcalloc(1, sizeof(*errand));
+
+    *errand = (struct errand){.mail.on_arrival = on_errand, .store = store, .op = op};
+    mailbox_send(&store->box, &errand->mail);
+}
+
+static void redis_submit(struct store *base, struct store_op *op)
+{
+    send_errand(redis_of(base), op);
+}
+
+/* ---- the state of Redis -------------------------------------------------------------------- */
+
+static void hint_trouble(struct redis_store *store)
+{
+    const struct redis_verdict *verdict = redis_check_verdict(store->check);
+    enum err err = redis_link_trouble(store->link) == ERR_OK ? ERR_OK : ERR_STORE_BUSY;
+
+    if (err == ERR_OK && !verdict->may_commit) {
+        err = ERR_STORE_BUSY;
+    } else if (err == ERR_OK && verdict->used_percent >= FULL_PERCENT) {
+        err = ERR_STORE_FULL;
+    }
+    atomic_store_explicit(&store->store.trouble, err, memory_order_relaxed);
+    if (verdict->guarantee != NULL) {
+        atomic_store_explicit(&store->store.guarantee, verdict->guarantee, memory_order_release);
+    }
+}
+
+/* ---- the heartbeat ------------------------------------------------------------------------- */
+
+static void on_beat_reply(struct redis_call *call, enum err err, const redisReply *reply)
+{
+    struct redis_store *store = CONTAINER_OF(call, struct redis_store, beat_call);
+    uint64_t count;
+
+    store->is_beating = false;
+    if (err == ERR_OK && redis_reply_u64(reply, &count)) {
+        store->replicas = count;
+    }
+}
+
+static void beat(struct redis_store *store)
+{
+    static const struct slice key = {"g:replicas", 10};
+    const struct slice args[] = {slice_of(store->name), SLICE("5000")}; /* ms that a beat counts */
+
+    if (!store->is_beating) {
+        store->is_beating = true;
+        store->beat_call.on_reply = on_beat_reply;
+        redis_link_call(store->link, &store->beat_call,
+                        &(struct redis_command){.args = args,
+                                                .arg_count = ARRAY_LEN(args),
+                                                .script = redis_script_of(REDIS_BEAT),
+                                                .keys = &key,
+                                                .key_count = 1,
+                                                .timeout_ms = TIMEOUT_MS});
+    }
+}
+
+/* ---- opening ------------------------------------------------------------------------------- */
+
+static void opening_done(struct redis_store *store, enum err err, const char *reason)
+{
+    struct redis_opening *opening = store->opening;
+
+    store->opening = NULL;
+    opening->err = err;
+    (void)snprintf(opening->reason, sizeof(opening->reason), "%s", reason);
+    mailbox_send(&opening->box, &opening->mail);
+}
+
+static void on_identity(struct redis_call *call, enum err err, const redisReply *reply)
+{
+    struct redis_store *store = CONTAINER_OF(call, struct redis_store, open_call);
+    const struct slice uuid = redis_reply_text(redis_reply_at(reply, 0));
+    uint64_t partitions;
+    uint64_t process;
+
+    if (store->opening == NULL) {
+        return;
+    }
+    store->opening->is_asking = false;
+    if (err != ERR_OK) {
+        return; /* asked again by the tick */
+    }
+    if (uuid.len != STORE_UUID_BYTES || !redis_reply_u64(redis_reply_at(reply, 1), &partitions) ||
+        !redis_reply_u64(redis_reply_at(reply, 2), &process)) {
+        opening_done(store, ERR_BAD_CONFIG, "the key g:meta is not weir's");
+    } else if (partitions != REDIS_PARTITIONS) {
+        opening_done(store, ERR_BAD_CONFIG, "the store was made with another number of partitions");
+    } else {
+        memcpy(store->uuid.bytes, uuid.data, STORE_UUID_BYTES);
+        store->claimer = (uint32_t)(process % CLAIMERS) + 1;
+        beat(store);
+        opening_done(store, ERR_OK, "");
+    }
+}
+
+static void go_on_opening(struct redis_store *store)
+{
+    static const struct slice key = {"g:meta", 6};
+    const struct redis_verdict *verdict = redis_check_verdict(store->check);
+    const struct slice args[] = {{(const char *)store->uuid.bytes, STORE_UUID_BYTES}, SLICE("64")};
+
+    _Static_assert(REDIS_PARTITIONS == 64, "the partitions are told to open.lua");
+    if (store->opening == NULL || store->opening->is_asking) {
+        return;
+    }
+    if (verdict->err == ERR_BAD_CONFIG) {
+        opening_done(store, ERR_BAD_CONFIG, verdict->reason);
+    } else if (redis_link_trouble(store->link) == ERR_OK) {
+        store->opening->is_asking = true;
+        store->open_call.on_reply = on_identity;
+        redis_link_call(store->link, &store->open_call,
+                        &(struct redis_command){.args = args,
+                                                .arg_count = ARRAY_LEN(args),
+                                                .script = redis_script_of(REDIS_OPEN),
+                                                .keys = &key,
+                                                .key_count = 1,
+                                                .timeout_ms = TIMEOUT_MS});
+    }
+}
+
+/* ---- the thread ---------------------------------------------------------------------------- */
+
+static void on_greeted(struct redis_node *node, void *context)
+{
+    redis_check_on_greeted(node, ((struct redis_store *)context)->check);
+}
+
+static void on_link_change(struct redis_link *link, void *context)
+{
+    struct redis_store *store = context;
+
+    if (store->link == link) { /* not while it is being made */
+        hint_trouble(store);
+        go_on_opening(store);
+    }
+}
+
+static void on_verdict(struct redis_check *check, void *context)
+{
+    struct redis_store *store = context;
+
+    (void)check;
+    if (store->link != NULL) {
+        hint_trouble(store);
+        go_on_opening(store);
+    }
+}
+
+static void on_turn(struct ev_loop *loop, ev_prepare *watcher, int events)
+{
+    (void)loop;
+    (void)events;
+    redis_batches_send(watcher->data);
+}
+
+static void on_beat(struct ev_loop *loop, ev_timer *watcher, int events)
+{
+    struct redis_store *store = watcher->data;
+
+    (void)loop;
+    (void)events;
+    if (store->opening == NULL) {
+        beat(store);
+    }
+    hint_trouble(store);
+}
+
+static void on_retell(struct ev_loop *loop, ev_timer *watcher, int events)
+{
+    struct redis_store *store = watcher->data;
+
+    (void)loop;
+    (void)events;
+    go_on_opening(store);
+    if (redis_link_trouble(store->link) == ERR_OK || store->is_stopping) {
+        redis_batches_retell(store, store->is_stopping);
+    }
+}
+
+static void *thread_main(void *argument)
+{
+    struct redis_store *store = argument;
+
+    ev_run(store->loop, 0);
+    return NULL;
+}
+
+/* Signals are the business of other threads. */
+static int start_thread(struct redis_store *store)
+{
+    sigset_t all;
+    sigset_t before;
+    int code;
+
+    (void)sigfillset(&all);
+    (void)pthread_sigmask(SIG_SETMASK, &all, &before);
+    code = pthread_create(&store->thread, NULL, thread_main, store);
+    (void)pthread_sigmask(SIG_SETMASK, &before, NULL);
+    return code;
+}
+
+static void redis_destroy(struct store *base)
+{
+    struct redis_store *store = redis_of(base);
+
+    send_errand(store, NULL);
+    CHECK(pthread_join(store->thread, NULL) == 0);
+    mailbox_clean_up(&store->box);
+    ev_prepare_stop(store->loop, &store->turn);
+    ev_timer_stop(store->loop, &store->beat);
+    ev_timer_stop(store->loop, &store->retell);
+    redis_link_destroy(store->link);
+    redis_check_destroy(store->check);
+    tls_context_release(store->tls);
+    ev_loop_destroy(store->loop);
+    store->magic = 0;
+    xfree(store);
+}
+
+/* ---- making one ---------------------------------------------------------------------------- */
+
+static enum err open_tls(const struct store_redis_options *options, struct tls_context **out,
+                         struct err_why *why)
+{
+    struct arena arena = {0};
+    const struct tls_client_options tls = {
+        .ca_path = options->ca.len > 0 ? arena_cstr(&arena, options->ca) : NULL,
+        .certificate_path =
+            options->certificate.len > 0 ? arena_cstr(&arena, options->certificate) : NULL,
+        .key_path = options->key.len > 0 ? arena_cstr(&arena, options->key) : NULL,
+    };
+    const enum err err = tls_client_context_new(&tls, out, why);
+
+    arena_clean_up(&arena);
+    return err;
+}
+
+static void make_link(struct redis_store *store, const struct redis_url *url,
+                      const struct store_redis_options *options)
+{
+    static const struct redis_script *taught[REDIS_SCRIPTS];
+    struct redis_link_options link = redis_link_defaults(store->loop);
+
+    for (size_t i = 0; i < REDIS_SCRIPTS; i++) {
+        taught[i] = redis_script_of((enum redis_script_kind)i);
+    }
+    store->check = redis_check_new(&(struct redis_check_options){
+        .durability = options->durability,
+        .wait_replicas = options->wait_replicas,
+        .on_verdict = on_verdict,
+        .context = store,
+    });
+    link.host = url->host;
+    link.port = url->port;
+    link.db = url->db;
+    link.user = options->user;
+    link.password_file = options->password_file;
+    link.tls = store->tls;
+    link.scripts = taught;
+    link.script_count = REDIS_SCRIPTS;
+    link.on_greeted = on_greeted;
+    link.on_change = on_link_change;
+    link.context = store;
+    store->link = redis_link_new(&link);
+}
+
+static struct redis_store *store_new(const struct store_redis_options *options)
+{
+    static const struct store_ops ops = {.submit = redis_submit, .destroy = redis_destroy};
+    struct redis_store *store = xcalloc(1, sizeof(*store));
+    uint8_t name[REDIS_NAME_CHARS / 2];
+
+    store->store = (struct store){
+        .ops = &ops, .kind = "redis", .is_shared = true, .guarantee = "relaxed: not known yet"};
+    store->magic = MAGIC;
+    store->wait_replicas = options->wait_replicas;
+    digest_hmac_sha256((struct slice){(const char *)options->seal_key, SEAL_KEY_BYTES},
+                       SLICE("weir catalog in redis"), &store->mac_key);
+    random_bytes(store->uuid.bytes, sizeof(store->uuid.bytes));
+    random_bytes(name, sizeof(name));
+    for (size_t i = 0; i < sizeof(name); i++) {
+        (void)snprintf(store->name + 2 * i, 3, "%02x", name[i]);
+    }
+    store->replicas = 1;
+    list_init(&store->again);
+    store->loop = ev_loop_new(EVFLAG_AUTO);
+    CHECK(store->loop != NULL);
+    mailbox_init(&store->box, store->loop);
+    ev_prepare_init(&store->turn, on_turn);
+    ev_timer_init(&store->beat, on_beat, beat_seconds, beat_seconds);
+    ev_timer_init(&store->retell, on_retell, retell_seconds, retell_seconds);
+    store->turn.data = store;
+    store->beat.data = store;
+    store->retell.data = store;
+    ev_prepare_start(store->loop, &store->turn);
+    ev_timer_start(store->loop, &store->beat);
+    ev_timer_start(store->loop, &store->retell);
+    return store;
+}
+
+static void on_opened(struct mail *mail)
+{
+    CONTAINER_OF(mail, struct redis_opening, mail)->has_arrived = true;
+}
+
+/* The thread says when Redis is fit; time is up when it has not said so after 10 s. */
+static enum err await_opening(struct redis_opening *opening, struct err_why *why, struct slice url)
+{
+    for (int waited_ms = 0; !opening->has_arrived && waited_ms < OPEN_WAIT_MS;
+         waited_ms += OPEN_STEP_MS) {
+        mailbox_wait(&opening->box, OPEN_STEP_MS);
+        (void)mailbox_drain(&opening->box);
+    }
+    if (!opening->has_arrived) {
+        return err_because(ERR_REMOTE_UNREACHABLE, why, "store %.*s: no answer that is fit for use",
+                           (int)url.len, url.data);
+    }
+    return opening->err == ERR_OK ? ERR_OK
+                                  : err_because(opening->err, why, "store %.*s: %s", (int)url.len,
+                                                url.data, opening->reason);
+}
+
+enum err store_redis_open(const struct store_redis_options *options, struct store **out,
+                          struct err_why *why)
+{
+    struct redis_opening opening = {.mail.on_arrival = on_opened};
+    struct redis_url url;
+    struct tls_context *tls = NULL;
+    struct redis_store *store;
+    enum err err;
+
+    *out = NULL;
+    TRY(redis_url_parse(options->url, &url, why));
+    if (url.is_tls) {
+        TRY(open_tls(options, &tls, why));
+    }
+    redis_scripts_init();
+    store = store_new(options);
+    store->tls = tls;
+    mailbox_init(&opening.box, NULL);
+    store->opening = &opening;
+    make_link(store, &url, options);
+    CHECK(start_thread(store) == 0);
+    err = await_opening(&opening, why, options->url);
+    if (err != ERR_OK) {
+        redis_destroy(&store->store); /* joins the thread, so the opening is ours again */
+    }
+    mailbox_clean_up(&opening.box);
+    if (err == ERR_OK) {
+        *out = &store->store;
+    }
+    return err;
+}
