@@ -14,14 +14,16 @@
  * threads, at most LOOKUPS_MAX are out at once; a question beyond is answered with "unreachable".
  *
  * Memory:  a lookup has two owners, its thread and its stream; who lets go last frees it.
- * Threads: what the thread found is read after `is_done`; the eventfd only wakes.
+ * Threads: what the thread found is read after `is_done`.  The thread has one end of a pipe, the
+ *          loop the other, and each closes its own: a descriptor that a loop has watched must not
+ *          be closed by somebody else.
  */
 #include <errno.h>
+#include <fcntl.h>
 #include <netdb.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdatomic.h>
-#include <sys/eventfd.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -40,7 +42,8 @@ struct lookup {
     /* set before the thread starts */
     char host[HOST_CHARS_MAX + 1];
     char service[8];
-    int wake_fd;
+    int wake_fd; /* the loop's: it ends when the thread is done */
+    int done_fd; /* the thread's */
     /* both */
     atomic_uint owners;
     atomic_bool is_done;
@@ -85,28 +88,34 @@ static void lookup_release(struct lookup *lookup)
         if (lookup->found != NULL) {
             freeaddrinfo(lookup->found);
         }
-        (void)close(lookup->wake_fd);
         free(lookup);
         (void)atomic_fetch_sub(&lookup_count, 1);
     }
 }
 
+/* The stream's side lets go; nothing watches the pipe any more. */
+static void lookup_leave(struct lookup *lookup)
+{
+    (void)close(lookup->wake_fd);
+    lookup_release(lookup);
+}
+
 static void *run_lookup(void *argument)
 {
     struct lookup *lookup = argument;
-    const uint64_t one = 1;
     struct addrinfo *found;
 
     if (resolve(lookup->host, lookup->service, 0, &found) == 0) {
         lookup->found = found;
     }
     atomic_store_explicit(&lookup->is_done, true, memory_order_release);
-    CHECK(write(lookup->wake_fd, &one, sizeof(one)) == (ssize_t)sizeof(one));
+    (void)close(lookup->done_fd);
     lookup_release(lookup);
     return NULL;
 }
 
-/* A detached thread that takes no signals; NULL when there are too many. */
+/* A detached thread that takes no signals; NULL when there are too many, of them or of
+ * descriptors. */
 static struct lookup *lookup_start(const char *host, const char *service)
 {
     struct lookup *lookup;
@@ -114,9 +123,11 @@ static struct lookup *lookup_start(const char *host, const char *service)
     pthread_t thread;
     sigset_t all;
     sigset_t before;
+    int ends[2];
     int failure;
 
-    if (atomic_fetch_add(&lookup_count, 1) >= LOOKUPS_MAX) {
+    if (atomic_fetch_add(&lookup_count, 1) >= LOOKUPS_MAX ||
+        pipe2(ends, O_CLOEXEC | O_NONBLOCK) != 0) {
         (void)atomic_fetch_sub(&lookup_count, 1);
         return NULL;
     }
@@ -124,8 +135,8 @@ static struct lookup *lookup_start(const char *host, const char *service)
     atomic_init(&lookup->owners, 2);
     (void)snprintf(lookup->host, sizeof(lookup->host), "%s", host);
     (void)snprintf(lookup->service, sizeof(lookup->service), "%s", service);
-    lookup->wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-    CHECK(lookup->wake_fd >= 0);
+    lookup->wake_fd = ends[0];
+    lookup->done_fd = ends[1];
 
     CHECK(pthread_attr_init(&attributes) == 0);
     CHECK(pthread_attr_setdetachstate(&attributes, PTHREAD_CREATE_DETACHED) == 0);
@@ -136,8 +147,9 @@ static struct lookup *lookup_start(const char *host, const char *service)
     CHECK(pthread_sigmask(SIG_SETMASK, &before, NULL) == 0);
     (void)pthread_attr_destroy(&attributes);
     if (failure != 0) {
+        (void)close(lookup->done_fd);
         atomic_store(&lookup->owners, 1);
-        lookup_release(lookup);
+        lookup_leave(lookup);
         return NULL;
     }
     return lookup;
@@ -255,7 +267,7 @@ static void on_found(struct ev_loop *ev, ev_io *io, int events)
     ev_io_stop(ev, io);
     dial->lookup = NULL;
     take_addresses(dial, lookup->found);
-    lookup_release(lookup);
+    lookup_leave(lookup);
     try_next(dial);
 }
 
@@ -279,7 +291,7 @@ void stream_dial_end(struct stream *stream)
     }
     stop_trying(dial);
     if (dial->lookup != NULL) {
-        lookup_release(dial->lookup);
+        lookup_leave(dial->lookup);
     }
     stream->dial = NULL;
     free(dial);

@@ -16,6 +16,8 @@
 #include "core/file.h"
 #include "core/tls_internal.h"
 
+enum { NAME_CHARS_MAX = 255 };
+
 static void set_protocol(SSL_CTX *ssl)
 {
     CHECK(SSL_CTX_set_min_proto_version(ssl, TLS1_2_VERSION) == 1);
@@ -79,6 +81,7 @@ enum err tls_client_context_new(const struct tls_client_options *options,
 SSL *tls_client_session_new(struct tls_context *context, const char *host)
 {
     struct in6_addr address;
+    char name[NAME_CHARS_MAX + 1]; /* OpenSSL's macro wants it writable */
     SSL *ssl;
 
     CHECK_MAGIC(context, TLS_MAGIC);
@@ -90,7 +93,8 @@ SSL *tls_client_session_new(struct tls_context *context, const char *host)
         CHECK(X509_VERIFY_PARAM_set1_ip_asc(SSL_get0_param(ssl), host) == 1);
     } else {
         CHECK(SSL_set1_host(ssl, host) == 1);
-        CHECK(SSL_set_tlsext_host_name(ssl, host) == 1);
+        (void)snprintf(name, sizeof(name), "%s", host);
+        CHECK(SSL_set_tlsext_host_name(ssl, name) == 1);
         SSL_set_hostflags(ssl, X509_CHECK_FLAG_NO_PARTIAL_WILDCARDS);
     }
     return ssl;

@@ -138,7 +138,9 @@ struct redis_node *redis_cluster_redirect(struct redis_node *from, struct slice 
 
 struct redis_link {
     uint32_t magic;
-    struct redis_link_options options; /* host, user, password_file: copies */
+    struct redis_link_options options; /* user, password_file: of these */
+    char *user;
+    char *password_file;
     struct stream_loop *streams;
     struct list nodes; /* struct redis_node; the first is the seed */
     struct redis_node *seed;

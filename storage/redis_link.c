@@ -225,9 +225,9 @@ struct redis_link_options redis_link_defaults(struct ev_loop *loop)
     };
 }
 
-static struct slice copy(struct slice text)
+static char *copy(struct slice text)
 {
-    return (struct slice){xstrndup(text.len > 0 ? text.data : "", text.len), text.len};
+    return xstrndup(text.len > 0 ? text.data : "", text.len);
 }
 
 struct redis_link *redis_link_new(const struct redis_link_options *options)
@@ -240,8 +240,10 @@ struct redis_link *redis_link_new(const struct redis_link_options *options)
     CHECK(options->queue_bytes_max >= REDIS_COMMAND_BYTES_MAX);
     link->magic = REDIS_LINK_MAGIC;
     link->options = *options;
-    link->options.user = copy(options->user);
-    link->options.password_file = copy(options->password_file);
+    link->user = copy(options->user);
+    link->options.user.data = link->user;
+    link->password_file = copy(options->password_file);
+    link->options.password_file.data = link->password_file;
     if (options->tls != NULL) {
         link->options.tls = tls_context_acquire(options->tls);
     }
@@ -275,8 +277,8 @@ void redis_link_destroy(struct redis_link *link)
     ev_timer_stop(link->options.loop, &link->deadline);
     stream_loop_destroy(link->streams);
     tls_context_release(link->options.tls);
-    xfree((void *)(uintptr_t)link->options.user.data);
-    xfree((void *)(uintptr_t)link->options.password_file.data);
+    xfree(link->user);
+    xfree(link->password_file);
     link->magic = 0;
     xfree(link);
 }
