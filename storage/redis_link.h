@@ -89,6 +89,14 @@ struct redis_call {
     enum err err;       /* while it waits to be answered */
 };
 
+/* For on_reply: did the link send this call more than once (NOSCRIPT, READONLY, MOVED, ASK)?  Then
+ * calls that were made after it may have been executed before it, or on another node: a WAIT that
+ * was pipelined behind it says nothing about it and has to be asked again. */
+static inline bool redis_call_was_repeated(const struct redis_call *call)
+{
+    return call->was_taught || call->was_elsewhere || call->hop_count > 0;
+}
+
 struct redis_link_options {
     struct ev_loop *loop;
     struct slice host; /* name or literal address */

@@ -202,6 +202,11 @@ static void test_scripts_are_taught(void **state)
     asker_submit(link, &asked, &command);
     asker_await(loop, &asked);
     ASSERT_TEXT(asked, "{7}:ax2");
+    assert_true(
+        redis_call_was_repeated(&asked.call)); /* what was pipelined behind it overtook it */
+    asker_submit(link, &asked, &command);
+    asker_await(loop, &asked);
+    assert_false(redis_call_was_repeated(&asked.call));
     redis_link_destroy(link);
 }
 
