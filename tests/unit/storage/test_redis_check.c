@@ -12,10 +12,10 @@
 
 #include "storage/redis_check.h"
 #include "tests/lib/redis_asker.h"
-#include "tests/lib/redis_server.h"
+#include "tests/lib/redis_daemon.h"
 
 static struct ev_loop *loop;
-static struct redis_server server;
+static struct redis_daemon server;
 static struct redis_link *admin; /* past any check */
 
 static int start_server(void **state)
@@ -24,7 +24,7 @@ static int start_server(void **state)
 
     (void)state;
     loop = ev_loop_new(EVFLAG_AUTO);
-    redis_server_start(&server, (const char *const[]){"--appendonly", "yes", "--appendfsync",
+    redis_daemon_start(&server, (const char *const[]){"--appendonly", "yes", "--appendfsync",
                                                       "always", "--maxmemory", "100mb", NULL});
     options = redis_link_defaults(loop);
     options.port = server.port;
@@ -36,7 +36,7 @@ static int stop_server(void **state)
 {
     (void)state;
     redis_link_destroy(admin);
-    redis_server_stop(&server);
+    redis_daemon_stop(&server);
     ev_loop_destroy(loop);
     return 0;
 }
@@ -252,7 +252,7 @@ static void test_forbidden_questions(void **state)
  * replica itself is not used, until it is promoted, which is noticed. */
 static void test_replicas(void **state)
 {
-    struct redis_server replica;
+    struct redis_daemon replica;
     struct checked checked;
     struct checked on_replica;
     const struct redis_verdict *verdict;
@@ -263,7 +263,7 @@ static void test_replicas(void **state)
 
     (void)state;
     (void)snprintf(port, sizeof(port), "%u", (unsigned)server.port);
-    redis_server_start(&replica, (const char *const[]){"--replicaof", "127.0.0.1", port, NULL});
+    redis_daemon_start(&replica, (const char *const[]){"--replicaof", "127.0.0.1", port, NULL});
     checked = open_checked("aof", 1, server.port, SLICE(""), SLICE(""));
     do {
         verdict = await_check(&checked);
@@ -291,7 +291,7 @@ static void test_replicas(void **state)
     assert_int_equal(verdict->replid_changes, 1);
     redis_link_destroy(replica_admin);
     close_checked(&on_replica);
-    redis_server_stop(&replica);
+    redis_daemon_stop(&replica);
 }
 
 int main(void)

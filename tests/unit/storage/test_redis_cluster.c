@@ -11,12 +11,12 @@
 
 #include "storage/redis_internal.h"
 #include "tests/lib/redis_asker.h"
-#include "tests/lib/redis_server.h"
+#include "tests/lib/redis_daemon.h"
 
 enum { NODES = 3, KEYS = 64 };
 
 static struct ev_loop *loop;
-static struct redis_server servers[NODES];
+static struct redis_daemon servers[NODES];
 static struct redis_link *admins[NODES]; /* to one node each */
 static char ids[NODES][64];
 
@@ -71,10 +71,10 @@ static int start_cluster(void **state)
     (void)state;
     loop = ev_loop_new(EVFLAG_AUTO);
     for (size_t i = 0; i < NODES; i++) {
-        const uint16_t bus_port = redis_server_free_port();
+        const uint16_t bus_port = redis_daemon_free_port();
 
         (void)snprintf(bus, sizeof(bus), "%u", (unsigned)bus_port);
-        redis_server_start(&servers[i],
+        redis_daemon_start(&servers[i],
                            (const char *const[]){"--cluster-enabled", "yes", "--cluster-port", bus,
                                                  "--cluster-require-full-coverage", "no",
                                                  "--cluster-node-timeout", "2000", NULL});
@@ -99,7 +99,7 @@ static int stop_cluster(void **state)
     (void)state;
     for (size_t i = 0; i < NODES; i++) {
         redis_link_destroy(admins[i]);
-        redis_server_stop(&servers[i]);
+        redis_daemon_stop(&servers[i]);
     }
     ev_loop_destroy(loop);
     return 0;
@@ -267,7 +267,7 @@ static void test_a_node_that_dies(void **state)
     ASK(link, &asked, "SET", "{b}dies", "1"); /* slot 3300: node 0 */
     ASK(link, &asked, "SET", "{a}dies", "1"); /* slot 15495: node 2 */
     assert_int_equal(asked.err, ERR_OK);
-    redis_server_kill(&servers[2], SIGKILL);
+    redis_daemon_kill(&servers[2], SIGKILL);
     begin_ms = moment_steady_ms();
     do {
         ASK(link, &asked, "GET", "{a}dies");

@@ -14,12 +14,12 @@
 #include "storage/redis_node.h"
 #include "tests/lib/certificate.h"
 #include "tests/lib/redis_asker.h"
-#include "tests/lib/redis_server.h"
+#include "tests/lib/redis_daemon.h"
 
 static struct ev_loop *loop;
-static struct redis_server server;
+static struct redis_daemon server;
 
-static struct redis_link_options options_for(const struct redis_server *of)
+static struct redis_link_options options_for(const struct redis_daemon *of)
 {
     struct redis_link_options options = redis_link_defaults(loop);
 
@@ -62,14 +62,14 @@ static int start_server(void **state)
 {
     (void)state;
     loop = ev_loop_new(EVFLAG_AUTO);
-    redis_server_start(&server, NULL);
+    redis_daemon_start(&server, NULL);
     return 0;
 }
 
 static int stop_server(void **state)
 {
     (void)state;
-    redis_server_stop(&server);
+    redis_daemon_stop(&server);
     ev_loop_destroy(loop);
     return 0;
 }
@@ -252,7 +252,7 @@ static void test_the_breaker_opens_and_closes(void **state)
     struct asked asked;
 
     (void)state;
-    redis_server_kill(&server, SIGKILL);
+    redis_daemon_kill(&server, SIGKILL);
     link = open_link();
     assert_int_equal(redis_link_trouble(link), ERR_NOT_READY);
     asker_send(link, &waits, "PING", NULL);
@@ -266,7 +266,7 @@ static void test_the_breaker_opens_and_closes(void **state)
         assert_true(asked.is_done);
         assert_int_equal(asked.err, ERR_REMOTE_UNREACHABLE);
     }
-    redis_server_run(&server, NULL);
+    redis_daemon_run(&server, NULL);
     await_trouble(link, ERR_OK);
     ASK(link, &asked, "PING");
     ASSERT_TEXT(asked, "PONG");
@@ -286,10 +286,10 @@ static void test_a_killed_redis_leaves_nothing_open(void **state)
     asker_send(link, &sent, "SET", "sent", "1", NULL);
     (void)ev_run(loop, EVRUN_NOWAIT);
     (void)ev_run(loop, EVRUN_NOWAIT);
-    redis_server_kill(&server, SIGKILL);
+    redis_daemon_kill(&server, SIGKILL);
     asker_await(loop, &sent);
     assert_int_equal(sent.err, ERR_REMOTE_FAILED);
-    redis_server_run(&server, NULL);
+    redis_daemon_run(&server, NULL);
     await_trouble(link, ERR_OK);
     assert_int_equal(redis_link_connect_count(link), 2);
     redis_link_destroy(link);
@@ -378,14 +378,14 @@ static void test_the_password_is_read_again_while_refused(void **state)
 {
     static const char *const secured[] = {"--requirepass", "right", "--user", "weir",  "on",
                                           ">other",        "~*",    "&*",     "+@all", NULL};
-    struct redis_server own;
+    struct redis_daemon own;
     struct redis_link_options options;
     struct redis_link *link;
     struct asked asked;
     char path[96];
 
     (void)state;
-    redis_server_start(&own, secured);
+    redis_daemon_start(&own, secured);
     (void)snprintf(path, sizeof(path), "%s/password", own.folder);
     options = options_for(&own);
     options.db = 3;
@@ -416,19 +416,19 @@ static void test_the_password_is_read_again_while_refused(void **state)
     ASK(link, &asked, "ACL", "WHOAMI");
     ASSERT_TEXT(asked, "weir");
     redis_link_destroy(link);
-    redis_server_stop(&own);
+    redis_daemon_stop(&own);
 }
 
 /* Goal: over TLS, with a certificate of our own, all is the same; a server that our authority does
  * not know is not spoken to. */
 static void test_tls(void **state)
 {
-    const uint16_t port = redis_server_free_port();
+    const uint16_t port = redis_daemon_free_port();
     struct redis_link_options options = redis_link_defaults(loop);
     struct tls_client_options ours;
     struct certificate own;
     struct certificate stranger;
-    struct redis_server secured;
+    struct redis_daemon secured;
     struct redis_link *link;
     struct asked asked;
     char text[8];
@@ -437,7 +437,7 @@ static void test_tls(void **state)
     certificate_make(&own);
     certificate_make(&stranger);
     (void)snprintf(text, sizeof(text), "%u", (unsigned)port);
-    redis_server_start(&secured,
+    redis_daemon_start(&secured,
                        (const char *const[]){"--tls-port", text, "--tls-cert-file",
                                              own.certificate_path, "--tls-key-file", own.key_path,
                                              "--tls-ca-cert-file", own.certificate_path, NULL});
@@ -465,7 +465,7 @@ static void test_tls(void **state)
     ASK(link, &asked, "SET", "tls", "stolen");
     assert_int_equal(asked.err, ERR_REMOTE_UNREACHABLE);
     redis_link_destroy(link);
-    redis_server_stop(&secured);
+    redis_daemon_stop(&secured);
     certificate_remove(&own);
     certificate_remove(&stranger);
 }
