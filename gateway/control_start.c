@@ -61,6 +61,26 @@ static enum err load_seal_key(struct control *control, struct err_why *why)
     return err;
 }
 
+static enum err open_redis(struct control *control, struct err_why *why)
+{
+    const struct config *config = control->config;
+    const struct store_redis_options options = {
+        .url = config->store,
+        .user = config->redis_user,
+        .password_file = config->redis_password_file,
+        .ca = config->redis_ca,
+        .certificate = config->redis_certificate,
+        .key = config->redis_key,
+        .durability = config->redis_durability,
+        .wait_replicas = config->redis_wait_replicas,
+        .seal_key = control->seal_key,
+    };
+
+    TRY(store_redis_open(&options, &control->store, why));
+    control->store->is_shared = true;
+    return ERR_OK;
+}
+
 static enum err open_store(struct control *control, struct err_why *why)
 {
     const struct config *config = control->config;
@@ -73,8 +93,7 @@ static enum err open_store(struct control *control, struct err_why *why)
     if (slice_eq(config->store, SLICE("memory:"))) {
         control->store = store_memory_new(&options);
     } else if (config_has_redis(config)) {
-        return err_because(ERR_UNSUPPORTED, why, "store: %.*s: this version has no Redis store yet",
-                           SLICE_ARG(config->store));
+        TRY(open_redis(control, why));
     } else {
         TRY(store_sqlite_open(&options, &control->store, why));
     }
