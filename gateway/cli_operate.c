@@ -241,6 +241,15 @@ static const char *object_to(bool is_read, const char *id, const struct dead_opt
     return NULL;
 }
 
+static bool is_empty_page(struct slice answer)
+{
+    json_t *page = json_loadb(answer.data, answer.len, 0, NULL);
+    const bool is_empty = json_array_size(json_object_get(page, "dead")) == 0;
+
+    json_decref(page);
+    return is_empty;
+}
+
 static int ask_dead(const struct cli_common *common, const char *verb, const char *id,
                     const struct dead_options *options)
 {
@@ -277,7 +286,10 @@ static int ask_dead(const struct cli_common *common, const char *verb, const cha
     }
     CHECK(buf_append_byte(&path, '\0') == ERR_OK);
     code = cli_ask(common, is_read ? "GET" : "POST", path.data, (struct slice){NULL, 0}, &answer);
-    if (code == CLI_DONE) {
+    if (code == CLI_DONE && strcmp(verb, "show") == 0 && is_empty_page(buf_slice(&answer))) {
+        (void)fprintf(stderr, "weir: dead show: there is no dead letter %s\n", id);
+        code = CLI_FAILED;
+    } else if (code == CLI_DONE) {
         cli_print_json(buf_slice(&answer));
     }
     buf_clean_up(&answer);

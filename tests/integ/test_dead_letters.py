@@ -39,6 +39,12 @@ def test_a_mistake_in_the_filter_touches_nothing(graveyard, wrong):
     assert listed(graveyard) == 3
 
 
+def test_a_letter_that_is_not_there_is_no_success(graveyard):
+    done = graveyard.cli("dead", "show", "999999", check=False)
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr == "weir: dead show: there is no dead letter 999999\n"
+
+
 @pytest.mark.parametrize("query", ["limit=many", "next=0", "since_ms=-1", "id="])
 def test_a_malformed_number_is_refused(graveyard, query):
     with pytest.raises(AdminError) as refused:
