@@ -63,6 +63,7 @@ static const struct route routes[] = {
     {SLICE_INIT("GET"), SLICE_INIT("/v1/dead"), admin_dead_list},
     {SLICE_INIT("POST"), SLICE_INIT("/v1/dead/redrive"), admin_dead_redrive},
     {SLICE_INIT("POST"), SLICE_INIT("/v1/dead/drop"), admin_dead_drop},
+    {SLICE_INIT("POST"), SLICE_INIT("/v1/backup"), admin_backup},
 };
 
 /* ---- finding the route -------------------------------------------------------------------- */

@@ -52,3 +52,4 @@ void admin_trace(struct admin_call *call);
 void admin_dead_list(struct admin_call *call);
 void admin_dead_redrive(struct admin_call *call);
 void admin_dead_drop(struct admin_call *call);
+void admin_backup(struct admin_call *call);

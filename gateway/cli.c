@@ -23,6 +23,7 @@ enum { ANSWER_BYTES_MAX = 64 * 1024 * 1024, CALL_TIMEOUT_S = 60 };
 
 /* Where the gateway is and how to prove oneself. */
 struct place {
+    unsigned timeout_s;
     char url[4096];       /* "http://127.0.0.1:9443" */
     char unix_path[4096]; /* or empty */
     struct buf token;     /* or empty */
@@ -214,7 +215,7 @@ static bool perform(const struct place *place, const char *method, const char *p
     curl_easy_setopt(curl, CURLOPT_WRITEFUNCTION, on_answer);
     curl_easy_setopt(curl, CURLOPT_WRITEDATA, answer);
     curl_easy_setopt(curl, CURLOPT_ERRORBUFFER, reason);
-    curl_easy_setopt(curl, CURLOPT_TIMEOUT, (long)CALL_TIMEOUT_S);
+    curl_easy_setopt(curl, CURLOPT_TIMEOUT, (long)place->timeout_s);
     curl_easy_setopt(curl, CURLOPT_PROXY, "");
     curl_easy_setopt(curl, CURLOPT_NOSIGNAL, 1L);
     if (place->unix_path[0] != '\0') {
@@ -243,6 +244,7 @@ bool cli_call(const struct cli_common *common, const char *method, const char *p
     struct place *place = xcalloc(1, sizeof(*place));
     bool is_answered;
 
+    place->timeout_s = common->timeout_s != 0 ? common->timeout_s : CALL_TIMEOUT_S;
     buf_init(&place->token, 256);
     is_answered = find_place(common, place) && perform(place, method, path, body, status, answer);
     buf_wipe(&place->token);

@@ -22,6 +22,7 @@ struct cli_option {
 struct cli_common {
     const char *admin;
     const char *config;
+    unsigned timeout_s; /* for an answer; 0: a minute */
 };
 
 /* Sort `argv` (after the command's name) into options and at most `operand_max` operands.  Prints
@@ -52,3 +53,4 @@ int cli_account(int argc, char **argv);
 int cli_stats(int argc, char **argv);
 int cli_trace(int argc, char **argv);
 int cli_dead(int argc, char **argv);
+int cli_backup(int argc, char **argv);

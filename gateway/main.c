@@ -24,6 +24,7 @@ static const struct command {
     {"stats", cli_stats, "what came in, what went out, what is stuck"},
     {"trace", cli_trace, "what was decided about one event"},
     {"dead", cli_dead, "list, show, redrive and drop dead letters"},
+    {"backup", cli_backup, "copy the embedded store while the gateway works"},
     {"match", cli_match, "hold events against patterns, offline"},
     {"test-pattern", cli_test_pattern, "try patterns on events, line by line, offline"},
 };

@@ -113,6 +113,8 @@ struct sqlite_store {
     sqlite3_stmt *statements[SQLITE_STATEMENT_COUNT];
     struct sqlite_queue queue;      /* arrived, not begun */
     struct sqlite_queue unfinished; /* walks to go on with, before the queue */
+    struct sqlite_queue backups;    /* not begun */
+    struct sqlite_backup *backup;   /* under way, or NULL */
     size_t urgent_count;            /* in the queue: all that somebody waits for */
     uint64_t lazy_since_ms;         /* steady clock: when the first of the others arrived */
     bool is_stopping;
@@ -165,6 +167,13 @@ bool sqlite_upkeep_shrink(struct sqlite_store *store);
 void sqlite_upkeep_open(struct sqlite_store *store);
 /* At a clean end: the whole log into the database. */
 void sqlite_upkeep_close(struct sqlite_store *store);
+
+/* sqlite_backup.c: outside of transactions */
+/* A step of the copy under way, or else begin `next` (NULL: none).  False when there is nothing to
+ * do.  What is done, or cannot be, is answered. */
+bool sqlite_backup_go_on(struct sqlite_store *store, struct store_backup *next);
+/* End the copy under way, if there is one, without a copy. */
+void sqlite_backup_give_up(struct sqlite_store *store, const char *reason);
 
 /* sqlite_schema.c */
 MUST_USE enum err sqlite_schema_open(struct sqlite_store *store, struct err_why *why);

@@ -243,7 +243,7 @@ static enum err run_op(struct sqlite_store *store, struct store_op *op)
     case STORE_ONCE:
         return sqlite_once_run(store, (struct store_once *)op);
     case STORE_LEASE:
-    case STORE_BACKUP:
+    case STORE_BACKUP: /* never in a batch */
         return ERR_UNSUPPORTED;
     }
     check_failed("a kind of operation that store.h knows", __FILE__, __LINE__);
@@ -317,6 +317,8 @@ static void fail(struct sqlite_store *store, struct sqlite_queue *batch)
     answer_all(batch, ERR_STORE_FAILED);
     answer_all(&store->unfinished, ERR_STORE_FAILED);
     answer_all(&store->queue, ERR_STORE_FAILED);
+    sqlite_backup_give_up(store, "the store has failed");
+    answer_all(&store->backups, ERR_STORE_FAILED);
     store->urgent_count = 0;
 }
 
@@ -353,6 +355,23 @@ static void run_batch(struct sqlite_store *store, struct sqlite_queue *batch, bo
     }
 }
 
+/* Between batches: the copy grows a little.  False when there is none. */
+static bool copy_on(struct sqlite_store *store)
+{
+    struct mail *mail = NULL;
+
+    if (store->is_stopping) {
+        sqlite_backup_give_up(store, "the store is closing");
+        answer_all(&store->backups, ERR_STORE_BUSY);
+        return false;
+    }
+    if (store->backup == NULL) {
+        mail = pop(&store->backups);
+    }
+    return sqlite_backup_go_on(
+        store, mail != NULL ? CONTAINER_OF(store_op_of(mail), struct store_backup, op) : NULL);
+}
+
 /* ---- the thread ---------------------------------------------------------------------------- */
 
 static void on_submitted(struct mail *mail)
@@ -374,6 +393,8 @@ static void collect(struct sqlite_store *store)
         } else if (store->has_failed) {
             outputs_init(op);
             store_answer(op, ERR_STORE_FAILED);
+        } else if (op->kind == STORE_BACKUP) {
+            push(&store->backups, mail);
         } else {
             outputs_init(op);
             if (store->queue.first == NULL) {
@@ -478,12 +499,15 @@ static void *thread_main(void *context)
 
     (void)pthread_setname_np(pthread_self(), "weir-store");
     for (;;) {
+        bool is_copying;
+
         collect(store);
+        is_copying = copy_on(store);
         if (has_work(store)) {
             work(store);
         } else if (store->is_stopping) {
             break;
-        } else {
+        } else if (!is_copying) {
             rest(store);
         }
         if (store->failure != SQLITE_OK && !store->has_failed) {

@@ -1,8 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """What was answered survives kill -9; what is owed is paid after the restart."""
 
+import shutil
 import subprocess
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from catalogs import MEMBER, account, entry, queue_arn, rule, target
@@ -91,3 +93,30 @@ def test_a_store_that_hangs_gathers_nothing(tmp_path):
     finally:
         hangs.unlink(missing_ok=True)
         weir.kill9()
+
+
+def test_a_backup_under_load_pays_what_was_owed_when_it_began(tmp_path, gateway_in):
+    with gateway_in(tmp_path) as gateway:
+        key = gateway.weir.issue(MEMBER, "sigv4")
+        gateway.aws.fault(queue_arn("findings"), "fail")
+        told = put_some(gateway, key)
+        with ThreadPoolExecutor() as pool:
+            later = pool.submit(put_some, gateway, key)
+            done = gateway.weir.cli("backup", "copy.db")
+            later.result()
+        copy = gateway.weir.folder / "copy.db"
+        assert f"copy.db: {copy.stat().st_size} bytes in " in done.stdout
+        again = gateway.weir.cli("backup", copy, check=False)
+        assert again.returncode == 1 and "File exists" in again.stderr
+        gateway.weir.kill9()
+        gateway.aws.heal()
+        before = {event_id for event_id in told if gateway.arrived(event_id)}
+        assert not before
+        # The copy alone, in an empty folder; the seal key lies beside the configuration.
+        shutil.move(gateway.weir.state, tmp_path / "lost")
+        gateway.weir.state.mkdir(mode=0o700)
+        shutil.copy(copy, gateway.weir.state / "weir.db")
+        gateway.weir.start()
+        for event_id in told:
+            wait_until(lambda one=event_id: gateway.arrived(one), f"{event_id} arrived", 60)
+        assert gateway.weir.drain()["ledger"]["balanced"] is True
