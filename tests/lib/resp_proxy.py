@@ -25,6 +25,7 @@ what is open.  Nothing of weir is used here.
 """
 
 import dataclasses
+import hashlib
 import queue
 import socket
 import struct
@@ -221,6 +222,7 @@ class RespProxy:
         self.connection_count = 0
         self._lock = threading.Lock()
         self._links, self._rules = set(), []
+        self._scripts = {}  # text by digest, as seen in SCRIPT LOAD
         self._listener = None
         self._is_closed = False
 
@@ -236,6 +238,13 @@ class RespProxy:
     def __exit__(self, *_):
         self._is_closed = True
         self.refuse()
+
+    def runs(self, text):
+        """A match for scripts that contain this, once they were loaded through this proxy."""
+        def match(words):
+            return words[0].upper() == b"EVALSHA" and text.encode() in self._scripts.get(
+                words[1].lower(), b"")
+        return match
 
     # -- faults ------------------------------------------------------------------------------
 
@@ -322,6 +331,8 @@ class RespProxy:
     def meet(self, words):
         """The rule for a command, which counts it; or None."""
         with self._lock:
+            if [word.upper() for word in words[:2]] == [b"SCRIPT", b"LOAD"]:
+                self._scripts[hashlib.sha1(words[2]).hexdigest().encode()] = words[2]
             for rule in self._rules:
                 if rule.takes(words):
                     rule.hits += 1

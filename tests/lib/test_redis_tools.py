@@ -167,6 +167,14 @@ def test_a_reply_is_delayed_and_one_rewritten(proxy):
     assert client.info() == b"old"
 
 
+def test_a_script_is_known_by_its_text(proxy):
+    client = through(proxy)
+    first = client.script_load("-- first\nreturn 1")
+    second = client.script_load("-- second\nreturn 2")
+    rule = proxy.spoil("answer", proxy.runs("-- first"), data=b":7\r\n")
+    assert (client.evalsha(first, 0), client.evalsha(second, 0), rule.hits) == (7, 2, 1)
+
+
 @pytest.mark.parametrize("requests, replies, executed", [
     (True, True, None), (True, False, None), (False, True, b"1")])
 def test_a_stall_holds_one_direction_or_both(proxy, server, requests, replies, executed):

@@ -191,6 +191,8 @@ class Weir:
         self.folder.mkdir(parents=True, exist_ok=True)
         if not self.ca.exists():
             make_certificates(self.folder)
+        if store:
+            self.state = self.folder  # of a store elsewhere only the token is here
         default = self._default_config(aws, store or f"embedded:{self.state}")
         self.config = merge(default, config or {})
         self.write_config()
