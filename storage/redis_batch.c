@@ -19,7 +19,7 @@
 
 #include "core/check.h"
 #include "core/log.h"
-#include "redis_scripts.inc"
+#include "storage/redis_scripts.inc"
 
 enum {
     ROWS_MAX = 100,

@@ -1,88 +1,128 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * redis_server.h - a real redis-server of the test's own: free port, folder, append-only file.
+ * redis_server.h - a real redis-server of its own for one test: a free port, a folder under /tmp,
+ * gone when the test ends (or dies).
  */
 #pragma once
 
 #include <arpa/inet.h>
+#include <errno.h>
+#include <netinet/in.h>
 #include <signal.h>
-#include <spawn.h>
-#include <stdio.h>
-#include <stdlib.h>
+#include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include "core/check.h"
+#include "core/slice.h"
+
+enum { REDIS_SERVER_OPTIONS_MAX = 40 };
 
 struct redis_server {
-    pid_t pid;
-    int port;
     char folder[64];
+    uint16_t port;
+    pid_t pid; /* 0: not running */
+    int output;
 };
 
-static inline int redis_server_free_port(void)
+static inline uint16_t redis_server_free_port(void)
 {
-    struct sockaddr_in address = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    struct sockaddr_in address = {.sin_family = AF_INET};
     socklen_t len = sizeof(address);
     const int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
 
-    CHECK(fd >= 0);
+    address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
     CHECK(bind(fd, (struct sockaddr *)&address, sizeof(address)) == 0);
     CHECK(getsockname(fd, (struct sockaddr *)&address, &len) == 0);
-    (void)close(fd);
+    CHECK(close(fd) == 0);
     return ntohs(address.sin_port);
 }
 
-/* Start it; who uses it waits for its answer, as weir does. */
-static inline void redis_server_start(struct redis_server *server)
+/* Sleep until the server's log says that it is ready. */
+static inline void redis_server_await_ready(struct redis_server *server)
 {
-    char port[8];
-    const char *const argv[] = {"redis-server",
-                                "--port",
-                                port,
-                                "--bind",
-                                "127.0.0.1",
-                                "--dir",
-                                server->folder,
-                                "--appendonly",
-                                "yes",
-                                "--appendfsync",
-                                "always",
-                                "--save",
-                                "",
-                                "--logfile",
-                                "redis.log",
-                                NULL};
-    extern char **environ;
+    static const char ready[] = "Ready to accept connections";
+    char text[65536];
+    size_t len = 0;
 
-    if (server->folder[0] == '\0') {
-        (void)snprintf(server->folder, sizeof(server->folder), "/tmp/weir-redis-XXXXXX");
-        CHECK(mkdtemp(server->folder) != NULL);
-        server->port = redis_server_free_port();
+    while (len < sizeof(text) - 1) {
+        const ssize_t count = read(server->output, text + len, sizeof(text) - 1 - len);
+
+        if (count < 0 && errno == EINTR) {
+            continue;
+        }
+        if (count <= 0) {
+            text[len] = '\0';
+            check_failed(text, __FILE__, __LINE__); /* it ended: its log says why */
+        }
+        len += (size_t)count;
+        text[len] = '\0';
+        if (strstr(text, ready) != NULL) {
+            return;
+        }
     }
-    (void)snprintf(port, sizeof(port), "%d", server->port);
-    CHECK(posix_spawnp(&server->pid, "redis-server", NULL, NULL, (char *const *)(uintptr_t)argv,
-                       environ) == 0);
+    check_failed("redis-server says too much", __FILE__, __LINE__);
 }
 
-static inline void redis_server_kill(struct redis_server *server)
+/* Start on the port it had, or a new one; `options` ("--maxmemory", "1mb", …) ends with NULL. */
+static inline void redis_server_run(struct redis_server *server, const char *const *options)
+{
+    const char *arguments[REDIS_SERVER_OPTIONS_MAX + 16] = {
+        "redis-server", "--dir", server->folder, "--bind", "127.0.0.1", "--save", ""};
+    size_t count = 7;
+    char port[8];
+    int ends[2];
+
+    (void)snprintf(port, sizeof(port), "%u", (unsigned)server->port);
+    arguments[count++] = "--port";
+    arguments[count++] = port;
+    for (size_t i = 0; options != NULL && options[i] != NULL; i++) {
+        CHECK(i < REDIS_SERVER_OPTIONS_MAX);
+        arguments[count++] = options[i];
+    }
+    CHECK(pipe(ends) == 0);
+    server->pid = fork();
+    CHECK(server->pid >= 0);
+    if (server->pid == 0) {
+        (void)prctl(PR_SET_PDEATHSIG, SIGKILL);
+        (void)dup2(ends[1], STDOUT_FILENO);
+        (void)dup2(ends[1], STDERR_FILENO);
+        (void)close(ends[0]);
+        (void)close(ends[1]);
+        (void)execvp(arguments[0], (char *const *)(uintptr_t)arguments);
+        _exit(127);
+    }
+    CHECK(close(ends[1]) == 0);
+    server->output = ends[0];
+    redis_server_await_ready(server);
+}
+
+static inline void redis_server_start(struct redis_server *server, const char *const *options)
+{
+    *server = (struct redis_server){.port = redis_server_free_port()};
+    (void)snprintf(server->folder, sizeof(server->folder), "/tmp/weir-redis-XXXXXX");
+    CHECK(mkdtemp(server->folder) != NULL);
+    redis_server_run(server, options);
+}
+
+/* End the process with `signal_no`; its folder and port stay for redis_server_run(). */
+static inline void redis_server_kill(struct redis_server *server, int signal_no)
 {
     if (server->pid > 0) {
-        (void)kill(server->pid, SIGKILL);
-        (void)waitpid(server->pid, NULL, 0);
+        CHECK(kill(server->pid, signal_no) == 0);
+        (void)kill(server->pid, SIGCONT);
+        CHECK(waitpid(server->pid, NULL, 0) == server->pid);
+        CHECK(close(server->output) == 0);
         server->pid = 0;
     }
 }
 
 static inline void redis_server_stop(struct redis_server *server)
 {
-    const char *const argv[] = {"rm", "-rf", server->folder, NULL};
-    extern char **environ;
-    pid_t pid;
+    char command[128];
 
-    redis_server_kill(server);
-    CHECK(posix_spawnp(&pid, "rm", NULL, NULL, (char *const *)(uintptr_t)argv, environ) == 0);
-    (void)waitpid(pid, NULL, 0);
-    server->folder[0] = '\0';
+    redis_server_kill(server, SIGKILL);
+    (void)snprintf(command, sizeof(command), "rm -rf '%s'", server->folder);
+    CHECK(system(command) == 0);
 }

@@ -13,6 +13,7 @@
 #include "tests/lib/redis_server.h"
 
 static struct redis_server server;
+static const char *const flushed[] = {"--appendonly", "yes", "--appendfsync", "always", NULL};
 
 static struct store *redis_open(void)
 {
@@ -21,7 +22,7 @@ static struct store *redis_open(void)
     struct store *store;
     struct err_why why;
 
-    (void)snprintf(url, sizeof(url), "redis://127.0.0.1:%d/0", server.port);
+    (void)snprintf(url, sizeof(url), "redis://127.0.0.1:%u/0", (unsigned)server.port);
     if (store_redis_open(&(struct store_redis_options){.url = slice_of(url),
                                                        .durability = SLICE("aof"),
                                                        .seal_key = seal_key},
@@ -34,7 +35,7 @@ static struct store *redis_open(void)
 static struct store *engine_open(uint64_t bytes_max)
 {
     assert_int_equal(bytes_max, 0);
-    redis_server_start(&server);
+    redis_server_start(&server, flushed);
     return redis_open();
 }
 
@@ -52,8 +53,8 @@ static void what_was_answered_survives_a_kill_of_redis(void **state)
 
     assert_string_equal(store_guarantee(desk->store), "aof");
     assert_int_equal(desk_commit(desk, T0, &marked, &out), ERR_OK);
-    redis_server_kill(&server);
-    redis_server_start(&server);
+    redis_server_kill(&server, SIGKILL);
+    redis_server_run(&server, flushed);
     do {
         err = desk_commit(desk, T0, &marked, &out);
         assert_true(err == ERR_OK || err == ERR_STORE_BUSY);
