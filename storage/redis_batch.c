@@ -175,6 +175,22 @@ static bool is_fate_unknown(enum err err)
            err == ERR_STORE_BUSY;
 }
 
+static void on_wait_reply(struct redis_call *call, enum err err, const redisReply *reply);
+
+/* On the connection that the commit went by, so it answers for it. */
+static void wait_for_replicas(struct redis_batch *batch, struct slice key)
+{
+    const struct slice args[] = {SLICE("WAIT"),
+                                 arena_u64(&batch->memory, batch->store->wait_replicas),
+                                 arena_u64(&batch->memory, WAIT_MS)};
+    const struct redis_command command = {
+        .args = args, .arg_count = ARRAY_LEN(args), .slot_key = key, .timeout_ms = TIMEOUT_MS};
+
+    batch->answer_count++;
+    batch->wait.on_reply = on_wait_reply;
+    redis_link_call(batch->store->link, &batch->wait, &command);
+}
+
 static void batch_answered(struct redis_batch *batch, enum err err)
 {
     struct redis_store *store = batch->store;
@@ -183,6 +199,11 @@ static void batch_answered(struct redis_batch *batch, enum err err)
         batch->err = err;
     }
     if (--batch->answer_count > 0) {
+        return;
+    }
+    if (batch->waits_again && batch->err == ERR_OK) {
+        batch->waits_again = false;
+        wait_for_replicas(batch, redis_key(&batch->memory, "c", batch->partition));
         return;
     }
     if (kinds[batch->kind].is_outcome && is_fate_unknown(batch->err) &&
@@ -200,6 +221,7 @@ static void on_script_reply(struct redis_call *call, enum err err, const redisRe
     if (err == ERR_OK) {
         kinds[batch->kind].read(batch, reply);
     }
+    batch->waits_again = batch->answer_count > 1 && redis_call_was_repeated(call);
     batch_answered(batch, err);
 }
 
@@ -212,19 +234,6 @@ static void on_wait_reply(struct redis_call *call, enum err err, const redisRepl
         err = ERR_STORE_BUSY;
     }
     batch_answered(batch, err);
-}
-
-/* On the connection that the commit went by, so it answers for it. */
-static void wait_for_replicas(struct redis_batch *batch, struct slice key)
-{
-    const struct slice args[] = {SLICE("WAIT"),
-                                 arena_u64(&batch->memory, batch->store->wait_replicas),
-                                 arena_u64(&batch->memory, WAIT_MS)};
-    const struct redis_command command = {
-        .args = args, .arg_count = ARRAY_LEN(args), .slot_key = key, .timeout_ms = TIMEOUT_MS};
-
-    batch->answer_count++;
-    redis_link_call(batch->store->link, &batch->wait, &command);
 }
 
 static void batch_send(struct redis_batch *batch)
@@ -292,7 +301,6 @@ struct redis_batch *redis_batch_for(struct redis_store *store, enum redis_script
     if (batch == NULL) {
         batch = xcalloc(1, sizeof(*batch));
         batch->call.on_reply = on_script_reply;
-        batch->wait.on_reply = on_wait_reply;
         batch->store = store;
         batch->kind = kind;
         batch->partition = partition;

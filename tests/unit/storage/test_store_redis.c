@@ -10,9 +10,9 @@
 
 #include "core/seal.h"
 #include "core/tls.h"
-#include "tests/lib/redis_server.h"
+#include "tests/lib/redis_daemon.h"
 
-static struct redis_server server;
+static struct redis_daemon server;
 static const char *const flushed[] = {"--appendonly", "yes", "--appendfsync", "always", NULL};
 
 static struct store *redis_open(void)
@@ -35,13 +35,13 @@ static struct store *redis_open(void)
 static struct store *engine_open(uint64_t bytes_max)
 {
     assert_int_equal(bytes_max, 0);
-    redis_server_start(&server, flushed);
+    redis_daemon_start(&server, flushed);
     return redis_open();
 }
 
 static void engine_close(void)
 {
-    redis_server_stop(&server);
+    redis_daemon_stop(&server);
 }
 
 /* Goal: what was committed and its marks outlive kill -9 of Redis, as the guarantee says. */
@@ -53,8 +53,8 @@ static void what_was_answered_survives_a_kill_of_redis(void **state)
 
     assert_string_equal(store_guarantee(desk->store), "aof");
     assert_int_equal(desk_commit(desk, T0, &marked, &out), ERR_OK);
-    redis_server_kill(&server, SIGKILL);
-    redis_server_run(&server, flushed);
+    redis_daemon_kill(&server, SIGKILL);
+    redis_daemon_run(&server, flushed);
     do {
         err = desk_commit(desk, T0, &marked, &out);
         assert_true(err == ERR_OK || err == ERR_STORE_BUSY);
