@@ -221,7 +221,8 @@ static void on_script_reply(struct redis_call *call, enum err err, const redisRe
     if (err == ERR_OK) {
         kinds[batch->kind].read(batch, reply);
     }
-    batch->waits_again = batch->answer_count > 1 && redis_call_was_repeated(call);
+    /* By now the WAIT of before has been answered as a rule: it was not behind this. */
+    batch->waits_again = batch->has_wait && redis_call_was_repeated(call);
     batch_answered(batch, err);
 }
 
@@ -249,9 +250,10 @@ static void batch_send(struct redis_batch *batch)
 
     batch->err = ERR_OK;
     batch->answer_count = 1;
+    batch->has_wait = batch->kind == REDIS_COMMIT && store->wait_replicas > 0 &&
+                      redis_check_verdict(store->check)->replica_count > 0;
     redis_link_call(store->link, &batch->call, &command);
-    if (batch->kind == REDIS_COMMIT && store->wait_replicas > 0 &&
-        redis_check_verdict(store->check)->replica_count > 0) {
+    if (batch->has_wait) {
         wait_for_replicas(batch, key);
     }
 }

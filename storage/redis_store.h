@@ -109,6 +109,7 @@ struct redis_batch {
     size_t row_count;
     size_t row_room;
     unsigned answer_count; /* not here yet */
+    bool has_wait;         /* replicas are to have it before it is answered */
     bool waits_again;      /* the commit was repeated, so it went behind its WAIT */
     enum err err;
     ev_tstamp give_up_at;

@@ -15,7 +15,7 @@
 static struct redis_daemon server;
 static const char *const flushed[] = {"--appendonly", "yes", "--appendfsync", "always", NULL};
 
-static struct store *redis_open(void)
+static struct store *redis_open_waiting(uint64_t wait_replicas)
 {
     static const uint8_t seal_key[SEAL_KEY_BYTES] = {7};
     char url[64];
@@ -25,11 +25,17 @@ static struct store *redis_open(void)
     (void)snprintf(url, sizeof(url), "redis://127.0.0.1:%u/0", (unsigned)server.port);
     if (store_redis_open(&(struct store_redis_options){.url = slice_of(url),
                                                        .durability = SLICE("aof"),
+                                                       .wait_replicas = wait_replicas,
                                                        .seal_key = seal_key},
                          &store, &why) != ERR_OK) {
         fail_msg("%s", why.text);
     }
     return store;
+}
+
+static struct store *redis_open(void)
+{
+    return redis_open_waiting(0);
 }
 
 static struct store *engine_open(uint64_t bytes_max)
@@ -84,12 +90,81 @@ static void replicas_share_marks_deliveries_and_documents(void **state)
     desk_close(&other);
 }
 
+/* What Redis answers to one inline command, its first bytes. */
+static void ask(const char *command, char *answer, size_t size)
+{
+    struct sockaddr_in address = {.sin_family = AF_INET, .sin_port = htons(server.port)};
+    const int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    ssize_t len;
+
+    address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    assert_int_equal(connect(fd, (struct sockaddr *)&address, sizeof(address)), 0);
+    assert_int_equal(send(fd, command, strlen(command), 0), strlen(command));
+    len = recv(fd, answer, size - 1, 0);
+    assert_true(len > 0);
+    answer[len] = '\0';
+    assert_int_equal(close(fd), 0);
+}
+
+/* Has the only replica said that it has everything?  It says so once a second, unasked. */
+static bool is_replica_level(void)
+{
+    char info[4096];
+    const char *replica;
+    const char *master;
+
+    ask("INFO replication\r\n", info, sizeof(info));
+    replica = strstr(info, ",offset=");
+    master = strstr(info, "master_repl_offset:");
+    return replica != NULL && master != NULL &&
+           strtoull(replica + strlen(",offset="), NULL, 10) ==
+               strtoull(master + strlen("master_repl_offset:"), NULL, 10);
+}
+
+/* Goal:   a commit that the link had to repeat is not answered before a replica has it.
+ * Method: the scripts are forgotten while the only replica stands still: the WAIT that was sent
+ *         behind the first attempt is true of what came before, and says nothing of this commit. */
+static void a_repeated_commit_is_waited_for_again(void **state)
+{
+    struct redis_daemon replica;
+    char port[8];
+    const char *const options[] = {"--replicaof", "127.0.0.1", port, NULL};
+    char answer[256];
+    struct desk desk;
+    enum err err;
+
+    (void)state;
+    redis_daemon_start(&server, flushed);
+    (void)snprintf(port, sizeof(port), "%u", (unsigned)server.port);
+    redis_daemon_start(&replica, options);
+    do { /* each asks the replica anew, and Redis waits for it for 100 ms */
+        ask("WAIT 1 100\r\n", answer, sizeof(answer));
+    } while (strcmp(answer, ":1\r\n") != 0);
+    desk_open(&desk, redis_open_waiting(1));
+    do { /* a busy machine may take longer than a commit waits */
+        err = desk_commit(&desk, T0, &plain, NULL);
+        assert_true(err == ERR_OK || err == ERR_STORE_BUSY);
+    } while (err != ERR_OK);
+    while (!is_replica_level()) {
+        /* asking is what takes the time */
+    }
+    assert_int_equal(kill(replica.pid, SIGSTOP), 0);
+    ask("SCRIPT FLUSH\r\n", answer, sizeof(answer));
+    assert_string_equal(answer, "+OK\r\n");
+    assert_int_equal(desk_commit(&desk, T0, &marked, NULL), ERR_STORE_BUSY);
+    assert_int_equal(kill(replica.pid, SIGCONT), 0);
+    desk_close(&desk);
+    redis_daemon_stop(&replica);
+    redis_daemon_stop(&server);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         CONTRACT_TESTS,
         CONTRACT_TEST(what_was_answered_survives_a_kill_of_redis),
         CONTRACT_TEST(replicas_share_marks_deliveries_and_documents),
+        cmocka_unit_test(a_repeated_commit_is_waited_for_again),
     };
 
     digest_init();
