@@ -76,9 +76,7 @@ static enum err open_redis(struct control *control, struct err_why *why)
         .seal_key = control->seal_key,
     };
 
-    TRY(store_redis_open(&options, &control->store, why));
-    control->store->is_shared = true;
-    return ERR_OK;
+    return store_redis_open(&options, &control->store, why);
 }
 
 static enum err open_store(struct control *control, struct err_why *why)

@@ -245,7 +245,7 @@ struct lease_desk *lease_desk_new(const struct lease_desk_options *options)
 {
     struct lease_desk *desk;
 
-    if (!slice_eq(slice_of(options->store->kind), SLICE("redis"))) {
+    if (!options->store->is_shared) {
         return NULL;
     }
     desk = xcalloc(1, sizeof(*desk));

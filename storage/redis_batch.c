@@ -9,7 +9,7 @@
  * it.
  *
  * Outcomes (settle, retry, bury, park) whose fate is unknown are told again until Redis has them or
- * the claim behind them must have ended: each counts at most once, whoever says it twice.  Nothing
+ * a minute has passed: each counts at most once, whoever says it twice.  Nothing
  * else is repeated; a commit of unknown fate is an error, and the mark makes the sender's retry
  * exact.
  *
@@ -30,6 +30,7 @@ enum {
 };
 
 static struct redis_script scripts[REDIS_SCRIPTS];
+static const struct redis_script *taught[REDIS_SCRIPTS];
 
 /* What is particular to a kind of script. */
 static const struct {
@@ -50,12 +51,25 @@ static const struct {
     [REDIS_DEAD_EDIT] = {redis_dead_edit_read, ROWS_MAX, false},
 };
 
-void redis_scripts_init(void)
+static void init_scripts(void)
 {
     for (size_t i = 0; i < REDIS_SCRIPTS; i++) {
         redis_script_init(&scripts[i], redis_script_texts[i].name,
                           slice_of(redis_script_texts[i].text));
+        taught[i] = &scripts[i];
     }
+}
+
+void redis_scripts_init(void)
+{
+    static pthread_once_t once = PTHREAD_ONCE_INIT;
+
+    CHECK(pthread_once(&once, init_scripts) == 0);
+}
+
+const struct redis_script *const *redis_scripts(void)
+{
+    return taught;
 }
 
 const struct redis_script *redis_script_of(enum redis_script_kind kind)

@@ -122,7 +122,10 @@ struct redis_row {
 };
 
 /* redis_batch.c */
+/* Once in a process; calling again is harmless. */
 void redis_scripts_init(void);
+/* All of them, to teach to a new connection. */
+const struct redis_script *const *redis_scripts(void);
 unsigned redis_partition_of(struct slice account);
 /* "c:{P}", and keys like it. */
 struct slice redis_key(struct arena *arena, const char *kind, unsigned partition);

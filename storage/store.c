@@ -8,6 +8,8 @@
  */
 #include "storage/store_internal.h"
 
+#include <signal.h>
+
 #include "core/arena.h"
 #include "core/check.h"
 #include "storage/record.h"
@@ -17,6 +19,20 @@ void store_destroy(struct store *store)
     if (store != NULL) {
         store->ops->destroy(store);
     }
+}
+
+/* Signals are the business of other threads. */
+int store_thread_start(pthread_t *thread, void *(*run)(void *argument), void *argument)
+{
+    sigset_t all;
+    sigset_t before;
+    int code;
+
+    (void)sigfillset(&all);
+    CHECK(pthread_sigmask(SIG_SETMASK, &all, &before) == 0);
+    code = pthread_create(thread, NULL, run, argument);
+    CHECK(pthread_sigmask(SIG_SETMASK, &before, NULL) == 0);
+    return code;
 }
 
 struct store_op *store_op_of(struct mail *mail)

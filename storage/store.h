@@ -29,7 +29,8 @@
  *
  * A *claim* holds a delivery back from other claims until a moment.  When that has passed, the
  * delivery is due again, and the claim ends with the next claim of its lane at the latest; so do
- * all claims of a lane that is parked, and all claims of an engine that restarts.
+ * all claims of an engine of one process when it restarts, and, when a lane is parked, the claims
+ * of the process that parks it.
  */
 #pragma once
 
@@ -234,8 +235,8 @@ struct store_bury {
     char message[STORE_MESSAGE_BYTES_MAX + 1]; /* bounded, for a person */
 };
 
-/* Nothing of this lane is due before `until_ms` (0: resume); its claims end.  Forgotten in a
- * restart. */
+/* Nothing of this lane is due before `until_ms` (0: resume); the claims end that this process
+ * holds on it.  An engine of one process forgets it in a restart. */
 struct store_park {
     struct store_op op;
     char lane[STORE_LANE_CHARS_MAX + 1];

@@ -5,6 +5,8 @@
  */
 #pragma once
 
+#include <pthread.h>
+
 #include "storage/store.h"
 
 enum {
@@ -14,6 +16,9 @@ enum {
     STORE_MARK_PURGE_PER_ENTRY = 4, /* two of them new: a mark and a guard */
     STORE_ACCOUNT_CHARS = 12,
 };
+
+/* Start an engine's thread, which no signal disturbs.  0, or an errno. */
+MUST_USE int store_thread_start(pthread_t *thread, void *(*run)(void *argument), void *argument);
 
 /* Send the operation home; it is the caller's from here on. */
 void store_answer(struct store_op *op, enum err err);

@@ -14,8 +14,6 @@
  * A process is known by its claimer, a number of 10 bits that Redis hands out at the start, and by
  * a heartbeat, by which replicas are counted.
  */
-#include <signal.h>
-
 #include "storage/redis_store.h"
 
 #include "core/check.h"
@@ -108,7 +106,7 @@ static void begin(struct redis_store *store, struct store_op *op)
     }
 }
 
-/* The mail's receiver finds the store through the operation: nobody else has room for it. */
+/* Carries an operation to the thread, with the store: an operation does not know its own. */
 struct errand {
     struct mail mail;
     struct redis_store *store;
@@ -327,20 +325,6 @@ static void *thread_main(void *argument)
     return NULL;
 }
 
-/* Signals are the business of other threads. */
-static int start_thread(struct redis_store *store)
-{
-    sigset_t all;
-    sigset_t before;
-    int code;
-
-    (void)sigfillset(&all);
-    (void)pthread_sigmask(SIG_SETMASK, &all, &before);
-    code = pthread_create(&store->thread, NULL, thread_main, store);
-    (void)pthread_sigmask(SIG_SETMASK, &before, NULL);
-    return code;
-}
-
 static void redis_destroy(struct store *base)
 {
     struct redis_store *store = redis_of(base);
@@ -380,12 +364,8 @@ static enum err open_tls(const struct store_redis_options *options, struct tls_c
 static void make_link(struct redis_store *store, const struct redis_url *url,
                       const struct store_redis_options *options)
 {
-    static const struct redis_script *taught[REDIS_SCRIPTS];
     struct redis_link_options link = redis_link_defaults(store->loop);
 
-    for (size_t i = 0; i < REDIS_SCRIPTS; i++) {
-        taught[i] = redis_script_of((enum redis_script_kind)i);
-    }
     store->check = redis_check_new(&(struct redis_check_options){
         .durability = options->durability,
         .wait_replicas = options->wait_replicas,
@@ -398,7 +378,7 @@ static void make_link(struct redis_store *store, const struct redis_url *url,
     link.user = options->user;
     link.password_file = options->password_file;
     link.tls = store->tls;
-    link.scripts = taught;
+    link.scripts = redis_scripts();
     link.script_count = REDIS_SCRIPTS;
     link.on_greeted = on_greeted;
     link.on_change = on_link_change;
@@ -482,7 +462,7 @@ enum err store_redis_open(const struct store_redis_options *options, struct stor
     mailbox_init(&opening.box, NULL);
     store->opening = &opening;
     make_link(store, &url, options);
-    CHECK(start_thread(store) == 0);
+    CHECK(store_thread_start(&store->thread, thread_main, store) == 0);
     err = await_opening(&opening, why, options->url);
     if (err != ERR_OK) {
         redis_destroy(&store->store); /* joins the thread, so the opening is ours again */

@@ -23,8 +23,6 @@
 #include "storage/sqlite_internal.h"
 
 #include <errno.h>
-#include <signal.h>
-
 #include "core/check.h"
 #include "core/log.h"
 #include "core/moment.h"
@@ -551,20 +549,6 @@ static void sqlite_destroy(struct store *base)
     xfree(store);
 }
 
-/* Signals are the business of other threads. */
-static int start_thread(struct sqlite_store *store)
-{
-    sigset_t all;
-    sigset_t before;
-    int code;
-
-    (void)sigfillset(&all);
-    (void)pthread_sigmask(SIG_SETMASK, &all, &before);
-    code = pthread_create(&store->thread, NULL, thread_main, store);
-    (void)pthread_sigmask(SIG_SETMASK, &before, NULL);
-    return code;
-}
-
 static struct sqlite_store *store_new(const struct store_options *options)
 {
     static const struct store_ops ops = {.submit = sqlite_submit, .destroy = sqlite_destroy};
@@ -598,7 +582,7 @@ enum err store_sqlite_open(const struct store_options *options, struct store **o
     }
     sqlite_upkeep_open(store);
     mailbox_init(&store->mailbox, NULL);
-    CHECK(start_thread(store) == 0);
+    CHECK(store_thread_start(&store->thread, thread_main, store) == 0);
     log_info("store.open", LOG_SLICE("folder", options->folder),
              LOG_U64("batch", store->header.batch), LOG_U64("bytes_used", store->header.bytes_used),
              LOG_U64("lanes", store->lanes.count), LOG_U64("marks", store->marks.count));

@@ -17,7 +17,7 @@
 #include "core/check.h"
 #include "core/slice.h"
 
-enum { REDIS_DAEMON_OPTIONS_MAX = 40 };
+enum { REDIS_DAEMON_OPTIONS_MAX = 80 };
 
 struct redis_daemon {
     char folder[64];

@@ -56,7 +56,7 @@ static void world_init(void)
     world.loop = ev_loop_new(EVFLAG_AUTO);
     mailbox_init(&world.mailbox, world.loop);
     world.store.ops = &ops;
-    world.store.kind = "redis";
+    world.store.is_shared = true;
     with_loop.loop = world.loop;
     world.desk = lease_desk_new(&with_loop);
     assert_non_null(world.desk);
