@@ -56,6 +56,7 @@ static void await_state_ok(size_t node)
     do {
         TELL(node, &asked, SLICE("CLUSTER"), SLICE("INFO"));
     } while (strstr(asked.text, "cluster_state:ok") == NULL ||
+             strstr(asked.text, "cluster_slots_assigned:16384") == NULL ||
              strstr(asked.text, "cluster_known_nodes:3") == NULL);
 }
 
