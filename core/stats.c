@@ -12,25 +12,44 @@
 static const char *const counter_names[] = {
 #define COUNTER(constant, name, unit, sentence) name,
 #define STAGE(constant, name, sentence)
+#define FIGURE(constant, name, unit, sentence)
 #include "core/stats.def"
 #undef COUNTER
 #undef STAGE
+#undef FIGURE
 };
 
 static const char *const counter_texts[] = {
 #define COUNTER(constant, name, unit, sentence) sentence,
 #define STAGE(constant, name, sentence)
+#define FIGURE(constant, name, unit, sentence)
 #include "core/stats.def"
 #undef COUNTER
 #undef STAGE
+#undef FIGURE
 };
 
 static const char *const stage_names[] = {
 #define COUNTER(constant, name, unit, sentence)
 #define STAGE(constant, name, sentence) name,
+#define FIGURE(constant, name, unit, sentence)
 #include "core/stats.def"
 #undef COUNTER
 #undef STAGE
+#undef FIGURE
+};
+
+static const struct {
+    const char *name;
+    const char *text;
+} figures[] = {
+#define COUNTER(constant, name, unit, sentence)
+#define STAGE(constant, name, sentence)
+#define FIGURE(constant, name, unit, sentence) {name, sentence},
+#include "core/stats.def"
+#undef COUNTER
+#undef STAGE
+#undef FIGURE
 };
 
 struct stats *stats_new(void)
@@ -194,6 +213,18 @@ const char *stats_counter_text(enum stats_counter counter)
 {
     CHECK(counter < STATS_COUNTER_COUNT);
     return counter_texts[counter];
+}
+
+const char *stats_figure_name(enum stats_figure figure)
+{
+    CHECK(figure < STATS_FIGURE_COUNT);
+    return figures[figure].name;
+}
+
+const char *stats_figure_text(enum stats_figure figure)
+{
+    CHECK(figure < STATS_FIGURE_COUNT);
+    return figures[figure].text;
 }
 
 const char *stats_stage_name(enum stats_stage stage)

@@ -16,19 +16,35 @@
 enum stats_counter {
 #define COUNTER(constant, name, unit, sentence) STATS_##constant,
 #define STAGE(constant, name, sentence)
+#define FIGURE(constant, name, unit, sentence)
 #include "core/stats.def"
 #undef COUNTER
 #undef STAGE
+#undef FIGURE
     STATS_COUNTER_COUNT
 };
 
 enum stats_stage {
 #define COUNTER(constant, name, unit, sentence)
 #define STAGE(constant, name, sentence) STATS_STAGE_##constant,
+#define FIGURE(constant, name, unit, sentence)
 #include "core/stats.def"
 #undef COUNTER
 #undef STAGE
+#undef FIGURE
     STATS_STAGE_COUNT
+};
+
+/* Of the store, which keeps them itself. */
+enum stats_figure {
+#define COUNTER(constant, name, unit, sentence)
+#define STAGE(constant, name, sentence)
+#define FIGURE(constant, name, unit, sentence) STATS_FIGURE_##constant,
+#include "core/stats.def"
+#undef COUNTER
+#undef STAGE
+#undef FIGURE
+    STATS_FIGURE_COUNT
 };
 
 /* What a part describes. */
@@ -85,4 +101,6 @@ uint64_t stats_percentile_us(const struct stats_histogram *histogram, unsigned p
 
 const char *stats_counter_name(enum stats_counter counter);
 const char *stats_counter_text(enum stats_counter counter);
+const char *stats_figure_name(enum stats_figure figure);
+const char *stats_figure_text(enum stats_figure figure);
 const char *stats_stage_name(enum stats_stage stage);

@@ -253,15 +253,30 @@ static void write_latency(struct json_writer *writer, const struct stats *sum)
     json_write_object_end(writer);
 }
 
+static void read_figures(const struct report_source *source, uint64_t figures[STATS_FIGURE_COUNT])
+{
+    const struct store_recovery *recovery = &source->store->recovery;
+
+    figures[STATS_FIGURE_REPLICAS] = source->process->replica_count;
+    figures[STATS_FIGURE_BYTES] = source->tally->bytes_used;
+    figures[STATS_FIGURE_FLUSHES] = source->tally->commits;
+    figures[STATS_FIGURE_FLUSHED_ENTRIES] = source->tally->commit_entries;
+    figures[STATS_FIGURE_RECOVERY_MS] = recovery->took_ms;
+    figures[STATS_FIGURE_RECOVERED_EVENTS] = recovery->event_count;
+    figures[STATS_FIGURE_RECOVERED_DELIVERIES] = recovery->delivery_count;
+}
+
 static void write_store(struct json_writer *writer, const struct report_source *source)
 {
+    uint64_t figures[STATS_FIGURE_COUNT];
+
+    read_figures(source, figures);
     json_write_object_begin(writer);
     json_write_key_string(writer, SLICE("kind"), slice_of(source->store->kind));
     json_write_key_string(writer, SLICE("guarantee"), slice_of(store_guarantee(source->store)));
-    json_write_key_u64(writer, SLICE("replicas"), source->process->replica_count);
-    json_write_key_u64(writer, SLICE("bytes"), source->tally->bytes_used);
-    json_write_key_u64(writer, SLICE("flushes"), source->tally->commits);
-    json_write_key_u64(writer, SLICE("flushed_entries"), source->tally->commit_entries);
+    for (size_t i = 0; i < STATS_FIGURE_COUNT; i++) {
+        json_write_key_u64(writer, slice_of(stats_figure_name((enum stats_figure)i)), figures[i]);
+    }
     json_write_object_end(writer);
 }
 
@@ -369,6 +384,19 @@ static enum err write_latency_summaries(const struct stats *sum, struct buf *out
     return ERR_OK;
 }
 
+static enum err write_store_samples(const struct report_source *source, struct buf *out)
+{
+    uint64_t figures[STATS_FIGURE_COUNT];
+    char name[64];
+
+    read_figures(source, figures);
+    for (size_t i = 0; i < STATS_FIGURE_COUNT; i++) {
+        (void)snprintf(name, sizeof(name), "store_%s", stats_figure_name((enum stats_figure)i));
+        TRY(write_sample(out, name, "gauge", stats_figure_text((enum stats_figure)i), figures[i]));
+    }
+    return ERR_OK;
+}
+
 enum err report_write_metrics(const struct report_source *source, struct buf *out)
 {
     const struct store_tally_row row = sum_tally(source->tally);
@@ -376,8 +404,7 @@ enum err report_write_metrics(const struct report_source *source, struct buf *ou
     TRY(write_process_counters(source->sum, out));
     TRY(write_sample(out, "deliveries_live", "gauge", "Deliveries not yet ended.", row.live));
     TRY(write_sample(out, "deliveries_dead", "gauge", "Dead letters in the store.", row.dead));
-    TRY(write_sample(out, "store_bytes", "gauge", "Bytes that the store holds.",
-                     source->tally->bytes_used));
+    TRY(write_store_samples(source, out));
     TRY(write_sample(out, "ledger_balanced", "gauge", "1 while both ledgers balance.",
                      is_balanced(source->sum->totals, &row) ? 1 : 0));
     return write_latency_summaries(source->sum, out);

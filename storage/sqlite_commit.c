@@ -119,6 +119,9 @@ enum err sqlite_event_release(struct sqlite_store *store, uint64_t seq)
     sqlite_bind_u64(delete, 1, seq);
     TRY(sqlite_sql_run(store, delete));
     store->header.bytes_used -= MIN_OF(cost, store->header.bytes_used);
+    if (sqlite3_changes(store->db) > 0 && store->header.event_count > 0) {
+        store->header.event_count--; /* a row that damage has taken was not there to delete */
+    }
     return ERR_OK;
 }
 
@@ -157,6 +160,7 @@ static enum err add_event(struct sqlite_store *store, const struct store_commit 
     sqlite_bind_blob(add, 3, (struct slice){room, len});
     TRY(sqlite_sql_run(store, add));
     store->header.bytes_used += cost;
+    store->header.event_count++;
     return ERR_OK;
 }
 

@@ -76,6 +76,7 @@ struct sqlite_header {
     uint64_t last_seq;
     uint64_t last_dead_id;
     uint64_t rev;
+    uint64_t event_count; /* rows of `event`, so that no start has to count them */
 };
 
 /* A mark that this transaction added to the tables, or will take out of them. */
@@ -121,7 +122,8 @@ struct sqlite_store {
     bool is_shrinking;
     bool may_shrink; /* pages may have become free since the last look */
     bool has_failed;
-    bool is_full; /* commits are refused: said once in the log */
+    bool is_uncounted; /* as found when opened: an older format, whose events were not counted */
+    bool is_full;      /* commits are refused: said once in the log */
     bool has_ballast;
     int failure;     /* SQLite's code of what went wrong in this transaction, or 0 */
     bool is_writing; /* a transaction is open */

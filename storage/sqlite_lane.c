@@ -512,6 +512,7 @@ enum err sqlite_lanes_load(struct sqlite_store *store)
         }
         lane = sqlite_lane_get(store, name);
         lane->live_count = sqlite_column_u64(rows, 1);
+        store->store.recovery.delivery_count += lane->live_count;
         lane->next_due_ms = sqlite_column_u64(rows, 2);
         TRY(sqlite_sql_next(store, rows, &has_row));
     }

@@ -18,7 +18,10 @@
  * give them back to the disk in small steps after a flood, which costs one map page in 800.
  *
  * Recovery is SQLite's own and may be killed at any point.  Afterwards the batch number in `header`
- * must not lie behind the side file (sqlite_folder.c); then lanes, marks and tallies are read.
+ * must not lie behind the side file (sqlite_folder.c); then lanes, marks and tallies are read. That
+ * is one walk over what is owed, and no look at the events: how many they are stands in `header`.
+ *
+ * Format 1 had no such number; such a store is counted once, and is of format 2 from then on.
  */
 #include "storage/sqlite_internal.h"
 
@@ -26,7 +29,7 @@
 #include "core/log.h"
 #include "core/random.h"
 
-enum { FORMAT = 1, SCRATCH_BYTES_MAX = STORE_ENTRY_BYTES_MAX };
+enum { FORMAT = 2, FORMAT_UNCOUNTED = 1, SCRATCH_BYTES_MAX = STORE_ENTRY_BYTES_MAX };
 
 static const char settings[] = "PRAGMA locking_mode = EXCLUSIVE;"
                                "PRAGMA page_size = 4096;"
@@ -44,7 +47,7 @@ static const char settings[] = "PRAGMA locking_mode = EXCLUSIVE;"
 static const char tables[] =
     "CREATE TABLE header (format INTEGER NOT NULL, uuid BLOB NOT NULL, batch INTEGER NOT NULL,"
     " bytes_used INTEGER NOT NULL, last_seq INTEGER NOT NULL, last_dead INTEGER NOT NULL,"
-    " rev INTEGER NOT NULL) STRICT;"
+    " rev INTEGER NOT NULL, events INTEGER NOT NULL) STRICT;"
     "CREATE TABLE event (seq INTEGER PRIMARY KEY, cost INTEGER NOT NULL, record BLOB NOT NULL)"
     " STRICT;"
     "CREATE TABLE delivery (lane TEXT NOT NULL, due INTEGER NOT NULL, seq INTEGER NOT NULL,"
@@ -75,7 +78,7 @@ static const char tables[] =
 static enum err create_header(struct sqlite_store *store)
 {
     sqlite3_stmt *insert = NULL;
-    int code = sqlite3_prepare_v2(store->db, "INSERT INTO header VALUES (?1, ?2, 0, 0, 0, 0, 0)",
+    int code = sqlite3_prepare_v2(store->db, "INSERT INTO header VALUES (?1, ?2, 0, 0, 0, 0, 0, 0)",
                                   -1, &insert, NULL);
 
     if (code == SQLITE_OK) {
@@ -115,21 +118,17 @@ static enum err count_schema(struct sqlite_store *store, int *count)
 
 /* ---- every time ---------------------------------------------------------------------------- */
 
-static enum err read_header(struct sqlite_store *store, struct err_why *why)
+/* The row on which `statement` stands: the columns of either format. */
+static enum err take_header(struct sqlite_store *store, sqlite3_stmt *statement,
+                            struct err_why *why)
 {
-    sqlite3_stmt *statement = sqlite_sql_start(store, SQL_HEADER_READ);
+    const uint64_t format = sqlite_column_u64(statement, 0);
     struct slice uuid;
-    bool has_row;
 
-    TRY(sqlite_sql_next(store, statement, &has_row));
-    if (!has_row) {
-        return err_because(ERR_STORE_CORRUPT, why, "store %s: the header is missing",
-                           store->folder.database_path);
-    }
-    if (sqlite_column_u64(statement, 0) != FORMAT) {
+    if (format != FORMAT && format != FORMAT_UNCOUNTED) {
         return err_because(ERR_STORE_CORRUPT, why,
                            "store %s: it has format %" PRIu64 ", this weir reads format %d",
-                           store->folder.database_path, sqlite_column_u64(statement, 0), FORMAT);
+                           store->folder.database_path, format, FORMAT);
     }
     uuid = sqlite_column_slice(statement, 1);
     if (uuid.len != STORE_UUID_BYTES) {
@@ -143,10 +142,46 @@ static enum err read_header(struct sqlite_store *store, struct err_why *why)
         .last_seq = sqlite_column_u64(statement, 4),
         .last_dead_id = sqlite_column_u64(statement, 5),
         .rev = sqlite_column_u64(statement, 6),
+        .event_count = format == FORMAT ? sqlite_column_u64(statement, 7) : 0,
     };
     store->kept_header = store->header;
-    (void)sqlite3_reset(statement);
+    store->is_uncounted = format == FORMAT_UNCOUNTED;
     return ERR_OK;
+}
+
+/* Asked before the other statements are prepared, which an older format does not know. */
+static enum err read_header(struct sqlite_store *store, struct err_why *why)
+{
+    sqlite3_stmt *statement = NULL;
+    int code = sqlite3_prepare_v2(store->db, "SELECT * FROM header", -1, &statement, NULL);
+    enum err err;
+
+    code = code == SQLITE_OK ? sqlite3_step(statement) : code;
+    if (code == SQLITE_ROW) {
+        err = take_header(store, statement, why);
+    } else if (code == SQLITE_DONE) {
+        err = err_because(ERR_STORE_CORRUPT, why, "store %s: the header is missing",
+                          store->folder.database_path);
+    } else {
+        err = sqlite_sql_failed(store, code);
+    }
+    (void)sqlite3_finalize(statement);
+    return err;
+}
+
+static enum err upgrade(struct sqlite_store *store, struct err_why *why)
+{
+    if (!store->is_uncounted) {
+        return ERR_OK;
+    }
+    log_info("store.upgrade", LOG_TEXT("folder", store->folder.path),
+             LOG_U64("from", FORMAT_UNCOUNTED), LOG_U64("to", FORMAT));
+    TRY(sqlite_sql_text(store, "BEGIN IMMEDIATE;"
+                               "ALTER TABLE header ADD COLUMN events INTEGER NOT NULL DEFAULT 0;"
+                               "UPDATE header SET format = 2,"
+                               " events = (SELECT count(*) FROM event);"
+                               "COMMIT"));
+    return read_header(store, why);
 }
 
 enum err sqlite_header_write(struct sqlite_store *store)
@@ -158,6 +193,7 @@ enum err sqlite_header_write(struct sqlite_store *store)
     sqlite_bind_u64(statement, 3, store->header.last_seq);
     sqlite_bind_u64(statement, 4, store->header.last_dead_id);
     sqlite_bind_u64(statement, 5, store->header.rev);
+    sqlite_bind_u64(statement, 6, store->header.event_count);
     return sqlite_sql_run(store, statement);
 }
 
@@ -219,9 +255,10 @@ static enum err open_steps(struct sqlite_store *store, struct err_why *why)
                                store->folder.path);
         }
     }
-    TRY(sqlite_sql_prepare(store));
     TRY(read_header(store, why));
     TRY(check_durable(store, why));
+    TRY(upgrade(store, why));
+    TRY(sqlite_sql_prepare(store));
     return load(store);
 }
 

@@ -426,12 +426,20 @@ struct store_ops {
     void (*destroy)(struct store *store);
 };
 
+/* What an engine of our own disk had to pay when it opened; zero for the others. */
+struct store_recovery {
+    uint64_t took_ms; /* from the call that opens until it may be used */
+    uint64_t event_count;
+    uint64_t delivery_count; /* live: dead letters are not among them */
+};
+
 struct store {
     const struct store_ops *ops;
     const char *kind; /* "memory", "embedded", "redis" */
     /* Other processes may change it as well; their failures pass, where those of a store of our own
      * are for good.  Set before any other thread sees the store. */
     bool is_shared;
+    struct store_recovery recovery; /* set before any other thread sees the store */
     /* As published: "flushed", "aof", "managed-log" or "relaxed: …"; a constant string each time,
      * and an engine may learn better while it runs: read it by store_guarantee(). */
     _Atomic(const char *) guarantee;

@@ -567,7 +567,9 @@ static struct sqlite_store *store_new(const struct store_options *options)
 enum err store_sqlite_open(const struct store_options *options, struct store **out,
                            struct err_why *why)
 {
+    const uint64_t begin_ms = moment_steady_ms();
     struct sqlite_store *store = store_new(options);
+    struct store_recovery *recovery = &store->store.recovery;
     enum err err;
 
     *out = NULL;
@@ -581,11 +583,16 @@ enum err store_sqlite_open(const struct store_options *options, struct store **o
         return err;
     }
     sqlite_upkeep_open(store);
-    mailbox_init(&store->mailbox, NULL);
-    CHECK(store_thread_start(&store->thread, thread_main, store) == 0);
+    recovery->event_count = store->header.event_count;
+    recovery->took_ms = moment_steady_ms() - begin_ms;
     log_info("store.open", LOG_SLICE("folder", options->folder),
              LOG_U64("batch", store->header.batch), LOG_U64("bytes_used", store->header.bytes_used),
-             LOG_U64("lanes", store->lanes.count), LOG_U64("marks", store->marks.count));
+             LOG_U64("lanes", store->lanes.count), LOG_U64("marks", store->marks.count),
+             LOG_U64("recovered_events", recovery->event_count),
+             LOG_U64("recovered_deliveries", recovery->delivery_count),
+             LOG_U64("recovery_ms", recovery->took_ms));
+    mailbox_init(&store->mailbox, NULL);
+    CHECK(store_thread_start(&store->thread, thread_main, store) == 0);
     *out = &store->store;
     return ERR_OK;
 }

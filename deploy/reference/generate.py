@@ -71,11 +71,18 @@ def stats_page(path):
         for _, name, unit, sentence in rows_of(path, "COUNTER", 4)
     ]
     stages = [(f"`{name}`", sentence) for _, name, sentence in rows_of(path, "STAGE", 3)]
+    figures = [
+        (f"`{name}`", unit, sentence)
+        for _, name, unit, sentence in rows_of(path, "FIGURE", 4)
+    ]
     return (
         "# Statistics\n\nCounters start at 0 with the process and only grow.\n\n"
         + table(("counter", "unit", "counts"), counters)
         + "\n## Latencies\n\nEach stage is a histogram of microseconds.\n\n"
         + table(("stage", "measures"), stages)
+        + "\n## The store\n\nMembers of `store` in `GET /v1/stats`, and `weir_store_…` in "
+        "`/metrics`.\n\n"
+        + table(("figure", "unit", "tells"), figures)
     )
 
 

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """What was answered survives kill -9; what is owed is paid after the restart."""
 
+import json
 import shutil
 import subprocess
 import time
@@ -10,6 +11,8 @@ from pathlib import Path
 from catalogs import MEMBER, account, entry, queue_arn, rule, target
 from clients import Boto3
 from weir import Weir, wait_until
+
+RECOVERED = ("recovery_ms", "recovered_events", "recovered_deliveries")
 
 
 def put_some(gateway, key, count=20):
@@ -29,6 +32,11 @@ def test_what_is_owed_is_paid_after_a_kill(tmp_path, gateway_in):
             wait_until(lambda one=event_id: gateway.arrived(one), f"{event_id} arrived", 60)
         stats = gateway.weir.drain()
         assert stats["ledger"]["balanced"] is True
+        found = {name: stats["store"][name] for name in RECOVERED}
+        assert found["recovered_events"] == found["recovered_deliveries"] == len(told)
+        opened = [json.loads(line) for line in gateway.weir.log_path.read_text().splitlines()
+                  if '"store.open"' in line]
+        assert len(opened) == 2 and found.items() <= opened[1].items()
         # The key was issued before the kill, and still opens the door.
         assert Boto3(gateway.weir, key).put([entry()]).ok
 

@@ -207,6 +207,53 @@ static void a_restart_resumes_what_is_owed(void **state)
     assert_int_equal(desk_settle(desk, refs, 1), ERR_OK);
 }
 
+/* Goal:   what a start recovered is what was owed before, and nobody counted for it.
+ * Method: events of one and two deliveries, one of them ended, one buried, one repeated. */
+static void a_restart_tells_what_it_recovered(void **state)
+{
+    struct fixture *fixture = *state;
+    const struct desk_event wide = {
+        .account = ACCOUNT, .id = "e-4", .lanes = {LANE, ACCOUNT "/t2", ACCOUNT "/t3"}};
+    const struct desk_event again = {
+        .account = ACCOUNT, .id = "e-9", .key = "e-1", .ttl_ms = 300000, .lanes = {LANE}};
+    const struct store_recovery *recovery = &fixture->desk.store->recovery;
+    struct store_ref refs[2];
+
+    assert_int_equal(recovery->event_count, 0);
+    assert_int_equal(recovery->delivery_count, 0);
+    commit(fixture, "e-1", "[1]");
+    commit(fixture, "e-2", "[2]");
+    commit(fixture, "e-3", "[3]");
+    assert_int_equal(desk_commit(&fixture->desk, T0, &again, NULL), ERR_OK);
+    assert_int_equal(desk_commit(&fixture->desk, T0, &wide, NULL), ERR_OK);
+    assert_int_equal(desk_claim(&fixture->desk, LANE, T0, 2, refs), 2);
+    assert_int_equal(desk_settle(&fixture->desk, refs, 1), ERR_OK);
+    assert_int_equal(desk_bury(&fixture->desk, refs[1], T0, "given-up"), ERR_OK);
+    reopen(fixture);
+    recovery = &fixture->desk.store->recovery;
+    assert_int_equal(recovery->event_count, 3);    /* the buried one keeps its event */
+    assert_int_equal(recovery->delivery_count, 4); /* one, and three */
+    assert_true(recovery->took_ms < 600000);
+}
+
+/* Goal:   a store of the format before is counted once, and opens with all it held.
+ * Method: take from a closed store what that format did not have. */
+static void a_store_of_the_format_before_is_counted(void **state)
+{
+    struct fixture *fixture = *state;
+
+    commit(fixture, "e-1", "[1]");
+    commit(fixture, "e-2", "[2]");
+    desk_close(&fixture->desk);
+    run_sql(fixture->folder, "ALTER TABLE header DROP COLUMN events; UPDATE header SET format = 1");
+    open_at(fixture, fixture->folder);
+    assert_int_equal(fixture->desk.store->recovery.event_count, 2);
+    assert_int_equal(desk_tally(&fixture->desk, ACCOUNT, NULL).live, 2);
+    commit(fixture, "e-3", "[3]");
+    reopen(fixture);
+    assert_int_equal(fixture->desk.store->recovery.event_count, 3);
+}
+
 static void a_restart_never_reuses_a_number(void **state)
 {
     struct fixture *fixture = *state;
@@ -425,8 +472,8 @@ static void headers_that_do_not_fit_are_refused(void **state)
         const char *sql;
         const char *words;
     } rows[] = {
-        {"UPDATE header SET format = 2", "it has format 2"},
-        {"UPDATE header SET format = 1, uuid = x'00'", "header is damaged"},
+        {"UPDATE header SET format = 3", "it has format 3"},
+        {"UPDATE header SET format = 2, uuid = x'00'", "header is damaged"},
         {"DELETE FROM header", "header is missing"},
     };
     struct fixture *fixture = *state;
@@ -721,6 +768,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         TEST(a_restart_resumes_what_is_owed),
+        TEST(a_restart_tells_what_it_recovered),
+        TEST(a_store_of_the_format_before_is_counted),
         TEST(a_restart_never_reuses_a_number),
         TEST(a_settle_from_before_the_restart_counts),
         TEST(a_folder_has_one_owner),
