@@ -15,7 +15,8 @@
 #   accept    each script of tests/accept: one claim, from outside
 #   sabotage  two of the scripts of tests/accept, each against a product spoilt by its patch: they
 #             must turn red; WEIR_SEED picks them, else the day.  --level sabotage tries all
-#   conserve  tests/conserve.py: seeded faults, nothing lost
+#   conserve  tests/conserve.py: seeded faults, nothing lost; a slice with the embedded store, two
+#             with replicas on one Redis
 # Only with --level: tsan (unit and model under ThreadSanitizer), analyze (clang-tidy).
 #
 # --quick shortens accept and conserve (WEIR_QUICK=1 tells the scripts).  WEIR_SEED is the seed
@@ -29,7 +30,8 @@ PYTHON=/usr/bin/python3
 LOGS=build/logs
 JOBS=$(nproc)
 SEED=${WEIR_SEED:-1}
-CONSERVE_MINUTES=2
+CONSERVE_MINUTES=2 # of each slice
+CONSERVE_SLICES=(embedded redis redis)
 ACCEPT_TIMEOUT_S=900
 SABOTAGES=2 # of a run that did not ask for that level
 
@@ -38,7 +40,7 @@ failed=0
 skipped=0
 
 usage() {
-    sed -n '5,26s/^# \{0,1\}//p' "$0"
+    sed -n '5,27s/^# \{0,1\}//p' "$0"
 }
 
 # note OUTCOME_COUNTS: add "PASSED FAILED SKIPPED" to the level's counts.
@@ -161,16 +163,20 @@ level_sabotage() {
 }
 
 level_conserve() {
-    local log=$LOGS/conserve.log
+    local log store seed=$SEED slice
     build release && clients || return
-    if $PYTHON tests/conserve.py --seed "$SEED" --minutes "$CONSERVE_MINUTES" \
-        >"$log" 2>&1 </dev/null; then
-        note 1 0
-    else
-        printf '  FAILED tests/conserve.py --seed %s --minutes %s\n' "$SEED" "$CONSERVE_MINUTES" >&2
-        show_end "$log"
-        note 0 1
-    fi
+    for store in "${CONSERVE_SLICES[@]}"; do
+        slice=(tests/conserve.py --store "$store" --seed "$seed" --minutes "$CONSERVE_MINUTES")
+        log=$LOGS/conserve-$store-$seed.log
+        if $PYTHON "${slice[@]}" >"$log" 2>&1 </dev/null; then
+            note 1 0
+        else
+            printf '  FAILED %s\n' "${slice[*]}" >&2
+            show_end "$log"
+            note 0 1
+        fi
+        seed=$((seed + 1))
+    done
 }
 
 # run_level NAME: run one level and print its line.
@@ -195,6 +201,7 @@ parse_arguments() {
             --quick)
                 export WEIR_QUICK=1
                 CONSERVE_MINUTES=0.5
+                CONSERVE_SLICES=(embedded redis)
                 ;;
             --level)
                 [[ " ${LEVELS[*]} ${EXTRA_LEVELS[*]} " == *" ${2:-?} "* ]] || {

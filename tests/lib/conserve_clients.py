@@ -80,9 +80,10 @@ class Sender:
         self.failure = None
         self._thread = threading.Thread(target=self._guard, name=self.name, daemon=True)
 
-    def issue(self):
+    def issue(self, weir=None):
+        """A new credential for it; `weir`: which gateway is asked, where there are several."""
         options = {"forwarder": True} if self.forwarder else {}
-        return self.weir.issue(self.account, self.credential_kind, **options)
+        return (weir or self.weir).issue(self.account, self.credential_kind, **options)
 
     def start(self):
         self._thread.start()

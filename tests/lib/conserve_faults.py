@@ -47,13 +47,13 @@ class Fault:
     random: random.Random
 
 
-def draw_faults(seed, duration_s):
+def draw_faults(seed, duration_s, kinds=KINDS):
     """The faults of a run: every kind once in each round, rounds shuffled."""
     draw = random.Random(f"{seed} faults")
     faults, at_s, bag = [], 0.0, []
-    while at_s < duration_s or len(faults) < len(KINDS):
+    while at_s < duration_s or len(faults) < len(kinds):
         if not bag:
-            bag = list(KINDS)
+            bag = list(kinds)
             draw.shuffle(bag)
         pause_s = draw.uniform(*PAUSE_S)
         faults.append(Fault(pause_s, bag.pop(), random.Random(draw.getrandbits(64))))
@@ -130,12 +130,14 @@ class Disk:
 class Storm:
     """Carries the faults out, and knows how to mend everything."""
 
+    kinds = KINDS
+
     def __init__(self, weir, aws, disk, world, history, spans, senders, operator):
         self.weir, self.aws, self.disk = weir, aws, disk
         self.world, self.history, self.spans = world, history, spans
         self.senders, self.operator = senders, operator
         self.told = []  # one line per fault, for the report
-        self.counts = dict.fromkeys(KINDS, 0)
+        self.counts = dict.fromkeys(self.kinds, 0)
         self.restarts_s = []
         self._mends = []
         self._tie = itertools.count()
@@ -150,12 +152,15 @@ class Storm:
                 return
             self._pause(fault.pause_s)
             check()
-            self.counts[fault.kind] += 1
             what = getattr(self, f"_{fault.kind}")(fault.random)
+            self.counts[fault.kind] += 1
             self._tell(f"{fault.kind}: {what}")
-            if self.weir.process.poll() is not None:
-                raise RuntimeError(f"weir ended by itself with {self.weir.process.returncode} "
-                                   f"after {what}\n{self.weir.log_tail()}")
+            self._check_alive(what)
+
+    def _check_alive(self, what):
+        if self.weir.process.poll() is not None:
+            raise RuntimeError(f"weir ended by itself with {self.weir.process.returncode} "
+                               f"after {what}\n{self.weir.log_tail()}")
 
     def _tell(self, text):
         self.told.append(f"{time.time() - self.start_s:8.3f} s  {text}")
@@ -196,6 +201,10 @@ class Storm:
             time.sleep(draw.uniform(0, 0.05))
         self.kill()
         return f"{what} up again after {self.restarts_s[-1]:.2f} s"
+
+    def kill_all(self):
+        """Nobody is left who knows more than the store; then all are back."""
+        self.kill()
 
     def kill(self):
         """kill -9 and restart."""
@@ -246,6 +255,15 @@ class Storm:
 
     # -- the operator ------------------------------------------------------------------------
 
+    def _weir_to_ask(self):
+        """Whom the operator gives an order to."""
+        return self.weir
+
+    def _obeyed(self, _weir, at_the_latest=lambda: None):
+        """Return when the change just confirmed by `weir` is in force everywhere;
+        `at_the_latest()` is called when nobody may act any more as if it were not."""
+        at_the_latest()
+
     def apply(self):
         """Bring the world as it is now into force."""
         catalog, version = self.world.catalog(), self.world.version()
@@ -255,7 +273,9 @@ class Storm:
             if not begun:
                 begun.append(True)
                 self.history.begin(version, time.time())
-            self.weir.apply(catalog)
+            weir = self._weir_to_ask()
+            weir.apply(catalog)
+            self._obeyed(weir)
             self.history.confirm(time.time())
         self.operator.order("apply", action)
 
@@ -277,19 +297,22 @@ class Storm:
         old = []
 
         def issue():
-            fresh = sender.issue()
+            weir = self._weir_to_ask()
+            fresh = sender.issue(weir)
+            self._obeyed(weir)
             old.append(sender.credential)
             sender.credential = fresh
 
         def revoke():
             old.append(sender.credential)
             name = old[0]["credential"]
+            weir = self._weir_to_ask()
             try:
-                self.weir.revoke(name)
+                weir.revoke(name)
             except RuntimeError as error:
                 if "does not exist" not in str(error):  # an attempt before this one did it
                     raise
-            self.spans.open(f"revoked:{name}", time.time())
+            self._obeyed(weir, lambda: self.spans.open(f"revoked:{name}", time.time()))
         return issue, revoke
 
     def _suspend(self, draw):
@@ -298,12 +321,13 @@ class Storm:
         name = f"suspended:{account}"
 
         def suspend():
-            self.weir.cli("account", "suspend", account)
-            self.spans.open(name, time.time())
+            weir = self._weir_to_ask()
+            weir.cli("account", "suspend", account)
+            self._obeyed(weir, lambda: self.spans.open(name, time.time()))
 
         def resume():
             self.spans.close(name, time.time())
-            self.weir.cli("account", "resume", account)
+            self._weir_to_ask().cli("account", "resume", account)
         self.operator.order(f"suspend {account}", suspend)
         self._mend_after(delay_s, lambda: self.operator.order(f"resume {account}", resume))
         return f"{account} for {delay_s:.2f} s"

@@ -23,6 +23,9 @@ OPEN_SLACK_S = 10
 SETTLE_S = 1.0
 # weir gives a call up after this.
 CALL_TIMEOUT_S = 5
+# Who takes a delivery over when its claim has ended may look for such two seconds later, and then
+# has it in a queue and a call; that much later may be what it did.
+TAKE_OVER_S = 2 + CALL_TIMEOUT_S + 3
 # A line of the stand-in's log is written before its answer leaves, a client's after it arrived.
 CLOCK_SLACK_S = 0.25
 
@@ -69,6 +72,7 @@ class Verdict:
     repeats_by_kill: int = 0
     repeats_by_target: int = 0
     repeats_by_machine: int = 0
+    repeats_by_claim: int = 0
     latencies_s: list = dataclasses.field(default_factory=list)
 
     def fault(self, kind, text):
@@ -78,16 +82,18 @@ class Verdict:
         return (f"{self.told} told, {self.refused} refused, {self.open} open; {self.owed} owed, "
                 f"{self.arrived} arrived, {self.dead} dead; {self.repeats} repeats, of which "
                 f"{self.repeats_by_kill} in flight at a kill, {self.repeats_by_target} accepted by "
-                f"a target that did not say so, {self.repeats_by_machine} while the machine stood "
-                "still")
+                f"a target that did not say so, {self.repeats_by_claim} whose claim ended "
+                f"unsettled, {self.repeats_by_machine} while the machine stood still")
 
 
 class Judge:
-    """`spans` holds `kill`, `frozen` (stopped, or its disk full), `late`, and for each name `deaf:QUEUE`, `revoked:CREDENTIAL`
-    and `suspended:ACCOUNT`."""
+    """`spans` holds `kill`, `frozen` (stopped, or its disk full), `hindered` (some replica could not
+    write down an outcome), `late`, and for each name `deaf:QUEUE`, `revoked:CREDENTIAL` and
+    `suspended:ACCOUNT`.  `claim_s`: after which another replica may take a delivery over; None
+    where there is no other."""
 
-    def __init__(self, history, spans):
-        self._history, self._spans = history, spans
+    def __init__(self, history, spans, claim_s=None):
+        self._history, self._spans, self._claim_s = history, spans, claim_s
         self.verdict = Verdict()
 
     def judge(self, sent, messages, dead):
@@ -171,13 +177,20 @@ class Judge:
             if got:
                 verdict.fault("refused yet delivered", f"{sent}: {_names(got)}")
             return
-        options = self._history.owed(sent.event, sent.sent_s, sent.ends_s())
+        options = self._history.owed(sent.event, sent.sent_s, self._ends_s(sent))
         if sent.verdict == "told":
             self._judge_told(sent, got, options)
         elif got and got not in options:
             kind = "misrouted" if got - frozenset().union(*options) else "torn apart"
             verdict.fault(kind, f"{sent}: {_names(got)}, not {_any(options)}")
         self._judge_repeats(sent, arrivals)
+
+    def _ends_s(self, sent):
+        """Until when weir may have worked on it: who was stopped meanwhile goes on afterwards."""
+        if sent.told_s is not None:
+            return sent.told_s
+        thawed_s = self._spans.end_of("frozen", sent.sent_s, sent.ends_s())
+        return max(sent.ends_s(), (thawed_s or 0) + OPEN_SLACK_S)
 
     def _judge_told(self, sent, got, options):
         verdict = self.verdict
@@ -203,6 +216,8 @@ class Judge:
                     self.verdict.repeats_by_target += 1
                 elif self._was_in_flight(before["time"], after["time"]):
                     self.verdict.repeats_by_kill += 1
+                elif self._was_taken_over(before["time"], after["time"]):
+                    self.verdict.repeats_by_claim += 1
                 elif self._spans.touch("late", before["time"] - CALL_TIMEOUT_S,
                                        before["time"] + CALL_TIMEOUT_S):
                     self.verdict.repeats_by_machine += 1
@@ -212,13 +227,28 @@ class Judge:
 
     def _was_in_flight(self, first_s, again_s):
         """Was a delivery that arrived at `first_s` still unsettled at a kill before `again_s`?"""
-        settled_s = first_s
-        while (end_s := self._spans.end_of("frozen", settled_s, settled_s + SETTLE_S)) is not None:
-            if end_s <= settled_s:
-                break
-            settled_s = end_s
         return self._spans.touch("kill", first_s - CLOCK_SLACK_S,
-                                 min(settled_s + SETTLE_S, again_s))
+                                 min(self._settled_s(first_s, "frozen", "hindered"), again_s))
+
+    def _settled_s(self, first_s, *names):
+        """When a delivery that arrived at `first_s` is settled at the latest: soon, or soon after
+        the last of the spans of these names that hold it up one after the other."""
+        settled_s, moved = first_s, True
+        while moved:
+            moved = False
+            for name in names:
+                end_s = self._spans.end_of(name, settled_s - CLOCK_SLACK_S, settled_s + SETTLE_S)
+                if end_s is not None and end_s > settled_s:
+                    settled_s, moved = end_s, True
+        return settled_s + SETTLE_S
+
+    def _was_taken_over(self, first_s, again_s):
+        """Could its holder not write down that it was delivered, until its claim had ended?"""
+        if self._claim_s is None or not self._spans.touch(
+                "hindered", first_s - CLOCK_SLACK_S, first_s + SETTLE_S):
+            return False
+        settled_s = self._settled_s(first_s, "hindered")
+        return again_s <= settled_s + self._claim_s + TAKE_OVER_S
 
 
 def percentile(values, share):

@@ -39,6 +39,22 @@ def imbalances(stats):
     return found
 
 
+def fallen(before, now, names):
+    """Which counters are lower than they were; lines of text."""
+    return [f"{name} fell from {before[name]} to {now[name]}" for name in names
+            if now[name] < before.get(name, 0)]
+
+
+def check_entries(samplers, sent):
+    """An entry is committed once at most, whichever replicas it met and however often they were
+    restarted.  What was counted between the last sample of a process and its death is missing."""
+    taken = sum(counts["committed"] for sampler in samplers
+                for counts in sampler.entries.values())
+    may_be = sum(one.verdict != "refused" for one in sent)
+    return [] if taken <= may_be else [
+        f"the replicas committed {taken} entries, but only {may_be} were sent and not refused"]
+
+
 def check_against(stats, verdict):
     """The drained ledger against what was seen outside; lines of text, one per difference."""
     totals = stats["totals"]
@@ -93,13 +109,17 @@ class Heartbeat:
 
 
 class Sampler:
-    """Asks for the stats again and again, in a thread, and ends the run when one does not hold."""
+    """Asks for the stats again and again, in a thread, and ends the run when one does not hold.
+
+    `entries` keeps the last entry counters of each process of this gateway, by its replica id."""
 
     def __init__(self, weir):
         self._weir = weir
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, name="sampler", daemon=True)
-        self._last = {}
+        self._age = 0
+        self._last = 0, {}
+        self.entries = {}
         self.count = 0
         self.failure = None
         self.marks = {}
@@ -111,25 +131,32 @@ class Sampler:
         self._stop.set()
         self._thread.join(60)
 
+    def forget(self):
+        """The store may have gone back in time, as a failover does to what no replica had."""
+        self._age += 1
+
     def mark(self, name):
         """Remember how large the process is now."""
         self.marks[name] = process_size(self._weir.process.pid)
 
     def _run(self):
         while not self._stop.wait(PAUSE_S):
+            age = self._age
             try:
                 stats = self._weir.stats()
             except (OSError, http.client.HTTPException, AdminError):
                 continue  # down, or going down
             self.count += 1
-            self._look(stats)
+            self._look(stats, age)
 
-    def _look(self, stats):
-        found = imbalances(stats)
-        for name in MONOTONE:
-            now, before = stats["totals"][name], self._last.get(name, 0)
-            if now < before:
-                found.append(f"{name} fell from {before} to {now}")
-            self._last[name] = now
+    def _look(self, stats, age=0):
+        found, totals = imbalances(stats), stats["totals"]
+        last_age, last = self._last
+        if age == self._age:  # else it went back while the question was out
+            found += fallen(last if last_age == age else {}, totals, MONOTONE)
+            self._last = age, totals
+        replica = stats["replica"]["id"]
+        found += fallen(self.entries.get(replica, {}), totals, ("received", *ENTRIES))
+        self.entries[replica] = {name: totals[name] for name in ("received", *ENTRIES)}
         if found and self.failure is None:
             self.failure = "\n".join([f"sample {self.count}:", *found, json.dumps(stats)[:4000]])

@@ -179,6 +179,20 @@ class RedisServer:
         wait_until(lambda: self.info("replication")["slave_repl_offset"] >= offset,
                    "the replica has caught up", START_S)
 
+    def follow(self, primary):
+        """Be a replica of that one, now if it runs, and in a restart."""
+        self._settings["replicaof"] = f"127.0.0.1 {primary.port}"
+        if self.process:
+            self.call("REPLICAOF", "127.0.0.1", primary.port)
+
+    def hand_over(self, replica):
+        """As an operator does before an upgrade: the replica catches up, then they change places."""
+        self.call("FAILOVER", "TO", "127.0.0.1", replica.port)
+        wait_until(lambda: replica.info("replication")["role"] == "master"
+                   and self.info("replication")["role"] == "slave", "they change places", START_S)
+        replica._settings.pop("replicaof", None)
+        self._settings["replicaof"] = f"127.0.0.1 {replica.port}"
+
     def promote(self):
         """Make this replica a primary, now and in a restart."""
         self.call("REPLICAOF", "NO", "ONE")
