@@ -80,6 +80,8 @@ static void on_collected(void *context, const struct stats *sum)
 
     inquiry->sum = stats_new();
     stats_add(inquiry->sum, sum);
+    stats_count(inquiry->sum, STATS_REPLID_CHANGES,
+                store_replid_changes(control_store(inquiry->call.control)));
     inquiry->tally.op = (struct store_op){
         .kind = STORE_TALLY,
         .home = control_mailbox(inquiry->call.control),

@@ -73,6 +73,7 @@ static enum err open_redis(struct control *control, struct err_why *why)
         .key = config->redis_key,
         .durability = config->redis_durability,
         .wait_replicas = config->redis_wait_replicas,
+        .check_ms = config->redis_check_ms,
         .seal_key = control->seal_key,
     };
 

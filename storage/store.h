@@ -443,6 +443,8 @@ struct store {
     /* As published: "flushed", "aof", "managed-log" or "relaxed: …"; a constant string each time,
      * and an engine may learn better while it runs: read it by store_guarantee(). */
     _Atomic(const char *) guarantee;
+    /* Redis: how often the one behind a name turned out to be another: failovers and restarts. */
+    _Atomic uint64_t replid_changes;
     _Atomic(enum err) trouble;
 };
 
@@ -465,6 +467,11 @@ static inline const char *store_guarantee(struct store *store)
     return atomic_load_explicit(&store->guarantee, memory_order_acquire);
 }
 
+static inline uint64_t store_replid_changes(struct store *store)
+{
+    return atomic_load_explicit(&store->replid_changes, memory_order_relaxed);
+}
+
 /* Any thread. The op is the engine's until on_done. */
 static inline void store_submit(struct store *store, struct store_op *op)
 {
@@ -485,6 +492,7 @@ struct store_redis_options {
     struct slice durability; /* "aof", "managed-log" or "relaxed" */
     uint64_t wait_replicas;  /* that must have a commit before it is answered, where there are
                                 any */
+    uint64_t check_ms;       /* between two looks at its settings; 0: 30 s */
     const uint8_t *seal_key; /* SEAL_KEY_BYTES; documents of the catalog carry a MAC under it */
 };
 

@@ -9,7 +9,7 @@
  *
  * Nothing that Redis does is final: while it is away, commits and all else are refused with
  * ERR_STORE_BUSY, and go on when it is back.  What it promises is checked on each connection and
- * every 30 s (redis_check.c) and published as the guarantee.
+ * every 30 s or as configured (redis_check.c) and published as the guarantee.
  *
  * A process is known by its claimer, a number of 10 bits that Redis hands out at the start, and by
  * a heartbeat, by which replicas are counted.
@@ -158,6 +158,8 @@ static void hint_trouble(struct redis_store *store)
         err = ERR_STORE_FULL;
     }
     atomic_store_explicit(&store->store.trouble, err, memory_order_relaxed);
+    atomic_store_explicit(&store->store.replid_changes, verdict->replid_changes,
+                          memory_order_relaxed);
     if (verdict->guarantee != NULL) {
         atomic_store_explicit(&store->store.guarantee, verdict->guarantee, memory_order_release);
     }
@@ -383,6 +385,9 @@ static void make_link(struct redis_store *store, const struct redis_url *url,
     link.on_greeted = on_greeted;
     link.on_change = on_link_change;
     link.context = store;
+    if (options->check_ms > 0) {
+        link.recheck_ms = (unsigned)options->check_ms;
+    }
     store->link = redis_link_new(&link);
 }
 

@@ -5,102 +5,13 @@ arrives; a refused event sent again is the same event.
 Each test has its own Redis, a proxy that spoils the way to it, and a gateway.
 """
 
-import contextlib
-import http.client
-import json
-import ssl
-
 import pytest
-from catalogs import MEMBER, account, envelope, queue_arn, roles, rule, target
-from redis_server import RedisServer, seconds_until
-from resp_proxy import RespProxy, error
-from weir import AwsStandinProcess, Weir, wait_until
-
-RECOVERY_S = 5
-CATALOG = {"accounts": [account(MEMBER)],
-           "rules": [rule("pings", {"detail-type": ["Ping"]}, target("findings"))]}
-RETRYABLE = {"InternalFailure", "ThrottlingException"}
-
+from catalogs import queue_arn
+from redis_server import seconds_until
+from redis_stage import RECOVERY_S, ping, stage_in
+from resp_proxy import error
 
 COMMIT = "-- commit.lua"
-
-
-class Stage:
-    """Redis, proxy, stand-in and gateway, and what its callers were told."""
-
-    def __init__(self, folder, redis, proxy, aws, weir):
-        self.folder, self.redis, self.proxy, self.aws, self.weir = folder, redis, proxy, aws, weir
-        self.told, self._key = [], None
-
-    def prepare(self):
-        self.weir.apply(CATALOG)
-        self._key = self.weir.issue(MEMBER, "api-key")
-        return self
-
-    def post(self, event):
-        """Was it told stored?  If not, the answer must be one that asks for a repetition."""
-        caller = http.client.HTTPSConnection(
-            "localhost", self.weir.data_port, timeout=15,
-            context=ssl.create_default_context(cafile=str(self.weir.ca)))
-        with contextlib.closing(caller):
-            caller.request("POST", "/events", json.dumps(event), {
-                "Content-Type": "application/json", self._key["header"]: self._key["key"]})
-            answer = caller.getresponse()
-            body = answer.read()
-        if answer.status != 200:
-            assert answer.status in (429, 503), (answer.status, body)
-            assert int(answer.headers["Retry-After"]) >= 1
-            return False
-        (one,) = json.loads(body)["entries"]
-        if "error" in one:
-            assert one["error"]["code"] in RETRYABLE, one
-            return False
-        assert one["event_id"] == event["id"]
-        self.told.append(event["id"])
-        return True
-
-    def heal(self, *events):
-        """End the faults of the proxy; each event is taken soon, and nothing is lost or doubled."""
-        self.proxy.heal()
-        self.recover(*events)
-
-    def recover(self, *events):
-        for event in events:
-            assert seconds_until(lambda one=event: self.post(one), "taken again") <= RECOVERY_S
-        self.check()
-
-    def arrivals(self):
-        return [json.loads(line["body"])["id"] for line in self.aws.messages()]
-
-    def check(self, repeats=0):
-        """Everything told has arrived, with so many repeats at most."""
-        due = set(self.told)
-        wait_until(lambda: due <= set(self.arrivals()), "what was told stored has arrived", 120)
-        stats = self.weir.drain(120)
-        assert stats["ledger"]["balanced"] is True
-        arrived = self.arrivals()
-        assert len(arrived) - len(set(arrived)) <= repeats, arrived
-        return stats
-
-
-def ping():
-    return envelope(source="com.example.app", detail_type="Ping")
-
-
-@contextlib.contextmanager
-def stage_in(folder, redis=None, **options):
-    with contextlib.ExitStack() as stack:
-        redis = redis or stack.enter_context(RedisServer(folder / "redis", maxmemory="200mb"))
-        proxy = stack.enter_context(RespProxy(redis.port))
-        aws = stack.enter_context(AwsStandinProcess(folder, roles(MEMBER),
-                                                    [queue_arn("findings")]))
-        weir = Weir(folder / "weir", aws=aws, store=proxy.url, **options)
-        try:
-            weir.start()
-            yield Stage(folder, redis, proxy, aws, weir).prepare()
-            assert weir.stop() == 0
-        finally:
-            weir.kill9()
 
 
 @pytest.fixture

@@ -1,0 +1,134 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A gateway whose Redis hangs, forgets its scripts, fails over, or is full: what was told stored
+arrives, but for what a failover loses as published; and it is taken again within seconds.
+"""
+
+import json
+
+import pytest
+from redis_server import RedisServer, seconds_until
+from redis_stage import FINDINGS, RECOVERY_S, ping, stage_in
+from weir import AdminError, wait_until
+
+POLICY = {"min_replicas_to_write": "1", "min_replicas_max_lag": "3"}
+
+
+@pytest.fixture
+def stage(tmp_path):
+    with stage_in(tmp_path) as running:
+        assert running.post(ping())
+        yield running
+
+
+def unready(stage):
+    """Why the gateway is not ready; none when it is."""
+    try:
+        return stage.weir.admin("GET", "/readyz")["reasons"]
+    except AdminError as error:
+        return json.loads(error.body)["reasons"]
+
+
+def wait_for_replicas(stage, count):
+    """Until the gateway knows how many replicas its Redis has: then commits wait for one."""
+    wanted = "relaxed: commits wait for no replica" if count else "aof"
+    wait_until(lambda: stage.guarantee() == wanted, f"{count} replicas are known")
+
+
+def test_a_redis_that_hangs_is_refused_and_used_again(stage):
+    event = ping()
+    stage.redis.sigstop()
+    assert not stage.post(event)
+    stage.redis.sigcont()
+    stage.recover(event)
+    assert stage.arrivals().count(event["id"]) == 1
+
+
+def test_a_redis_that_forgets_its_scripts_learns_them_again(stage):
+    """Between any two commits: nobody is refused for it."""
+    for _ in range(20):
+        stage.redis.call("SCRIPT", "FLUSH")
+        assert stage.post(ping())
+    assert stage.check()["totals"]["failed"] == 0
+
+
+def test_a_failover_to_a_replica_with_the_write_loses_nothing(tmp_path):
+    with RedisServer(tmp_path / "primary", maxmemory="200mb", **POLICY) as primary, \
+            RedisServer(tmp_path / "replica", maxmemory="200mb", replica_of=primary) as replica:
+        replica.wait_for_link()
+        with stage_in(tmp_path, primary) as stage:
+            assert stage.guarantee() == "aof"
+            assert stage.weir.stats()["totals"]["replid_changes"] == 0
+            stage.aws.fault(FINDINGS, "fail")
+            assert all(stage.post(ping()) for _ in range(10))
+            primary.kill9()
+            late = ping()
+            assert not stage.post(late)
+            replica.promote()
+            stage.lead_to(replica)
+            stage.aws.heal()
+            stage.recover(late)
+            assert stage.guarantee() == "aof"
+            assert stage.weir.stats()["totals"]["replid_changes"] == 1
+            assert stage.logged("redis.replid_changed", level="error", changes=1)
+
+
+def test_commits_are_refused_while_the_replica_does_not_acknowledge(tmp_path):
+    with RedisServer(tmp_path / "primary", maxmemory="200mb") as primary, \
+            RedisServer(tmp_path / "replica", maxmemory="200mb", replica_of=primary) as replica:
+        replica.wait_for_link()
+        with stage_in(tmp_path, primary) as stage:
+            assert stage.guarantee() == "relaxed: min-replicas-to-write is 0"
+            assert stage.post(ping())
+            replica.sigstop()
+            event = ping()
+            assert not stage.post(event)
+            replica.sigcont()
+            assert seconds_until(lambda: stage.post(event), "taken again") <= RECOVERY_S
+            stats = stage.weir.stats()  # the first commit was made, and the repetition is no second
+            assert stats["totals"]["created"] == len(stage.told) == 2
+            assert stats["ledger"]["balanced"] is True
+
+
+def test_a_failover_to_a_replica_without_the_write_is_alarmed(tmp_path):
+    """What only the old primary had is lost, as published; the caller's repetition is stored."""
+    with RedisServer(tmp_path / "primary", maxmemory="200mb") as primary, \
+            RedisServer(tmp_path / "replica", maxmemory="200mb", replica_of=primary) as replica:
+        replica.wait_for_link()
+        with stage_in(tmp_path, primary, config={"redis": {"wait_replicas": 0}}) as stage:
+            wait_for_replicas(stage, 1)
+            assert stage.logged("redis.guarantee", guarantee="relaxed: commits wait for no replica")
+            replica.catch_up_with(primary)
+            replica.promote()  # the old primary does not know, and is still asked
+            stage.aws.fault(FINDINGS, "fail")
+            lost = ping()
+            assert stage.post(lost)
+            assert stage.weir.stats()["totals"]["live"] == 1
+            primary.kill9()
+            stage.lead_to(replica)
+            wait_until(lambda: stage.logged("redis.replid_changed", level="error", changes=1),
+                       "the alarm")
+            assert stage.weir.stats()["totals"]["replid_changes"] == 1
+            assert "weir_replid_changes_total 1" in stage.weir.admin("GET", "/metrics")
+            assert stage.weir.stats()["totals"]["live"] == 0
+            assert seconds_until(lambda: stage.post(lost), "taken again") <= RECOVERY_S
+            assert stage.weir.stats()["totals"]["live"] == 1
+            stage.aws.heal()
+            stage.check(repeats=1)
+
+
+def test_a_full_redis_refuses_events_and_lets_deliveries_go_on(stage):
+    stage.aws.fault(FINDINGS, "fail")
+    assert all(stage.post(ping()) for _ in range(10))
+    stage.redis.config_set(maxmemory=stage.redis.info("memory")["used_memory"] // 2)
+    event = ping()
+    assert not stage.post(event)
+    wait_until(lambda: unready(stage) == ["store full"], "it says that the store is full")
+    assert not stage.post(event)
+    assert stage.refusals[-1] == 503
+    assert stage.logged("redis.memory", level="error", above_percent=95)
+    stage.aws.heal()
+    stage.check()
+    assert unready(stage) == ["store full"]
+    stage.redis.config_set(maxmemory="200mb")
+    stage.recover(event)
+    assert unready(stage) == []
