@@ -273,8 +273,19 @@ static void warn_once(struct seen *seen, const struct inquiry *inquiry)
     if (inquiry->is_config_known && inquiry->has_aof && !inquiry->loads_truncated) {
         log_warn("redis.aof_load_truncated_no", LOG_SLICE("node", name));
     }
-    if (seen->guarantee != AOF) {
-        log_warn("redis.guarantee", LOG_SLICE("node", name),
+}
+
+/* When it is weaker than it should be, and when it is so no more. */
+static void tell_guarantee(const struct seen *seen, enum guarantee before)
+{
+    if (seen->guarantee == before) {
+        return;
+    }
+    if (seen->guarantee == AOF) {
+        log_info("redis.guarantee", LOG_TEXT("node", seen->name),
+                 LOG_TEXT("guarantee", guarantees[seen->guarantee]));
+    } else {
+        log_warn("redis.guarantee", LOG_TEXT("node", seen->name),
                  LOG_TEXT("guarantee", guarantees[seen->guarantee]));
     }
 }
@@ -379,13 +390,13 @@ static void judge(struct inquiry *inquiry)
     struct seen *seen = find_or_make(check, redis_node_name(node));
     const char *reason;
     const enum err err = refusal(inquiry, &reason);
+    const enum guarantee before = seen->guarantee; /* AOF at first, so that is not told */
 
     alarm_replid(check, seen, inquiry->replid);
     tell_refusal(seen, reason);
     seen->checked_ms = moment_steady_ms();
     seen->err = err;
     seen->reason = reason;
-    seen->was_warned = seen->was_warned && seen->guarantee == guarantee_of(check, inquiry);
     seen->guarantee = guarantee_of(check, inquiry);
     seen->used_bytes = inquiry->used_bytes;
     seen->max_bytes = inquiry->max_bytes;
@@ -393,7 +404,10 @@ static void judge(struct inquiry *inquiry)
         inquiry->max_bytes > 0 ? (unsigned)(inquiry->used_bytes * 100 / inquiry->max_bytes) : 0;
     seen->replica_count = inquiry->replica_count;
     (void)snprintf(seen->replid, sizeof(seen->replid), "%s", inquiry->replid);
-    warn_once(seen, inquiry);
+    if (inquiry->info_err == ERR_OK) {
+        warn_once(seen, inquiry);
+        tell_guarantee(seen, before);
+    }
     alarm_memory(seen);
     if (inquiry->clock_offset_ms > CLOCK_WARN_MS || inquiry->clock_offset_ms < -CLOCK_WARN_MS) {
         log_warn("redis.clock", LOG_TEXT("node", seen->name),

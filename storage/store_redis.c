@@ -41,6 +41,7 @@ struct redis_opening {
     struct mailbox box;
     bool is_asking;
     bool has_arrived;
+    enum err told; /* in the log */
     enum err err;
     char reason[sizeof(((struct redis_verdict *)0)->reason)];
 };
@@ -219,8 +220,12 @@ static void on_identity(struct redis_call *call, enum err err, const redisReply 
         return;
     }
     store->opening->is_asking = false;
-    if (err != ERR_OK) {
-        return; /* asked again by the tick */
+    if (err != ERR_OK) { /* asked again by the tick */
+        if (err != store->opening->told) {
+            log_warn("store.not_open", LOG_SLICE("answer", redis_reply_text(reply)), LOG_ERR(err));
+        }
+        store->opening->told = err;
+        return;
     }
     if (uuid.len != STORE_UUID_BYTES || !redis_reply_u64(redis_reply_at(reply, 1), &partitions) ||
         !redis_reply_u64(redis_reply_at(reply, 2), &process)) {

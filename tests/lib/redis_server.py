@@ -242,6 +242,19 @@ class RedisCluster:
                         "cluster_slots_ok:16384"}
 
 
+def client_certificate(folder):
+    """For weir's `redis`: a certificate by the authority of a TLS server's folder."""
+    def openssl(*arguments):
+        subprocess.run(["openssl", *arguments], cwd=folder, check=True, capture_output=True)
+
+    openssl("req", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-keyout",
+            "client.key", "-out", "client.csr", "-subj", "/CN=weir")
+    openssl("x509", "-req", "-in", "client.csr", "-CA", "ca.pem", "-CAkey", "ca.key",
+            "-CAcreateserial", "-days", "30", "-out", "client.pem")
+    return {"ca": str(folder / "ca.pem"), "certificate": str(folder / "client.pem"),
+            "key": str(folder / "client.key")}
+
+
 def seconds_until(probe, what, timeout_s=30):
     """How long it took until `probe` held."""
     begin_s = time.monotonic()

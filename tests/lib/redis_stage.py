@@ -108,6 +108,13 @@ def ping():
     return envelope(source="com.example.app", detail_type="Ping")
 
 
+def secret_file(folder, password="secret"):
+    path = folder / "password"
+    path.touch(mode=0o600)
+    path.write_text(password + "\n")
+    return str(path)
+
+
 @contextlib.contextmanager
 def stage_in(folder, redis=None, store=None, config=None):
     """`redis`: one that runs already; `store`: its URL, for a gateway without a proxy."""
