@@ -132,7 +132,7 @@ def test_a_redis_that_must_not_be_used_ends_the_start(tmp_path):
                 {"redis": {"password_file": secret_file(tmp_path)}}),
             "it is a replica": (server("replica", replica_of=primary).url, None),
             "CLUSTERDOWN": (server("slotless", cluster=True).url, None),
-            "peer_gone": (locked.url, {"redis": {"ca": tls["ca"]}}),
+            '"redis.closed"': (locked.url, {"redis": {"ca": tls["ca"]}}),
             "handshake_failed": (locked.url, {"redis": {**tls, "ca": foreign}}),
         }
         started = {reason: Started(tmp_path / f"weir-{index}", store, config)
