@@ -1,0 +1,83 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * catalog_check_target.c - what a target of a rule may hold, and what its members mean.
+ */
+#include "core/check.h"
+#include "gateway/catalog.h"
+#include "gateway/catalog_check_internal.h"
+
+static const struct catalog_member sqs_members[] = {
+    {"message_group_id", CATALOG_TEXT, false, 100, NULL},
+    {NULL, CATALOG_TEXT, false, 0, NULL},
+};
+static const struct catalog_member dead_letter_members[] = {
+    {"arn", CATALOG_TEXT, true, 1600, NULL},
+    {NULL, CATALOG_TEXT, false, 0, NULL},
+};
+static const struct catalog_member retry_members[] = {
+    {"maximum_retry_attempts", CATALOG_COUNT, false, 185, NULL},
+    {"maximum_event_age_in_seconds", CATALOG_COUNT, false, 86400, NULL},
+    {NULL, CATALOG_TEXT, false, 0, NULL},
+};
+const struct catalog_member catalog_target_members[] = {
+    {"id", CATALOG_TEXT, true, 64, NULL},
+    {"arn", CATALOG_TEXT, true, 1600, NULL},
+    {"role_arn", CATALOG_TEXT, false, 1600, NULL},
+    {"sqs_parameters", CATALOG_OBJECT, false, 0, sqs_members},
+    {"dead_letter_config", CATALOG_OBJECT, false, 0, dead_letter_members},
+    {"retry_policy", CATALOG_OBJECT, false, 0, retry_members},
+    {NULL, CATALOG_TEXT, false, 0, NULL},
+};
+
+/* "arn:aws:sqs:REGION:ACCOUNT:NAME", where ACCOUNT may be {account} on the central bus. */
+static void check_queue_arn(json_t *mistakes, const struct catalog_path *path, struct slice arn,
+                            bool is_central)
+{
+    struct slice rest = arn;
+    const struct slice head = slice_cut(&rest, ':');
+    const struct slice partition = slice_cut(&rest, ':');
+    const struct slice service = slice_cut(&rest, ':');
+    const struct slice region = slice_cut(&rest, ':');
+    const struct slice account = slice_cut(&rest, ':');
+    const bool is_template = slice_eq(account, SLICE("{account}"));
+
+    if (!slice_eq(head, SLICE("arn")) || partition.len == 0 || rest.len == 0) {
+        catalog_mistake(mistakes, path, "is not an ARN");
+    } else if (!slice_eq(service, SLICE("sqs"))) {
+        catalog_mistake(mistakes, path, "targets of service \"%.*s\" are not supported; sqs is",
+                        SLICE_ARG(service));
+    } else if (region.len == 0 || !(catalog_is_account(account) || is_template)) {
+        catalog_mistake(mistakes, path, "an SQS ARN is arn:aws:sqs:REGION:ACCOUNT:NAME");
+    } else if (is_template && !is_central) {
+        catalog_mistake(mistakes, path, "{account} is for rules of the central bus");
+    }
+}
+
+void catalog_check_target(json_t *mistakes, const struct catalog_path *path, const json_t *target,
+                          bool is_central)
+{
+    const struct slice arn = json_member_text(target, "arn");
+    const struct slice role = json_member_text(target, "role_arn");
+    const json_t *sqs = json_object_get(target, "sqs_parameters");
+    struct catalog_path place = catalog_path_member(path, "arn");
+
+    catalog_check_name(mistakes, path, "id", target);
+    if (arn.len > 0) {
+        check_queue_arn(mistakes, &place, arn, is_central);
+    }
+    if (json_member_text(sqs, "message_group_id").len > 0 &&
+        !slice_has_suffix(arn, SLICE(".fifo"))) {
+        place = catalog_path_member(path, "sqs_parameters");
+        catalog_mistake(mistakes, &place,
+                        "message_group_id is for FIFO queues, whose names end in .fifo");
+    }
+    if (json_object_get(target, "dead_letter_config") != NULL) {
+        place = catalog_path_member(path, "dead_letter_config");
+        catalog_mistake(mistakes, &place,
+                        "is not supported yet; dead letters are kept in the store");
+    }
+    if (role.len > 0) {
+        place = catalog_path_member(path, "role_arn");
+        catalog_check_role_arn(mistakes, &place, role, is_central);
+    }
+}
