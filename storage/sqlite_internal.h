@@ -27,7 +27,6 @@ enum {
     SQLITE_FULL_LOOK_MS = 1000,         /* how often a full store looks for room */
     SQLITE_CHECKPOINT_PAGES = 1000,     /* when the thread is idle */
     SQLITE_CHECKPOINT_PAGES_MAX = 4000, /* even when it is not: 16 MiB of log */
-    SQLITE_LOG_BYTES_KEPT = 64 << 20,   /* the log file is cut back to this */
     SQLITE_LANE_SWEEP_MIN = 1024,
 };
 

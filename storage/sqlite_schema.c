@@ -12,7 +12,8 @@
  *
  * SQLite runs with a write-ahead log that is flushed at every commit (synchronous=FULL), alone
  * (locking_mode=EXCLUSIVE: the log's index stays in our memory, no shared file), and writes nothing
- * before a commit (cache_spill=OFF), so a full disk or a bad one is met in one place.
+ * before a commit (cache_spill=OFF), so a full disk or a bad one is met in one place.  A log that
+ * one great commit has made longer than 64 MiB is cut back to that when it begins anew.
  *
  * Space: pages that ended events leave are reused; auto_vacuum=INCREMENTAL also lets the thread
  * give them back to the disk in small steps after a flood, which costs one map page in 800.
@@ -40,6 +41,7 @@ static const char settings[] = "PRAGMA locking_mode = EXCLUSIVE;"
                                "PRAGMA cache_size = -65536;"
                                "PRAGMA cache_spill = OFF;"
                                "PRAGMA temp_store = MEMORY;"
+                               "PRAGMA journal_size_limit = 67108864;"
                                "PRAGMA secure_delete = OFF;"
                                "PRAGMA trusted_schema = OFF;"
                                "PRAGMA cell_size_check = ON;";

@@ -247,15 +247,16 @@ static enum err run_op(struct sqlite_store *store, struct store_op *op)
     check_failed("a kind of operation that store.h knows", __FILE__, __LINE__);
 }
 
-/* How much of a batch an operation takes. */
+/* How much of a batch an operation takes: rows to write, for their pages lie in memory until the
+ * commit, and bytes. */
 static void weigh(const struct store_op *op, size_t *records, size_t *bytes)
 {
     *records += 1;
     if (op->kind == STORE_COMMIT) {
         const struct store_commit *commit = (const struct store_commit *)op;
 
-        *records += commit->entry_count;
         for (size_t i = 0; i < commit->entry_count; i++) {
+            *records += MAX_OF(commit->entries[i].delivery_count, 1);
             *bytes += commit->entries[i].body.len;
         }
     } else if (op->kind == STORE_SETTLE) {

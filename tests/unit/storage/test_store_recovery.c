@@ -698,70 +698,6 @@ static void a_flipped_bit_never_becomes_a_payload(void **state)
     open_at(fixture, fixture->folder);
 }
 
-/* ---- space --------------------------------------------------------------------------------- */
-
-/* What a flood took is used again, and the log does not grow with it. */
-static void space_of_ended_deliveries_is_used_again(void **state)
-{
-    enum { ROUNDS = 12, EVENTS = 40, BODY = 20000 };
-    struct fixture *fixture = *state;
-    struct desk *desk = &fixture->desk;
-    char *body = xmalloc(BODY + 1);
-    struct stat database = {.st_size = 0};
-    struct stat log;
-    char path[128];
-
-    memset(body, 'b', BODY);
-    body[BODY] = '\0';
-    for (int round = 0; round < ROUNDS; round++) {
-        const struct desk_event event = {
-            .account = ACCOUNT, .id = "e", .body = body, .lanes = {LANE}};
-        struct store_ref refs[EVENTS];
-
-        for (int i = 0; i < EVENTS; i++) {
-            assert_int_equal(desk_commit(desk, T0, &event, NULL), ERR_OK);
-        }
-        assert_int_equal(desk_claim(desk, LANE, T0, EVENTS, refs), EVENTS);
-        assert_int_equal(desk_settle(desk, refs, EVENTS), ERR_OK);
-    }
-    path_of(path, sizeof(path), fixture->folder, "weir.db-wal");
-    assert_int_equal(stat(path, &log), 0);
-    assert_true(log.st_size < 24 << 20);
-    desk_close(desk); /* the log is written back */
-    path_of(path, sizeof(path), fixture->folder, "weir.db");
-    assert_int_equal(stat(path, &database), 0);
-    assert_true(database.st_size < 3 * EVENTS * BODY); /* of 12 times as much */
-    xfree(body);
-    open_at(fixture, fixture->folder);
-}
-
-/* After a flood an idle thread gives free pages back. */
-static void a_flood_is_given_back_to_the_disk(void **state)
-{
-    enum { EVENTS = 24, BODY = 1 << 20 };
-    struct fixture *fixture = *state;
-    struct desk *desk = &fixture->desk;
-    char *body = xmalloc(BODY + 1);
-    const struct desk_event event = {.account = ACCOUNT, .id = "e", .body = body, .lanes = {LANE}};
-    struct store_ref refs[EVENTS];
-    struct stat database;
-    char path[128];
-
-    memset(body, 'b', BODY);
-    body[BODY] = '\0';
-    for (int i = 0; i < EVENTS; i++) {
-        assert_int_equal(desk_commit(desk, T0, &event, NULL), ERR_OK);
-    }
-    assert_int_equal(desk_claim(desk, LANE, T0, EVENTS, refs), EVENTS);
-    assert_int_equal(desk_settle(desk, refs, EVENTS), ERR_OK);
-    path_of(path, sizeof(path), fixture->folder, "weir.db");
-    do { /* each tally finds the thread idle again a moment later */
-        (void)desk_tally(desk, ACCOUNT, NULL);
-        assert_int_equal(stat(path, &database), 0);
-    } while (database.st_size > 20 << 20);
-    xfree(body);
-}
-
 #define TEST(function) cmocka_unit_test_setup_teardown(function, setup, teardown)
 
 int main(void)
@@ -791,8 +727,6 @@ int main(void)
         TEST(a_delivery_of_a_damaged_event_can_be_buried),
         TEST(a_damaged_catalog_is_not_read),
         TEST(a_flipped_bit_never_becomes_a_payload),
-        TEST(space_of_ended_deliveries_is_used_again),
-        TEST(a_flood_is_given_back_to_the_disk),
     };
 
     log_set_level(LOG_ERROR);
