@@ -33,6 +33,7 @@ enum {
     ENGINE_MAGIC = 0x44454C45,
     DEFAULT_MEMORY_BYTES = 64 << 20,
     DEFAULT_EVENT_BYTES = 1 << 20,
+    DEFAULT_INPUT_BYTES = 256 << 10,
     DEFAULT_CALLS = 256,
     DEFAULT_TIMEOUT_MS = 5000,
     DEFAULT_UNKNOWN_TARGET_MS = 5000,
@@ -51,6 +52,7 @@ static void fill_defaults(struct delivery_options *options)
     DEFAULT(call_timeout_ms, DEFAULT_TIMEOUT_MS);
     DEFAULT(claim_ms, DELIVERY_CLAIM_MS);
     DEFAULT(sqs_batch_bytes_max, DEFAULT_EVENT_BYTES);
+    DEFAULT(input_bytes_max, DEFAULT_INPUT_BYTES);
     DEFAULT(unknown_target_ms, DEFAULT_UNKNOWN_TARGET_MS);
     DEFAULT(seed, random_u64());
 #undef DEFAULT

@@ -98,6 +98,7 @@ struct delivery_options {
     unsigned call_timeout_ms;   /* 0: 5000 */
     uint64_t claim_ms;          /* how long a claim holds, as for commits; 0: DELIVERY_CLAIM_MS */
     size_t sqs_batch_bytes_max; /* sum of bodies in one call; 0: 1 MiB */
+    size_t input_bytes_max;     /* of what a transform makes; 0: 256 KiB */
     uint64_t unknown_target_ms; /* wait this long for a snapshot that knows a target; 0: 5000 */
     uint64_t seed;              /* of the jitter; 0: random */
     struct delivery_hooks hooks;

@@ -9,6 +9,10 @@
  *
  * Every step that waits ends in a callback; none of them runs inside the step.
  *
+ * What the target gets is rendered here, from the event as it was stored and the target as it is
+ * described now: a template that is put right heals what still waits, and a dead letter keeps the
+ * event itself.
+ *
  * Memory: a call is reused, with its arena and its body, so an attempt allocates nothing once warm.
  */
 #include "accounts/sigv4_sign.h"
@@ -36,6 +40,7 @@ static struct call *call_take(struct delivery_engine *engine)
         list_init(&call->node);
         list_init(&call->deliveries);
         buf_init(&call->body, DELIVERY_BODY_MAX);
+        buf_init(&call->input, engine->options.input_bytes_max);
     }
     call->id = ++engine->call_id;
     list_append(&engine->calls, &call->node);
@@ -50,6 +55,7 @@ void delivery_call_free(struct call *call)
     http_call_clean_up(&call->http);
     arena_clean_up(&call->arena);
     buf_clean_up(&call->body);
+    buf_clean_up(&call->input);
     xfree(call);
 }
 
@@ -83,45 +89,87 @@ static void call_give_back(struct call *call)
 
 /* ---- begin and end ------------------------------------------------------------------------ */
 
-static void fill_item(const struct delivery *delivery, struct target_item *item)
+static enum err transform_body(struct call *call, const struct delivery *delivery,
+                               struct slice *body, struct err_why *why)
+{
+    const struct rule *rule = delivery->lane->rule;
+    const struct transform_source source = {.event = delivery->body,
+                                            .rule_arn = rule->arn,
+                                            .rule_name = rule->name,
+                                            .accepted_ms = delivery->accepted_ms};
+
+    buf_clear(&call->input);
+    TRY(transform_render(delivery->lane->target->transform, &source, &call->arena, &call->input,
+                         why));
+    *body = arena_copy(&call->arena, buf_slice(&call->input));
+    return ERR_OK;
+}
+
+/* What the target gets, under its present description.  False: it never can. */
+static bool fill_item(struct call *call, const struct delivery *delivery, struct target_item *item,
+                      struct target_verdict *verdict)
 {
     const struct lane *lane = delivery->lane;
+    const struct rule_target *target = lane->target;
+    struct err_why why;
+    enum err err = ERR_OK;
 
+    why.text[0] = '\0';
     *item = (struct target_item){.body = delivery->body,
                                  .event_id = delivery->event_id,
                                  .account = slice_first(lane->name, slice_find(lane->name, '/')),
                                  .rule = lane->label,
-                                 .target_id = lane->target->id,
-                                 .message_group_id = lane->target->message_group_id};
+                                 .target_id = target->id};
+    if (target->transform != NULL) {
+        err = transform_body(call, delivery, &item->body, &why);
+    }
+    if (err == ERR_OK) {
+        err = path_parameter_fill(&target->message_group_id, delivery->body,
+                                  call->engine->options.input_bytes_max, &call->arena,
+                                  &item->message_group_id);
+    }
+    if (err != ERR_OK) {
+        target_verdict_set(
+            verdict, TARGET_BURY, err, err == ERR_TOO_LARGE ? "input-too-large" : "invalid-input",
+            SLICE("InputTransformer"), slice_of(why.text[0] != '\0' ? why.text : err_text(err)));
+    }
+    return err == ERR_OK;
 }
 
-/* Drop what may not go: its claim could end before the call does, its target was taken away while
- * it was being prepared, or the target could never take it. */
+/* Shape what goes into items[0..count) and drop what may not go: its claim could end before the
+ * call does, its target was taken away while it was being prepared, the target could never take it,
+ * or inputs have become larger than the events were and fill the call already. */
 static void screen(struct call *call)
 {
     struct delivery_engine *engine = call->engine;
     const struct target *target = call->destination->target;
     const uint64_t end_ms =
         engine->now_ms + engine->options.call_timeout_ms + DELIVERY_CLAIM_SLACK_MS;
+    size_t bytes_left = target->ops->batch_bytes_max(target);
 
+    call->count = 0;
     LIST_FOREACH (node, &call->deliveries) {
         struct delivery *delivery = CONTAINER_OF(node, struct delivery, node);
+        struct target_item *item = &call->items[call->count];
         struct lane *lane = delivery->lane;
         struct target_verdict verdict;
-        struct target_item item;
 
-        if (lane->destination != call->destination || lane->is_held) {
-            lane_put_back(lane, delivery); /* the snapshot has changed its mind */
+        if (lane->destination != call->destination || lane->is_held || bytes_left == 0) {
+            lane_put_back(lane, delivery); /* the snapshot has changed its mind, or no room */
         } else if (delivery->claim_until_ms < end_ms) {
             lane_finish(lane, delivery, DELIVERY_WAITING);
             delivery_abandon(engine, delivery);
-        } else {
-            fill_item(delivery, &item);
-            if (target->ops->check(target, &item, &verdict)) {
-                continue;
-            }
+        } else if (!fill_item(call, delivery, item, &verdict) ||
+                   !target->ops->check(target, item, &verdict)) {
             lane_finish(lane, delivery, DELIVERY_DEAD);
             delivery_bury(engine, delivery, verdict.reason, verdict.message, verdict.err);
+        } else if (call->count > 0 && item->body.len > bytes_left) {
+            bytes_left = 0;
+            lane_put_back(lane, delivery);
+        } else {
+            bytes_left -= MIN_OF(item->body.len, bytes_left);
+            call->batch[call->count++] = delivery;
+            continue;
         }
         delivery_touch(engine, lane);
     }
@@ -405,15 +453,8 @@ static void fail_build(struct call *call, enum err err)
 
 static enum err build(struct call *call, struct target_request *request)
 {
-    struct target *target = call->destination->target;
+    const struct target *target = call->destination->target;
 
-    call->count = 0;
-    LIST_FOREACH (node, &call->deliveries) {
-        struct delivery *delivery = CONTAINER_OF(node, struct delivery, node);
-
-        fill_item(delivery, &call->items[call->count]);
-        call->batch[call->count++] = delivery;
-    }
     TRY(target->ops->build(target, call->items, call->count, &call->arena, request));
     return sign(call, request);
 }

@@ -59,7 +59,8 @@ struct call {
     struct http_call http;
     struct arena arena;
     struct buf body;
-    /* in the order sent, while the stage is CALL_SEND */
+    struct buf input; /* of the item that is being shaped */
+    /* in the order sent; items and batch from each screening on */
     size_t count;
     struct delivery *batch[TARGET_BATCH_MAX];
     struct target_item items[TARGET_BATCH_MAX];

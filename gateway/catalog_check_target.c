@@ -5,7 +5,14 @@
 #include "core/check.h"
 #include "gateway/catalog.h"
 #include "gateway/catalog_check_internal.h"
+#include "gateway/input_config.h"
+#include "routing/path.h"
 
+static const struct catalog_member transformer_members[] = {
+    {"input_paths_map", CATALOG_TEXT_MAP, false, TRANSFORM_VARIABLES_MAX, NULL},
+    {"input_template", CATALOG_TEXT, true, TRANSFORM_TEMPLATE_BYTES_MAX, NULL},
+    {NULL, CATALOG_TEXT, false, 0, NULL},
+};
 static const struct catalog_member sqs_members[] = {
     {"message_group_id", CATALOG_TEXT, false, 100, NULL},
     {NULL, CATALOG_TEXT, false, 0, NULL},
@@ -23,6 +30,9 @@ const struct catalog_member catalog_target_members[] = {
     {"id", CATALOG_TEXT, true, 64, NULL},
     {"arn", CATALOG_TEXT, true, 1600, NULL},
     {"role_arn", CATALOG_TEXT, false, 1600, NULL},
+    {"input", CATALOG_TEXT, false, TRANSFORM_INPUT_BYTES_MAX, NULL},
+    {"input_path", CATALOG_TEXT, false, JSON_PATH_BYTES_MAX, NULL},
+    {"input_transformer", CATALOG_OBJECT, false, 0, transformer_members},
     {"sqs_parameters", CATALOG_OBJECT, false, 0, sqs_members},
     {"dead_letter_config", CATALOG_OBJECT, false, 0, dead_letter_members},
     {"retry_policy", CATALOG_OBJECT, false, 0, retry_members},
@@ -53,6 +63,25 @@ static void check_queue_arn(json_t *mistakes, const struct catalog_path *path, s
     }
 }
 
+/* What it gets, and parameters that may be paths. */
+static void check_input(json_t *mistakes, const struct catalog_path *path, const json_t *target)
+{
+    const struct slice group =
+        json_member_text(json_object_get(target, "sqs_parameters"), "message_group_id");
+    struct catalog_place place = {.mistakes = mistakes, .path = path};
+    struct catalog_path group_path;
+    struct path_parameter parameter;
+    struct err_why why = {.text = ""};
+    struct arena arena = {0};
+
+    input_config_check(target, catalog_inner_mistake, &place);
+    if (path_parameter_compile(group, &arena, &parameter, &why) != ERR_OK) {
+        group_path = catalog_path_member(path, "sqs_parameters.message_group_id");
+        catalog_mistake(mistakes, &group_path, "%s", why.text);
+    }
+    arena_clean_up(&arena);
+}
+
 void catalog_check_target(json_t *mistakes, const struct catalog_path *path, const json_t *target,
                           bool is_central)
 {
@@ -80,4 +109,5 @@ void catalog_check_target(json_t *mistakes, const struct catalog_path *path, con
         place = catalog_path_member(path, "role_arn");
         catalog_check_role_arn(mistakes, &place, role, is_central);
     }
+    check_input(mistakes, path, target);
 }

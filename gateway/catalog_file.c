@@ -13,7 +13,11 @@
 #include "core/json.h"
 #include "core/json_write.h"
 
-enum { FILE_DEPTH_MAX = 64 };
+enum {
+    FILE_DEPTH_MAX = 64,
+    DOCUMENT_DEPTH = 0,
+    TARGET_DEPTH = DOCUMENT_DEPTH + 2, /* a document, its list of targets, one of them */
+};
 
 /* Where we are in the file, as far as patterns are concerned. */
 struct quoter {
@@ -94,22 +98,18 @@ enum err catalog_file_read(struct slice text, json_t **file, struct err_why *why
 
 /* ---- writing ------------------------------------------------------------------------------ */
 
-/* Members that are weir's own, not the file's. */
-static bool is_private(const char *key)
+/* Members that are weir's own, not the file's.  They stand in documents and targets only: deeper
+ * down, tags and variables bear whatever names their owners chose. */
+static bool is_private(const char *key, unsigned depth)
 {
-    static const char *const names[] = {"manager", "uid", "is_suspended"};
-
-    for (size_t i = 0; i < ARRAY_LEN(names); i++) {
-        if (strcmp(key, names[i]) == 0) {
-            return true;
-        }
-    }
-    return false;
+    return (depth == DOCUMENT_DEPTH &&
+            (strcmp(key, "manager") == 0 || strcmp(key, "is_suspended") == 0)) ||
+           (depth == TARGET_DEPTH && strcmp(key, "uid") == 0);
 }
 
-static void write_public(struct json_writer *writer, json_t *value);
+static void write_public(struct json_writer *writer, json_t *value, unsigned depth);
 
-static void write_object(struct json_writer *writer, json_t *object)
+static void write_object(struct json_writer *writer, json_t *object, unsigned depth)
 {
     const char *key;
     json_t *member;
@@ -117,27 +117,27 @@ static void write_object(struct json_writer *writer, json_t *object)
     json_write_object_begin(writer);
     json_object_foreach(object, key, member)
     {
-        if (is_private(key)) {
+        if (is_private(key, depth)) {
             continue;
         }
         json_write_key(writer, slice_of(key));
-        if (strcmp(key, "pattern") == 0 && json_is_string(member)) {
+        if (depth == DOCUMENT_DEPTH && strcmp(key, "pattern") == 0 && json_is_string(member)) {
             json_write_raw(writer, json_member_text(object, key));
         } else {
-            write_public(writer, member);
+            write_public(writer, member, depth + 1);
         }
     }
     json_write_object_end(writer);
 }
 
-static void write_public(struct json_writer *writer, json_t *value)
+static void write_public(struct json_writer *writer, json_t *value, unsigned depth)
 {
     if (json_is_object(value)) {
-        write_object(writer, value);
+        write_object(writer, value, depth);
     } else if (json_is_array(value)) {
         json_write_array_begin(writer);
         for (size_t i = 0; i < json_array_size(value); i++) {
-            write_public(writer, json_array_get(value, i));
+            write_public(writer, json_array_get(value, i), depth + 1);
         }
         json_write_array_end(writer);
     } else {
@@ -172,7 +172,7 @@ enum err catalog_file_write(const struct catalog *catalog, struct buf *out)
         json_write_key(&writer, sections[i].section);
         json_write_array_begin(&writer);
         for (size_t k = 0; k < count; k++) {
-            write_object(&writer, documents[k]->value);
+            write_object(&writer, documents[k]->value, DOCUMENT_DEPTH);
         }
         json_write_array_end(&writer);
     }

@@ -148,6 +148,7 @@ static void open_delivery(struct worker *worker)
             config->aws_endpoint_sqs.len > 0 ? config->aws_endpoint_sqs : config->aws_endpoint,
         .memory_bytes_max = (size_t)share(worker, config->delivery_bytes_max),
         .event_bytes_max = (size_t)config->body_max,
+        .input_bytes_max = (size_t)config->input_bytes_max,
         .calls_max = CALLS_MAX,
         .claim_ms = config->claim_ms,
         .hooks = {.context = worker,

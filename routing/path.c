@@ -31,7 +31,7 @@
 static enum err refuse(struct err_why *why, struct slice text, struct slice rest, const char *what)
 {
     return err_because(ERR_BAD_VALUE, why, "%s, at byte %zu of the path", what,
-                       text.len - rest.len + 1);
+                       text.len - rest.len);
 }
 
 /* Does a name end here, or is this byte none of a name? */
@@ -86,23 +86,23 @@ static enum err cut_index(struct slice text, struct slice *rest, struct path_ste
     return ERR_OK;
 }
 
-enum err path_compile(struct slice text, struct arena *arena, struct path *path,
+enum err path_compile(struct slice text, struct arena *arena, struct json_path *path,
                       struct err_why *why)
 {
-    struct path_step steps[PATH_STEPS_MAX];
+    struct path_step steps[JSON_PATH_STEPS_MAX];
     struct path_step *kept;
     struct slice rest;
     size_t count = 0;
 
-    if (text.len == 0 || text.len > PATH_BYTES_MAX) {
-        return err_because(ERR_BAD_VALUE, why, "a path has 1 to %d bytes", PATH_BYTES_MAX);
+    if (text.len == 0 || text.len > JSON_PATH_BYTES_MAX) {
+        return err_because(ERR_BAD_VALUE, why, "a path has 1 to %d bytes", JSON_PATH_BYTES_MAX);
     }
     if (text.data[0] != '$') {
         return err_because(ERR_BAD_VALUE, why, "a path begins with $, as in $.detail.id");
     }
     text = arena_copy(arena, text);
     for (rest = slice_from(text, 1); rest.len > 0; count++) {
-        CHECK(count < PATH_STEPS_MAX);
+        CHECK(count < JSON_PATH_STEPS_MAX);
         steps[count] = (struct path_step){.kind = PATH_NAME};
         if (rest.data[0] == '.') {
             TRY(cut_name(text, &rest, &steps[count], why));
@@ -116,7 +116,7 @@ enum err path_compile(struct slice text, struct arena *arena, struct path *path,
     if (count > 0) {
         memcpy(kept, steps, count * sizeof(steps[0]));
     }
-    *path = (struct path){.steps = kept, .step_count = count};
+    *path = (struct json_path){.steps = kept, .step_count = count};
     while (path->fixed_count < count && steps[path->fixed_count].kind != PATH_STAR) {
         path->fixed_count++;
     }
@@ -126,7 +126,7 @@ enum err path_compile(struct slice text, struct arena *arena, struct path *path,
 /* ---- sets of paths ------------------------------------------------------------------------- */
 
 struct path_set {
-    uint64_t bits[PATH_SET_MAX / 64];
+    uint64_t bits[JSON_PATH_SET_MAX / 64];
 };
 
 static bool set_is_empty(struct path_set set)
@@ -187,18 +187,18 @@ struct finding {
 };
 
 struct walk {
-    const struct path *paths;
+    const struct json_path *paths;
     struct json_reader reader;
     struct json_token token;
     struct arena *arena;
     size_t bytes_left;
-    struct finding findings[PATH_SET_MAX];
+    struct finding findings[JSON_PATH_SET_MAX];
     /* by depth: paths that end there, whose next step is a star, that have met no star so far */
-    struct path_set ends[PATH_STEPS_MAX + 1];
-    struct path_set stars[PATH_STEPS_MAX + 1];
-    struct path_set fixed[PATH_STEPS_MAX + 1];
+    struct path_set ends[JSON_PATH_STEPS_MAX + 1];
+    struct path_set stars[JSON_PATH_STEPS_MAX + 1];
+    struct path_set fixed[JSON_PATH_STEPS_MAX + 1];
     size_t depth;
-    struct frame frames[PATH_STEPS_MAX];
+    struct frame frames[JSON_PATH_STEPS_MAX];
 };
 
 static void sort_steps(struct walk *walk, size_t count, struct path_set *all)
@@ -213,7 +213,7 @@ static void sort_steps(struct walk *walk, size_t count, struct path_set *all)
     }
     *all = (struct path_set){{0, 0}};
     for (size_t i = 0; i < count; i++) {
-        const struct path *path = &walk->paths[i];
+        const struct json_path *path = &walk->paths[i];
 
         set_add(all, i);
         set_add(&walk->ends[path->step_count], i);
@@ -236,7 +236,7 @@ static void begin_again(struct walk *walk, struct path_set set)
 
     while (set_take(&set, &i)) {
         struct finding *finding = &walk->findings[i];
-        const struct path *path = &walk->paths[i];
+        const struct json_path *path = &walk->paths[i];
 
         walk->bytes_left += finding->bytes;
         *finding = (struct finding){.next = &finding->first};
@@ -375,13 +375,13 @@ static struct slice join(struct walk *walk, const struct finding *finding)
     return (struct slice){array, len};
 }
 
-enum err path_find(const struct path *paths, size_t count, struct slice json,
+enum err path_find(const struct json_path *paths, size_t count, struct slice json,
                    size_t arrays_bytes_max, struct arena *arena, struct slice *values)
 {
     struct walk walk;
     struct path_set all;
 
-    CHECK(count <= PATH_SET_MAX);
+    CHECK(count <= JSON_PATH_SET_MAX);
     walk.paths = paths;
     walk.arena = arena;
     walk.bytes_left = arrays_bytes_max;
@@ -413,13 +413,13 @@ enum err path_find(const struct path *paths, size_t count, struct slice json,
 enum err path_parameter_compile(struct slice text, struct arena *arena,
                                 struct path_parameter *parameter, struct err_why *why)
 {
-    struct path *path;
+    struct json_path *path;
 
     *parameter = (struct path_parameter){.text = text};
     if (!slice_has_prefix(text, SLICE("$."))) {
         return ERR_OK;
     }
-    path = ARENA_NEW(arena, struct path);
+    path = ARENA_NEW(arena, struct json_path);
     TRY(path_compile(text, arena, path, why));
     parameter->path = path;
     return ERR_OK;

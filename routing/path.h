@@ -18,9 +18,9 @@
 #include "core/slice.h"
 
 enum {
-    PATH_BYTES_MAX = 256,
-    PATH_STEPS_MAX = (PATH_BYTES_MAX - 1) / 2, /* the shortest step has two bytes */
-    PATH_SET_MAX = 128,                        /* paths looked for together */
+    JSON_PATH_BYTES_MAX = 256,
+    JSON_PATH_STEPS_MAX = (JSON_PATH_BYTES_MAX - 1) / 2, /* the shortest step has two bytes */
+    JSON_PATH_SET_MAX = 128,                             /* paths looked for together */
 };
 
 struct path_step {
@@ -30,32 +30,32 @@ struct path_step {
 };
 
 /* Compiled, immutable; the steps and the names lie in the arena it was compiled in. */
-struct path {
+struct json_path {
     const struct path_step *steps;
     size_t step_count;
     size_t fixed_count; /* steps before the first star; step_count without one */
 };
 
 /* ERR_BAD_VALUE with what is wrong and at which byte. */
-MUST_USE enum err path_compile(struct slice text, struct arena *arena, struct path *path,
+MUST_USE enum err path_compile(struct slice text, struct arena *arena, struct json_path *path,
                                struct err_why *why);
 
-/* The JSON text at each of `count` <= PATH_SET_MAX paths, in one pass over `json`: values[i] has
- * NULL data where nothing is.  Without a star the text is a slice of `json`; with one it is an
+/* The JSON text at each of `count` <= JSON_PATH_SET_MAX paths, in one pass over `json`: values[i]
+ * has NULL data where nothing is.  Without a star the text is a slice of `json`; with one it is an
  * array in the arena, and empty when the star's container is there but nothing of it is reached.
  *
  * Of a member given twice the later counts; behind a star each counts.
  * Errors: ERR_BAD_JSON; ERR_TOO_LARGE when the arrays together pass `arrays_bytes_max`.
  * Cost:   each byte is read once, each key that lies on a path compared with the names that could
  *         follow there. */
-MUST_USE enum err path_find(const struct path *paths, size_t count, struct slice json,
+MUST_USE enum err path_find(const struct json_path *paths, size_t count, struct slice json,
                             size_t arrays_bytes_max, struct arena *arena, struct slice *values);
 
 /* A parameter of a target: a text, or the value at a path of the event when the text is wholly one
  * (it begins with "$."). */
 struct path_parameter {
     struct slice text;
-    const struct path *path; /* NULL: the text itself */
+    const struct json_path *path; /* NULL: the text itself */
 };
 
 /* ERR_BAD_VALUE if it begins as a path and is none. Borrows the text. */

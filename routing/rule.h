@@ -8,7 +8,9 @@
 
 #include "core/arena.h"
 #include "core/slice.h"
+#include "routing/path.h"
 #include "routing/pattern.h"
+#include "routing/transform.h"
 
 enum { RULE_TARGETS_MAX = 5 };
 
@@ -17,9 +19,10 @@ struct rule_target {
     struct slice id;       /* EventBridge's Target.Id */
     struct slice arn;      /* on the central bus `{account}` stands for the account of the event */
     struct slice role_arn; /* the same; empty: the account's dispatch role, or weir's own */
-    struct slice message_group_id; /* SqsParameters.MessageGroupId, empty: none */
-    uint32_t attempts_max;         /* RetryPolicy, default 185 */
-    uint64_t age_max_ms;           /* RetryPolicy, default 24 h */
+    const struct transform *transform;      /* what it gets; NULL: the event as it is */
+    struct path_parameter message_group_id; /* SqsParameters.MessageGroupId, empty: none */
+    uint32_t attempts_max;                  /* RetryPolicy, default 185 */
+    uint64_t age_max_ms;                    /* RetryPolicy, default 24 h */
 };
 
 struct rule {

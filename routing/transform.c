@@ -48,7 +48,7 @@ static const struct {
 /* ---- without a template -------------------------------------------------------------------- */
 
 static const struct transform *one_part(struct arena *arena, const struct transform_part *part,
-                                        const struct path *path)
+                                        const struct json_path *path)
 {
     struct transform *transform = ARENA_NEW(arena, struct transform);
     struct transform_part *kept = ARENA_NEW(arena, struct transform_part);
@@ -78,7 +78,7 @@ enum err transform_compile_input(struct slice text, struct arena *arena,
 enum err transform_compile_path(struct slice text, struct arena *arena,
                                 const struct transform **transform, struct err_why *why)
 {
-    struct path *path = ARENA_NEW(arena, struct path);
+    struct json_path *path = ARENA_NEW(arena, struct json_path);
 
     TRY(path_compile(text, arena, path, why));
     *transform = one_part(
@@ -117,11 +117,11 @@ struct compiler {
     struct err_why *why;
     const struct transform_variable *variables;
     size_t variable_count;
-    struct path *variable_paths;
+    struct json_path *variable_paths;
     size_t *variable_use; /* index among the transform's paths, or SIZE_MAX */
     struct transform *transform;
     struct transform_part *parts;
-    struct path *paths;
+    struct json_path *paths;
     char *skeleton;
 };
 
@@ -133,7 +133,7 @@ static enum err read_variables(struct compiler *compiler)
         return err_because(ERR_BAD_VALUE, compiler->why, "more than %d variables",
                            TRANSFORM_VARIABLES_MAX);
     }
-    compiler->variable_paths = ARENA_ARRAY(compiler->arena, struct path, count);
+    compiler->variable_paths = ARENA_ARRAY(compiler->arena, struct json_path, count);
     compiler->variable_use = ARENA_ARRAY(compiler->arena, size_t, count);
     for (size_t i = 0; i < count; i++) {
         TRY(transform_check_name(compiler->variables[i].name, compiler->why));
@@ -144,7 +144,7 @@ static enum err read_variables(struct compiler *compiler)
     return ERR_OK;
 }
 
-static size_t use_path(struct compiler *compiler, const struct path *path)
+static size_t use_path(struct compiler *compiler, const struct json_path *path)
 {
     compiler->paths[compiler->transform->path_count] = *path;
     return compiler->transform->path_count++;
@@ -155,8 +155,8 @@ static size_t use_path(struct compiler *compiler, const struct path *path)
 static enum err refuse(const struct compiler *compiler, size_t at, const char *what,
                        struct slice name)
 {
-    return err_because(ERR_BAD_VALUE, compiler->why, "<%.*s> at byte %zu %s", SLICE_ARG(name),
-                       at + 1, what);
+    return err_because(ERR_BAD_VALUE, compiler->why, "<%.*s> at byte %zu %s", SLICE_ARG(name), at,
+                       what);
 }
 
 /* The name of the placeholder at `at`, empty if there is none. */
@@ -313,8 +313,8 @@ static enum err prove_line(const struct compiler *compiler, size_t at, size_t le
         line[i] = line[i] == '\n' || line[i] == '\r' || line[i] == '\t' ? ' ' : line[i];
     }
     if (json_check((struct slice){line, len}, 1, &detail) != ERR_OK) {
-        return err_because(ERR_BAD_VALUE, compiler->why, "the line that begins at byte %zu: %s",
-                           at + 1, detail.text);
+        return err_because(ERR_BAD_VALUE, compiler->why, "the line that begins at byte %zu: %s", at,
+                           detail.text);
     }
     return ERR_OK;
 }
@@ -338,11 +338,11 @@ static enum err prove_text(const struct compiler *compiler)
             return err_because(ERR_BAD_VALUE, compiler->why,
                                "byte %zu is outside quotes: each line of a text stands in double "
                                "quotes",
-                               at + 1);
+                               at);
         }
         if (len > rest.len) {
             return err_because(ERR_BAD_VALUE, compiler->why, "the quotes at byte %zu do not end",
-                               at + 1);
+                               at);
         }
         TRY(prove_line(compiler, at, len));
         is_new_line = false;
@@ -381,14 +381,15 @@ enum err transform_compile_template(struct slice template,
     compiler.skeleton = arena_cstr(arena, template);
     /* a placeholder has three bytes, and a text before it */
     compiler.parts = ARENA_ARRAY(arena, struct transform_part, template.len / 3 * 2 + 1);
-    compiler.paths = ARENA_ARRAY(arena, struct path, variable_count + TRANSFORM_ENVELOPE_MEMBERS);
+    compiler.paths =
+        ARENA_ARRAY(arena, struct json_path, variable_count + TRANSFORM_ENVELOPE_MEMBERS);
     compiler.transform->parts = compiler.parts;
     compiler.transform->paths = compiler.paths;
     compiler.transform->is_text = begins_with_quote(template);
     TRY(cut(&compiler));
     TRY(compiler.transform->is_text ? prove_text(&compiler) : prove_json(&compiler));
     for (size_t i = 0; compiler.transform->has_envelope && i < TRANSFORM_ENVELOPE_MEMBERS; i++) {
-        struct path path;
+        struct json_path path;
 
         CHECK(path_compile(transform_envelope[i].path, arena, &path, NULL) == ERR_OK);
         (void)use_path(&compiler, &path);

@@ -44,7 +44,7 @@ struct transform {
     const struct transform_part *parts;
     size_t part_count;
     /* those that the parts use; the last are the members of the envelope, if `has_envelope` */
-    const struct path *paths;
+    const struct json_path *paths;
     size_t path_count;
     bool has_envelope;
 };

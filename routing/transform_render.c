@@ -21,7 +21,7 @@ struct rendering {
     struct arena *arena;
     struct buf *out;
     struct err_why *why;
-    struct slice values[PATH_SET_MAX];
+    struct slice values[JSON_PATH_SET_MAX];
 };
 
 /* A text of our own as a JSON string. */

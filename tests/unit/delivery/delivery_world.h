@@ -70,6 +70,8 @@ struct world_queue {
     size_t batch_max;
     uint64_t last_call_ms;
     char last_access_key[64];
+    size_t last_body_len; /* of the last message */
+    char last_body[512];  /* its beginning */
 };
 
 /* One event, for one target. */
@@ -97,6 +99,7 @@ struct world_target {
     uint64_t uid;
     const char *arn;
     const char *role_arn;
+    const char *template; /* of its input, where <v> is the event's text; NULL: the event */
     bool is_gone;
     bool is_member_rule; /* not owned by the central team */
     uint32_t attempts_max;
@@ -268,6 +271,9 @@ static void world_arrive(struct world *world, size_t queue, const char *access_k
     id = slice_from(body, (size_t)(mark - body.data) + 6);
     id = slice_first(id, slice_find(id, '"'));
     world->queues[queue].messages++;
+    world->queues[queue].last_body_len = body.len;
+    (void)snprintf(world->queues[queue].last_body, sizeof(world->queues[queue].last_body), "%.*s",
+                   SLICE_ARG(body));
     account = memmem(body.data, body.len, "\"account\":\"", 11);
     assert_non_null(account);
     if (strncmp(access_key, "own:", 4) != 0 &&
@@ -504,6 +510,19 @@ static void world_on_step(void *context, const struct delivery_fact *fact)
 
 /* ---- the catalog -------------------------------------------------------------------------- */
 
+static const struct transform *world_transform(struct rule *rule, const char *template)
+{
+    const struct transform_variable variable = {SLICE("v"), SLICE("$.detail.text")};
+    const struct transform *transform = NULL;
+
+    if (template != NULL) {
+        assert_int_equal(transform_compile_template(slice_of(template), &variable, 1, &rule->arena,
+                                                    &transform, NULL),
+                         ERR_OK);
+    }
+    return transform;
+}
+
 static struct ruleset *world_rules(const struct world *world)
 {
     struct rule *rules[WORLD_TARGETS_MAX];
@@ -532,6 +551,7 @@ static struct ruleset *world_rules(const struct world *world)
                                  .id = SLICE("t"),
                                  .arn = arena_copy(&rule->arena, slice_of(from->arn)),
                                  .role_arn = arena_copy(&rule->arena, slice_of(from->role_arn)),
+                                 .transform = world_transform(rule, from->template),
                                  .attempts_max = from->attempts_max,
                                  .age_max_ms = from->age_max_ms};
         rules[count++] = rule;

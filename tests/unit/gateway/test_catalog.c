@@ -116,6 +116,96 @@ static void test_a_pattern_keeps_its_spelling(void **state)
     catalog_clean_up(&catalog);
 }
 
+#define INPUT_TARGET(id, rest) "{\"id\":\"" id "\",\"arn\":\"" QUEUE "\"," rest "}"
+#define INPUT_RULE(targets)                                                                        \
+    "{\"rules\":[{\"bus\":\"central\",\"name\":\"r\",\"pattern\":{\"a\":[1]},"                     \
+    "\"targets\":[" targets "]}]}"
+
+/* Goal: inputs come back as they were written, whatever their variables are called. */
+static void test_inputs_survive_the_round_trip(void **state)
+{
+    static const char text[] =
+        INPUT_RULE(INPUT_TARGET("a", "\"input\":\"{\\\"a\\\": 1.50}\"") "," INPUT_TARGET(
+            "b",
+            "\"input_path\":\"$.detail.uid\"") "," INPUT_TARGET("c",
+                                                                "\"input_transformer\":{\"input_"
+                                                                "paths_map\":{\"uid\":\"$.id\","
+                                                                "\"pattern\":\"$.detail\","
+                                                                "\"manager\":\"$.source\","
+                                                                "\"is_suspended\":\"$.time\"},"
+                                                                "\"input_template\":\"{\\\"m\\\": "
+                                                                "<manager>, \\\"u\\\": "
+                                                                "\\\"<uid>\\\"}\"}"));
+    const struct slice targets = slice_of(strchr(text, 'p')); /* from the pattern on */
+    struct catalog catalog;
+    struct buf out;
+
+    (void)state;
+    catalog_init(&catalog);
+    (void)apply(&catalog, text);
+    buf_init(&out, 65536);
+    assert_int_equal(catalog_file_write(&catalog, &out), ERR_OK);
+    assert_int_equal(buf_append_byte(&out, '\0'), ERR_OK);
+    assert_non_null(strstr(out.data, targets.data));
+    assert_int_equal(apply(&catalog, out.data), 0);
+    buf_clean_up(&out);
+    catalog_clean_up(&catalog);
+}
+
+static void test_each_mistake_of_an_input_has_its_path(void **state)
+{
+#define MAP(map, template)                                                                         \
+    "\"input_transformer\":{\"input_paths_map\":" map ",\"input_template\":\"" template "\"}"
+    static const struct {
+        const char *text;
+        const char *path; /* below the target */
+        const char *message;
+    } rows[] = {
+        {INPUT_RULE(INPUT_TARGET("t", "\"input\":{}")), ".input", "must be a string"},
+        {INPUT_RULE(INPUT_TARGET("t", "\"input\":\"text\"")), ".input", "byte 1"},
+        {INPUT_RULE(INPUT_TARGET("t", "\"input_path\":\"detail\"")), ".input_path",
+         "a path begins with $"},
+        {INPUT_RULE(INPUT_TARGET("t", "\"input\":\"1\",\"input_path\":\"$\"")), "",
+         "only one of input, input_path and input_transformer may be given"},
+        {INPUT_RULE(INPUT_TARGET("t", "\"input_transformer\":{}")),
+         ".input_transformer.input_template", "is required"},
+        {INPUT_RULE(INPUT_TARGET("t", MAP("{\"a b\":\"$.id\"}", "{}"))),
+         ".input_transformer.input_paths_map.a b", "consists of A-Z"},
+        {INPUT_RULE(INPUT_TARGET("t", MAP("{\"AWS.x\":\"$.id\"}", "{}"))),
+         ".input_transformer.input_paths_map.AWS.x", "reserved"},
+        {INPUT_RULE(INPUT_TARGET("t", MAP("{\"x\":\"$..id\"}", "{}"))),
+         ".input_transformer.input_paths_map.x", "at byte 2 of the path"},
+        {INPUT_RULE(INPUT_TARGET("t", MAP("{\"x\":7}", "{}"))),
+         ".input_transformer.input_paths_map.x", "must be a string"},
+        {INPUT_RULE(INPUT_TARGET("t", MAP("{\"x\":\"$.id\"}", "{\\\"a\\\":<y>}"))),
+         ".input_transformer.input_template", "contains invalid placeholder y"},
+        {INPUT_RULE(INPUT_TARGET("t", MAP("{}", "plain text"))),
+         ".input_transformer.input_template", "byte 0"},
+        {INPUT_RULE("{\"id\":\"t\",\"arn\":\"arn:aws:sqs:us-east-1:999999999999:q.fifo\","
+                    "\"sqs_parameters\":{\"message_group_id\":\"$.a b\"}}"),
+         ".sqs_parameters.message_group_id", "at byte 3 of the path"},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+        json_t *file = read_file(rows[i].text);
+        json_t *mistakes = catalog_check(file);
+        const json_t *first = json_array_get(mistakes, 0);
+        const char *path = json_string_value(json_object_get(first, "path"));
+        const char *message = json_string_value(json_object_get(first, "message"));
+
+        if (path == NULL || !slice_has_prefix(slice_of(path), SLICE("rules[0].targets[0]")) ||
+            strcmp(path + strlen("rules[0].targets[0]"), rows[i].path) != 0 ||
+            strstr(message, rows[i].message) == NULL) {
+            fail_msg("%s: got %s: %s", rows[i].text, path != NULL ? path : "nothing",
+                     message != NULL ? message : "");
+        }
+        json_decref(mistakes);
+        json_decref(file);
+    }
+#undef MAP
+}
+
 static void test_what_the_file_lacks_is_deleted_only_in_its_sections(void **state)
 {
     struct catalog catalog;
@@ -300,8 +390,8 @@ static void test_each_mistake_has_its_path(void **state)
          "\"id\":\"t\",\"arn\":\"" QUEUE "\",\"dead_letter_config\":{\"arn\":\"" QUEUE "\"}}]}]}",
          "rules[0].targets[0].dead_letter_config", "not supported yet"},
         {"{\"rules\":[{\"bus\":\"central\",\"name\":\"r\",\"pattern\":{\"a\":[1]},\"targets\":[{"
-         "\"id\":\"t\",\"arn\":\"" QUEUE "\",\"input\":\"{}\"}]}]}",
-         "rules[0].targets[0].input", "not supported by this version"},
+         "\"id\":\"t\",\"arn\":\"" QUEUE "\",\"http_parameters\":{}}]}]}",
+         "rules[0].targets[0].http_parameters", "not supported by this version"},
         {"{\"lists\":[]}", "lists", "not supported by this version"},
         {"{\"rules\":[{\"bus\":\"central\",\"name\":\"r\",\"pattern\":{\"a\":[1]},\"targets\":[{"
          "\"id\":\"t\",\"arn\":\"" QUEUE "\"},{\"id\":\"t\",\"arn\":\"" QUEUE "\"}]}]}",
@@ -350,6 +440,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_applying_twice_changes_nothing),
         cmocka_unit_test(test_a_pattern_keeps_its_spelling),
+        cmocka_unit_test(test_inputs_survive_the_round_trip),
+        cmocka_unit_test(test_each_mistake_of_an_input_has_its_path),
         cmocka_unit_test(test_what_the_file_lacks_is_deleted_only_in_its_sections),
         cmocka_unit_test(test_a_target_keeps_its_uid_and_no_uid_comes_back),
         cmocka_unit_test(test_another_managers_object_is_left_alone_unless_taken_over),

@@ -17,7 +17,7 @@ enum { ARRAYS_MAX = 4096 };
 static const char *found(struct arena *arena, const char *path_text, const char *json)
 {
     struct err_why why = {.text = ""};
-    struct path path;
+    struct json_path path;
     struct slice value;
     enum err err = path_compile(slice_of(path_text), arena, &path, &why);
 
@@ -105,33 +105,33 @@ static void test_what_is_no_path_is_refused_with_its_place(void **state)
     } rows[] = {
         {"", "a path has 1 to 256 bytes"},
         {"detail.id", "a path begins with $, as in $.detail.id"},
-        {"$detail", "a dot or a bracket must stand here, at byte 2 of the path"},
-        {"$.", "a name or * must follow a dot, at byte 3 of the path"},
-        {"$..a", "a name or * must follow a dot, at byte 3 of the path"},
-        {"$.a b", "a dot or a bracket must stand here, at byte 4 of the path"},
-        {"$.a*", "a dot or a bracket must stand here, at byte 4 of the path"},
-        {"$.*a", "a dot or a bracket must stand here, at byte 4 of the path"},
-        {"$.a.length()", "a dot or a bracket must stand here, at byte 11 of the path"},
-        {"$.a[", "a bracket is not closed, at byte 4 of the path"},
-        {"$[]", "brackets hold an index such as [0], or [*]; names are joined by dots, at byte 2 "
+        {"$detail", "a dot or a bracket must stand here, at byte 1 of the path"},
+        {"$.", "a name or * must follow a dot, at byte 2 of the path"},
+        {"$..a", "a name or * must follow a dot, at byte 2 of the path"},
+        {"$.a b", "a dot or a bracket must stand here, at byte 3 of the path"},
+        {"$.a*", "a dot or a bracket must stand here, at byte 3 of the path"},
+        {"$.*a", "a dot or a bracket must stand here, at byte 3 of the path"},
+        {"$.a.length()", "a dot or a bracket must stand here, at byte 10 of the path"},
+        {"$.a[", "a bracket is not closed, at byte 3 of the path"},
+        {"$[]", "brackets hold an index such as [0], or [*]; names are joined by dots, at byte 1 "
                 "of the path"},
         {"$['a']", "brackets hold an index such as [0], or [*]; names are joined by dots, at byte "
-                   "2 of the path"},
+                   "1 of the path"},
         {"$.a[-1]", "brackets hold an index such as [0], or [*]; names are joined by dots, at byte "
-                    "4 of the path"},
+                    "3 of the path"},
         {"$.a[1:2]", "brackets hold an index such as [0], or [*]; names are joined by dots, at "
-                     "byte 4 of the path"},
+                     "byte 3 of the path"},
         {"$.a[?(@.b)]", "brackets hold an index such as [0], or [*]; names are joined by dots, at "
-                        "byte 4 of the path"},
+                        "byte 3 of the path"},
         {"$.a[1234567890]", "brackets hold an index such as [0], or [*]; names are joined by dots, "
-                            "at byte 4 of the path"},
+                            "at byte 3 of the path"},
     };
     struct arena arena = {0};
 
     (void)state;
     for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
         struct err_why why = {.text = ""};
-        struct path path;
+        struct json_path path;
 
         assert_int_equal(path_compile(slice_of(rows[i].path), &arena, &path, &why), ERR_BAD_VALUE);
         assert_string_equal(why.text, rows[i].why);
@@ -142,29 +142,29 @@ static void test_what_is_no_path_is_refused_with_its_place(void **state)
 /* Goal: the longest path, through the deepest container, and one byte more. */
 static void test_a_path_of_the_greatest_length_works(void **state)
 {
-    char text[PATH_BYTES_MAX + 2] = "$";
-    char json[2 * PATH_STEPS_MAX * 8] = "";
+    char text[JSON_PATH_BYTES_MAX + 2] = "$";
+    char json[2 * JSON_PATH_STEPS_MAX * 8] = "";
     struct arena arena = {0};
-    struct path path;
+    struct json_path path;
     struct slice value;
     size_t len = 0;
 
     (void)state;
-    for (size_t i = 0; i < PATH_STEPS_MAX; i++) {
+    for (size_t i = 0; i < JSON_PATH_STEPS_MAX; i++) {
         memcpy(text + 1 + 2 * i, ".a", 2);
         memcpy(json + len, "{\"a\":", 5);
         len += 5;
     }
     json[len++] = '7';
-    memset(json + len, '}', PATH_STEPS_MAX);
+    memset(json + len, '}', JSON_PATH_STEPS_MAX);
     assert_int_equal(path_compile(slice_of(text), &arena, &path, NULL), ERR_OK);
-    assert_int_equal(path.step_count, PATH_STEPS_MAX);
+    assert_int_equal(path.step_count, JSON_PATH_STEPS_MAX);
     assert_int_equal(path_find(&path, 1, slice_of(json), 0, &arena, &value), ERR_OK);
     assert_true(slice_eq(value, SLICE("7")));
     memset(text, 'a', sizeof(text) - 1);
     memcpy(text, "$.", 2);
     assert_int_equal(path_compile(slice_of(text), &arena, &path, NULL), ERR_BAD_VALUE);
-    text[PATH_BYTES_MAX] = '\0';
+    text[JSON_PATH_BYTES_MAX] = '\0';
     assert_int_equal(path_compile(slice_of(text), &arena, &path, NULL), ERR_OK);
     arena_clean_up(&arena);
 }
@@ -186,19 +186,20 @@ static void test_many_paths_are_found_together(void **state)
         "{\"c\":1}",
         "[1,2]",
     };
-    struct path paths[PATH_SET_MAX];
-    struct slice values[PATH_SET_MAX];
+    struct json_path paths[JSON_PATH_SET_MAX];
+    struct slice values[JSON_PATH_SET_MAX];
     struct arena arena = {0};
 
     (void)state;
-    for (size_t i = 0; i < PATH_SET_MAX; i++) {
+    for (size_t i = 0; i < JSON_PATH_SET_MAX; i++) {
         const char *text = texts[i % ARRAY_LEN(texts)];
 
         assert_int_equal(path_compile(slice_of(text), &arena, &paths[i], NULL), ERR_OK);
     }
     assert_int_equal(
-        path_find(paths, PATH_SET_MAX, slice_of(wanted[0]), ARRAYS_MAX, &arena, values), ERR_OK);
-    for (size_t i = 0; i < PATH_SET_MAX; i++) {
+        path_find(paths, JSON_PATH_SET_MAX, slice_of(wanted[0]), ARRAYS_MAX, &arena, values),
+        ERR_OK);
+    for (size_t i = 0; i < JSON_PATH_SET_MAX; i++) {
         const char *one = wanted[i % ARRAY_LEN(wanted)];
 
         assert_true(one == NULL ? values[i].data == NULL : slice_eq(values[i], slice_of(one)));
@@ -211,7 +212,7 @@ static void test_stars_gather_no_more_than_allowed(void **state)
 {
     const struct slice json = SLICE("{\"r\":[10,20,30],\"r\":[11,21,31]}");
     struct arena arena = {0};
-    struct path path;
+    struct json_path path;
     struct slice value;
 
     (void)state;

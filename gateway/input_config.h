@@ -1,0 +1,31 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * input_config.h - what a target gets instead of the event, as people write it in the catalog.
+ *
+ *     "input": "{\"fixed\": true}"                      a string that holds JSON
+ *     "input_path": "$.detail"
+ *     "input_transformer": {"input_paths_map": {"who": "$.account"}, "input_template": "…"}
+ *
+ * At most one of them; without any the target gets the event.
+ */
+#pragma once
+
+#include <jansson.h>
+
+#include "core/arena.h"
+#include "core/err.h"
+#include "routing/transform.h"
+
+/* Call `on_mistake` for each mistake: where in the target (".input_transformer.input_template", ""
+ * for itself) and what.  The members have their types already. */
+void input_config_check(const json_t *target,
+                        void (*on_mistake)(void *context, const char *where, const char *what),
+                        void *context);
+/* The compiled input of a target, in the arena; NULL: the event itself.  ERR_BAD_VALUE only for
+ * what input_config_check() finds, too. */
+MUST_USE enum err input_config_read(const json_t *target, struct arena *arena,
+                                    const struct transform **transform, struct err_why *why);
+/* A target with the members that decide over its input renamed from EventBridge's spelling
+ * (Input, InputPath, InputTransformer) to the catalog's; what it has in the catalog's stays.  The
+ * caller's reference. */
+json_t *input_config_from_api(const json_t *target);
