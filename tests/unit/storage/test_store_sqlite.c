@@ -71,6 +71,14 @@ static size_t claim_all(struct desk *desk, const char *lane)
     return sum;
 }
 
+static bool is_there(const char *path, const char *suffix)
+{
+    char whole[128];
+
+    (void)snprintf(whole, sizeof(whole), "%s%s", path, suffix);
+    return access(whole, F_OK) == 0;
+}
+
 static void a_backup_under_load_opens_as_a_store_that_owes_the_same(void **state)
 {
     struct desk *desk = *state;
@@ -83,6 +91,7 @@ static void a_backup_under_load_opens_as_a_store_that_owes_the_same(void **state
     struct store *store;
     char copy_folder[64];
     char path[96];
+    bool seen_partial = false;
     size_t count = 0;
     size_t owed;
 
@@ -96,7 +105,10 @@ static void a_backup_under_load_opens_as_a_store_that_owes_the_same(void **state
     desk_submit(&clerk, &backup.op, STORE_BACKUP);
     for (; clerk.done_count == 0; (void)mailbox_drain(&clerk.box)) {
         commit_big(desk, count++);
+        seen_partial = seen_partial || (is_there(path, ".partial") && !is_there(path, ""));
     }
+    assert_true(seen_partial);
+    assert_false(is_there(path, ".partial"));
     mailbox_clean_up(&clerk.box);
     assert_int_equal(backup.op.err, ERR_OK);
     assert_true(count - BACKUP_EVENTS >= 2); /* commits went on meanwhile */
@@ -121,16 +133,23 @@ static void a_backup_never_replaces_a_file_and_says_why_it_cannot_be_made(void *
     struct desk *desk = *state;
     struct store_backup backup;
     struct stat status;
+    char taken[96];
     char path[96];
     int fd;
 
-    (void)snprintf(path, sizeof(path), "%s/taken", folder);
-    fd = open(path, O_RDWR | O_CREAT | O_EXCL, 0600);
+    (void)snprintf(taken, sizeof(taken), "%s/taken", folder);
+    fd = open(taken, O_RDWR | O_CREAT | O_EXCL, 0600);
     assert_true(fd >= 0);
     assert_int_equal(write(fd, "mine", 4), 4);
     (void)close(fd);
-    assert_int_equal(backup_run(desk, path, &backup), ERR_SYSTEM);
+    assert_int_equal(backup_run(desk, taken, &backup), ERR_SYSTEM);
     assert_non_null(strstr(backup.why.text, "File exists"));
+    assert_int_equal(stat(taken, &status), 0);
+    assert_int_equal(status.st_size, 4);
+    (void)snprintf(path, sizeof(path), "%s/taken.partial", folder);
+    assert_int_equal(rename(taken, path), 0); /* of a copy that a kill cut short, or a person's */
+    assert_int_equal(backup_run(desk, taken, &backup), ERR_SYSTEM);
+    assert_non_null(strstr(backup.why.text, "NAME.partial: File exists"));
     assert_int_equal(stat(path, &status), 0);
     assert_int_equal(status.st_size, 4);
     assert_int_equal(backup_run(desk, "relative.db", &backup), ERR_SYSTEM);
@@ -164,6 +183,38 @@ static void a_backup_that_a_stop_cuts_short_leaves_no_file(void **state)
     assert_int_not_equal(second.op.err, ERR_OK);
     assert_int_equal(access(path, F_OK) == 0, first.op.err == ERR_OK);
     assert_int_not_equal(access(other, F_OK), 0);
+    assert_false(is_there(path, ".partial"));
+}
+
+/* Goal:   a copy never silently takes the place of a store that has told more.
+ * Method: copy, commit, and put the copy beside what is left of the store. */
+static void a_backup_beside_what_was_flushed_later_is_refused(void **state)
+{
+    struct desk *desk = *state;
+    struct store_options options = {.folder = slice_of(folder)};
+    struct store_backup backup;
+    struct store *store;
+    struct err_why why;
+    char copy[96];
+    char name[96];
+
+    (void)snprintf(copy, sizeof(copy), "%s/copy.db", folder);
+    assert_int_equal(desk_commit(desk, T0, &plain, NULL), ERR_OK);
+    assert_int_equal(backup_run(desk, copy, &backup), ERR_OK);
+    assert_int_equal(desk_commit(desk, T0, &plain, NULL), ERR_OK);
+    store_destroy(desk->store);
+    desk->store = NULL;
+    (void)snprintf(name, sizeof(name), "%s/weir.db-wal", folder);
+    assert_int_equal(unlink(name), 0);
+    (void)snprintf(name, sizeof(name), "%s/weir.db", folder);
+    assert_int_equal(rename(copy, name), 0);
+    assert_int_equal(store_sqlite_open(&options, &store, &why), ERR_STORE_CORRUPT);
+    assert_non_null(strstr(why.text, "was flushed and answered"));
+    (void)snprintf(name, sizeof(name), "%s/durable", folder);
+    assert_int_equal(unlink(name), 0); /* it is meant */
+    assert_int_equal(store_sqlite_open(&options, &store, &why), ERR_OK);
+    desk->store = store;
+    assert_int_equal(desk_tally(desk, ACCOUNT_A, NULL).live, 1);
 }
 
 int main(void)
@@ -174,6 +225,7 @@ int main(void)
         CONTRACT_TEST(a_backup_under_load_opens_as_a_store_that_owes_the_same),
         CONTRACT_TEST(a_backup_never_replaces_a_file_and_says_why_it_cannot_be_made),
         CONTRACT_TEST(a_backup_that_a_stop_cuts_short_leaves_no_file),
+        CONTRACT_TEST(a_backup_beside_what_was_flushed_later_is_refused),
     };
 
     log_set_level(LOG_ERROR);
