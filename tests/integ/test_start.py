@@ -22,6 +22,17 @@ def test_an_admin_address_in_use_ends_the_start(tmp_path):
     assert str(weir.admin_port) in weir.log_tail()
 
 
+def test_a_second_process_is_refused_by_the_folder_of_the_first(tmp_path):
+    with Weir(tmp_path / "first") as first:
+        second = Weir(tmp_path / "second", store=f"embedded:{first.state}")
+        second.spawn()
+        assert second.process.wait(30) == 1
+        assert "another process holds it; one store has one gateway" in second.log_path.read_text()
+        first.kill9()
+        second.start()  # the lock went with its owner, however that ended
+        assert second.stop() == 0
+
+
 def ask_until_refused(weir):
     """Ask for figures, one question after the other, until nobody answers any more."""
     try:
