@@ -6,12 +6,12 @@
  * rule the uid of each target), compare it with the document that is, and put it only if they
  * differ.  Then walk the documents of this manager in the same section and delete those that the
  * file does not have.  An account takes its credentials with it, whoever issued them: keys must not
- * come back to life when an account of that id is made again.  A target uid is drawn from the
- * counter meta/uid, written in the same edit, so it is never given twice.
+ * come back to life when an account of that id is made again.
  */
 #include "gateway/catalog_plan.h"
 
 #include "core/check.h"
+#include "gateway/catalog_uid.h"
 
 struct planner {
     const struct catalog *catalog;
@@ -21,8 +21,7 @@ struct planner {
     struct map wanted; /* names that the file has */
     struct map gone;   /* ids of the accounts that are deleted */
     struct arena arena;
-    uint64_t next_uid;
-    bool has_drawn_uid;
+    struct catalog_uid uid;
     struct err_why *why;
 };
 
@@ -37,7 +36,7 @@ static bool is_ours(const struct planner *planner, const json_t *document)
     return slice_eq(json_member_text(document, "manager"), planner->options->manager);
 }
 
-/* ---- names and target uids ---------------------------------------------------------------- */
+/* ---- names --------------------------------------------------------------------------------- */
 
 static struct slice name_of(struct planner *planner, const char *kind, const json_t *object)
 {
@@ -53,50 +52,6 @@ static struct slice name_of(struct planner *planner, const char *kind, const jso
     return arena_printf(&planner->arena, "rule/%.*s/%.*s",
                         SLICE_ARG(json_member_text(object, "bus")),
                         SLICE_ARG(json_member_text(object, "name")));
-}
-
-static json_t *old_target(const json_t *old_rule, struct slice id)
-{
-    json_t *targets = json_object_get(old_rule, "targets");
-
-    for (size_t i = 0; i < json_array_size(targets); i++) {
-        json_t *target = json_array_get(targets, i);
-
-        if (slice_eq(json_member_text(target, "id"), id)) {
-            return target;
-        }
-    }
-    return NULL;
-}
-
-static uint64_t draw_uid(struct planner *planner)
-{
-    if (!planner->has_drawn_uid) {
-        const struct catalog_document *counter = catalog_get(planner->catalog, SLICE("meta/uid"));
-
-        planner->next_uid =
-            counter != NULL ? (uint64_t)json_integer_value(json_object_get(counter->value, "next"))
-                            : 1;
-        planner->has_drawn_uid = true;
-    }
-    return planner->next_uid++;
-}
-
-static void give_uids(struct planner *planner, json_t *rule, const json_t *old_rule)
-{
-    json_t *targets = json_object_get(rule, "targets");
-
-    for (size_t i = 0; i < json_array_size(targets); i++) {
-        json_t *target = json_array_get(targets, i);
-        const json_t *old = old_target(old_rule, json_member_text(target, "id"));
-        json_t *uid = json_object_get(old, "uid");
-
-        if (uid != NULL) {
-            json_object_set(target, "uid", uid);
-        } else {
-            json_object_set_new(target, "uid", json_integer((json_int_t)draw_uid(planner)));
-        }
-    }
 }
 
 /* ---- one object --------------------------------------------------------------------------- */
@@ -124,7 +79,7 @@ static json_t *document_for(struct planner *planner, const char *kind, const jso
         json_object_set(document, "is_suspended", json_object_get(old->value, "is_suspended"));
     }
     if (strcmp(kind, "rule") == 0) {
-        give_uids(planner, document, old != NULL ? old->value : NULL);
+        catalog_uid_give(&planner->uid, document, old != NULL ? old->value : NULL);
     }
     return document;
 }
@@ -194,16 +149,6 @@ static void delete_credentials(struct planner *planner)
     }
 }
 
-static void put_counter(struct planner *planner)
-{
-    json_t *counter =
-        json_pack("{s:I, s:s}", "next", (json_int_t)planner->next_uid, "manager", "weir");
-
-    CHECK(counter != NULL);
-    catalog_edit_put(planner->edit, planner->catalog, SLICE("meta/uid"), counter);
-    json_decref(counter);
-}
-
 enum err catalog_plan(const struct catalog *catalog, const json_t *file,
                       const struct catalog_plan_options *options, struct catalog_edit *edit,
                       json_t **changes, struct err_why *why)
@@ -211,7 +156,13 @@ enum err catalog_plan(const struct catalog *catalog, const json_t *file,
     static const char *const sections[][2] = {
         {"accounts", "account"}, {"buses", "bus"}, {"rules", "rule"}};
     struct planner planner = {
-        .catalog = catalog, .options = options, .edit = edit, .changes = json_array(), .why = why};
+        .catalog = catalog,
+        .options = options,
+        .edit = edit,
+        .changes = json_array(),
+        .uid = {.catalog = catalog},
+        .why = why,
+    };
     enum err err = ERR_OK;
 
     for (size_t i = 0; i < ARRAY_LEN(sections) && err == ERR_OK; i++) {
@@ -220,8 +171,8 @@ enum err catalog_plan(const struct catalog *catalog, const json_t *file,
     if (err == ERR_OK && planner.gone.count > 0) {
         delete_credentials(&planner);
     }
-    if (err == ERR_OK && planner.has_drawn_uid) {
-        put_counter(&planner);
+    if (err == ERR_OK) {
+        catalog_uid_put(&planner.uid, edit);
     }
     map_clean_up(&planner.wanted);
     map_clean_up(&planner.gone);

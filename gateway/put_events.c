@@ -14,6 +14,7 @@
 #include "core/json_write.h"
 #include "core/moment.h"
 #include "gateway/api.h"
+#include "gateway/bus_name.h"
 #include "gateway/config.h"
 
 enum { ENTRIES_MAX = 10, TIME_BYTES = 14, RESOURCE_BYTES_MAX = 2048, DEPTH_MAX = 64 };
@@ -305,26 +306,15 @@ static enum err invalid(struct ingest_entry *entry, const char *member, const ch
     return ERR_BAD_ARGUMENT;
 }
 
-/* `default`, a name, or a bus ARN: "arn:PARTITION:events:REGION:ACCOUNT:event-bus/NAME". */
-static enum err read_bus(struct ingest_entry *entry, struct slice bus)
+static enum err read_bus(struct ingest_entry *entry, struct slice text)
 {
-    struct slice rest = bus;
-    struct slice parts[5];
-    const struct slice kind = SLICE("event-bus/");
+    struct bus_name bus;
 
-    entry->bus_name = bus.len > 0 ? bus : SLICE("default");
-    if (!slice_has_prefix(bus, SLICE("arn:"))) {
-        return ERR_OK;
-    }
-    for (size_t i = 0; i < ARRAY_LEN(parts); i++) {
-        parts[i] = slice_cut(&rest, ':');
-    }
-    if (!slice_eq(parts[2], SLICE("events")) || parts[4].len != ACCOUNT_ID_CHARS ||
-        !slice_has_prefix(rest, kind) || rest.len == kind.len) {
+    if (!bus_name_read(text, &bus)) {
         return invalid(entry, "EventBusName", "Provided Arn is not in correct format.");
     }
-    entry->bus_account = parts[4];
-    entry->bus_name = slice_from(rest, kind.len);
+    entry->bus_account = bus.account;
+    entry->bus_name = bus.name;
     return ERR_OK;
 }
 
