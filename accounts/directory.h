@@ -63,6 +63,7 @@ struct credential {
     enum credential_kind kind;
     struct slice account_id;
     uint64_t expires_ms;    /* 0: never */
+    bool is_operator;       /* sigv4: manages every account's buses and the central one */
     bool is_forwarder;      /* may relay aws.* sources; api keys always may */
     struct slice header;    /* api key: lower-case header name, "x-api-key" by default */
     struct digest key_hash; /* api key: HMAC(pepper, key) */

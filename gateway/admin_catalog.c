@@ -163,8 +163,8 @@ struct grouping {
 /* A credential as it may be shown: nothing that makes it secret. */
 static json_t *describe_credential(const json_t *credential)
 {
-    static const char *const members[] = {"id",         "kind",      "expires_ms",
-                                          "created_ms", "forwarder", "header"};
+    static const char *const members[] = {"id",        "kind",     "expires_ms", "created_ms",
+                                          "forwarder", "operator", "header"};
     json_t *shown = json_object();
 
     for (size_t k = 0; k < ARRAY_LEN(members); k++) {
@@ -388,7 +388,7 @@ void admin_account_resume(struct admin_call *call)
 static enum err read_issue(struct admin_call *call, json_t *body, struct issue_options *options,
                            struct err_why *why)
 {
-    static const char *const known[] = {"kind", "header", "forwarder", "expires"};
+    static const char *const known[] = {"kind", "header", "forwarder", "operator", "expires"};
     const struct slice expires = json_member_text(body, "expires");
     uint64_t span_ms = 0;
     const char *key;
@@ -415,6 +415,7 @@ static enum err read_issue(struct admin_call *call, json_t *body, struct issue_o
         .kind = json_member_text(body, "kind"),
         .header = json_member_text(body, "header"),
         .is_forwarder = json_is_true(json_object_get(body, "forwarder")),
+        .is_operator = json_is_true(json_object_get(body, "operator")),
         .now_ms = moment_now_ms(),
     };
     options->expires_ms = span_ms > 0 ? options->now_ms + span_ms : 0;

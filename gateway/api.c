@@ -2,8 +2,8 @@
  *
  * api.c - the table of actions, and the JSON protocol's way to say yes and no.
  *
- * An action is a name and a handler.  Whatever the action, the caller is proven first, by SigV4
- * over the exact bytes that arrived.
+ * Whatever the action, the caller is proven first, by SigV4 over the exact bytes that arrived.
+ * PutEvents then walks through ingest; everything else is a call to the catalog's thread.
  *
  *= https://smithy.io/2.0/aws/protocols/aws-json-1_1-protocol.html
  */
@@ -13,27 +13,50 @@
 #include "core/json_write.h"
 #include "core/moment.h"
 #include "core/random.h"
+#include "gateway/api_buses.h"
+#include "gateway/api_patterns.h"
+#include "gateway/api_rules.h"
+#include "gateway/api_tags.h"
+#include "gateway/api_targets.h"
 #include "gateway/put_events.h"
 
 #define CONTENT_TYPE "application/x-amz-json-1.1"
 
-struct action {
-    struct slice target;
-    void (*handle)(struct ingest *ingest, struct request *request,
-                   const struct principal *principal);
+#define TARGET_PREFIX "AWSEvents."
+
+/* All but PutEvents, which has a way of its own: no event waits for the catalog's thread. */
+static const struct api_action *const actions[] = {
+    &api_put_rule,     &api_delete_rule,          &api_describe_rule,
+    &api_list_rules,   &api_enable_rule,          &api_disable_rule,
+    &api_put_targets,  &api_remove_targets,       &api_list_targets,
+    &api_test_pattern, &api_list_rules_of_target, &api_create_bus,
+    &api_update_bus,   &api_delete_bus,           &api_describe_bus,
+    &api_list_buses,   &api_tag_resource,         &api_untag_resource,
+    &api_list_tags,
 };
 
-static const struct action actions[] = {
-    {SLICE_INIT("AWSEvents.PutEvents"), put_events_handle},
-};
-
-static const struct action *action_of(const struct request *request)
+/* The name behind "AWSEvents."; empty if X-Amz-Target is not of this API. */
+static struct slice action_name(const struct request *request)
 {
     const struct slice target = request_header(request, SLICE("x-amz-target"));
 
+    return slice_has_prefix(target, SLICE(TARGET_PREFIX))
+               ? slice_from(target, strlen(TARGET_PREFIX))
+               : (struct slice){NULL, 0};
+}
+
+static bool is_put_events(const struct request *request)
+{
+    return slice_eq(action_name(request), SLICE("PutEvents"));
+}
+
+static const struct api_action *action_of(const struct request *request)
+{
+    const struct slice name = action_name(request);
+
     for (size_t i = 0; i < ARRAY_LEN(actions); i++) {
-        if (slice_eq(target, actions[i].target)) {
-            return &actions[i];
+        if (slice_eq(name, actions[i]->name)) {
+            return actions[i];
         }
     }
     return NULL;
@@ -102,10 +125,10 @@ static enum err check_head(struct ingest *ingest, struct request *request, struc
         return err_because(ERR_BAD_MEDIA_TYPE, why,
                            "The Content-Type of an EventBridge request is " CONTENT_TYPE ".");
     }
-    if (action_of(request) == NULL) {
-        return err_because(
-            ERR_UNKNOWN_ACTION, why,
-            "The action that X-Amz-Target names is not known; AWSEvents.PutEvents is.");
+    if (!is_put_events(request) && action_of(request) == NULL) {
+        return err_because(ERR_UNKNOWN_ACTION, why,
+                           "The action that X-Amz-Target names is not known; AWSEvents.PutEvents "
+                           "is, and those that manage rules, targets, buses and tags.");
     }
     return ingest_check_sigv4(ingest, request, why);
 }
@@ -133,17 +156,19 @@ enum err api_check_head(struct ingest *ingest, struct request *request, size_t *
 
 void api_handle(struct ingest *ingest, struct request *request)
 {
-    const struct action *action = action_of(request);
     struct err_why why = {.text = ""};
     struct principal principal;
     enum err err;
 
-    CHECK(action != NULL);
     err = ingest_prove_sigv4(ingest, request, &principal, &why);
     if (err != ERR_OK) {
         fill_refusal(ingest, request, err, &why);
         request_respond(request);
         return;
     }
-    action->handle(ingest, request, &principal);
+    if (is_put_events(request)) {
+        put_events_handle(ingest, request, &principal);
+    } else {
+        api_desk_take(ingest_api_desk(ingest), request, &principal, action_of(request));
+    }
 }

@@ -42,6 +42,8 @@ static const struct catalog_member account_members[] = {
 static const struct catalog_member bus_members[] = {
     {"account", CATALOG_ACCOUNT, true, 12, NULL},
     {"name", CATALOG_TEXT, true, 256, NULL},
+    {"description", CATALOG_TEXT, false, 512, NULL},
+    {"tags", CATALOG_TEXT_MAP, false, 50, NULL},
     {NULL, CATALOG_TEXT, false, 0, NULL},
 };
 static const struct catalog_member rule_members[] = {
@@ -49,6 +51,8 @@ static const struct catalog_member rule_members[] = {
     {"name", CATALOG_TEXT, true, 64, NULL},
     {"description", CATALOG_TEXT, false, 512, NULL},
     {"state", CATALOG_TEXT, false, 16, NULL},
+    {"role_arn", CATALOG_TEXT, false, 1600, NULL},
+    {"tags", CATALOG_TEXT_MAP, false, 50, NULL},
     {"pattern", CATALOG_PATTERN, true, 0, NULL},
     {"targets", CATALOG_OBJECTS, false, RULE_TARGETS_MAX, catalog_target_members},
     {NULL, CATALOG_TEXT, false, 0, NULL},

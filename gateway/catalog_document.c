@@ -36,11 +36,27 @@ static json_t *public_form(const json_t *value)
     return form;
 }
 
-static enum err check_as_file(struct slice name, const char *section, const json_t *value,
-                              struct err_why *why)
+json_t *catalog_document_mistakes(const char *section, const json_t *value)
 {
     json_t *file = json_pack("{s:[o]}", section, public_form(value));
     json_t *mistakes = catalog_check(file);
+    const size_t prefix = strlen(section) + strlen("[0].");
+
+    for (size_t i = 0; i < json_array_size(mistakes); i++) {
+        json_t *mistake = json_array_get(mistakes, i);
+        const struct slice path = json_member_text(mistake, "path");
+        const struct slice rest = slice_from(path, MIN_OF(prefix, path.len));
+
+        json_object_set_new(mistake, "path", json_stringn_nocheck(rest.data, rest.len));
+    }
+    json_decref(file);
+    return mistakes;
+}
+
+static enum err check_as_file(struct slice name, const char *section, const json_t *value,
+                              struct err_why *why)
+{
+    json_t *mistakes = catalog_document_mistakes(section, value);
     const json_t *first = json_array_get(mistakes, 0);
     enum err err = ERR_OK;
 
@@ -52,7 +68,6 @@ static enum err check_as_file(struct slice name, const char *section, const json
                           SLICE_ARG(path), SLICE_ARG(message));
     }
     json_decref(mistakes);
-    json_decref(file);
     return err;
 }
 

@@ -14,3 +14,7 @@
  * is fine: nothing is made of it. */
 MUST_USE enum err catalog_document_check(struct slice name, const json_t *value,
                                          struct err_why *why);
+/* The mistakes of one document as catalog_check() tells them, with paths that begin in the
+ * document; `section` is that of the file: "accounts", "buses" or "rules".  The caller's reference.
+ */
+json_t *catalog_document_mistakes(const char *section, const json_t *value);

@@ -132,23 +132,27 @@ static const char account_usage[] =
     "usage: weir account list\n"
     "       weir account show|suspend|resume ACCOUNT\n"
     "       weir account issue ACCOUNT --kind sigv4|api-key [--expires 90d] [--header NAME]\n"
-    "                                  [--forwarder]\n"
+    "                                  [--forwarder] [--operator]\n"
     "       weir account revoke CREDENTIAL\n"
     "       each with [--admin URL] [--config FILE]\n"
     "\n"
-    "issue prints the new credential as one JSON object, once; it cannot be shown again.\n";
+    "issue prints the new credential as one JSON object, once; it cannot be shown again.\n"
+    "--forwarder: it may send aws.* sources.  --operator (sigv4): through the EventBridge API it\n"
+    "manages the buses of every account and the central one, not its own account's alone.\n";
 
 struct account_options {
     const char *kind;
     const char *expires;
     const char *header;
     bool is_forwarder;
+    bool is_operator;
 };
 
 static struct slice issue_body(const struct account_options *options, struct buf *body)
 {
     json_t *tree =
-        json_pack("{s:s, s:b}", "kind", options->kind, "forwarder", options->is_forwarder ? 1 : 0);
+        json_pack("{s:s, s:b, s:b}", "kind", options->kind, "forwarder",
+                  options->is_forwarder ? 1 : 0, "operator", options->is_operator ? 1 : 0);
     char *text;
 
     CHECK(tree != NULL);
@@ -251,6 +255,7 @@ int cli_account(int argc, char **argv)
         {"--expires", &account.expires, NULL},
         {"--header", &account.header, NULL},
         {"--forwarder", NULL, &account.is_forwarder},
+        {"--operator", NULL, &account.is_operator},
         {NULL, NULL, NULL},
     };
     const char *operands[OPERANDS_MAX] = {NULL, NULL};

@@ -283,7 +283,7 @@ static enum err make_workers(struct control *control, struct err_why *why)
             .tls = control->tls,
             .catalog_age = &control->age,
             .engines = control->engines,
-            .control = &control->mailbox,
+            .control = control,
         };
 
         TRY(worker_new(&options, &control->workers[i], why));

@@ -124,6 +124,11 @@ size_t ingest_entry_count_max(const struct ingest *ingest)
     return ingest->options.config->entry_count_max;
 }
 
+struct api_desk *ingest_api_desk(const struct ingest *ingest)
+{
+    return ingest->options.api_desk;
+}
+
 size_t ingest_open_count(const struct ingest *ingest)
 {
     return ingest->open_count;

@@ -14,6 +14,7 @@
 #include "routing/event.h"
 #include "storage/store.h"
 
+struct api_desk;
 struct catalog_age;
 struct config;
 struct delivery_engine;
@@ -30,6 +31,7 @@ struct ingest_options {
     struct catalog_age *catalog_age; /* of the catalog that snapshots are made of */
     struct stats *stats;             /* of this thread */
     struct trace *trace;             /* of this thread */
+    struct api_desk *api_desk;       /* of this thread: for requests that bring no events */
 };
 
 /* One event on its way.  The caller fills the upper half. */
@@ -59,6 +61,7 @@ struct ingest *ingest_new(const struct ingest_options *options);
 void ingest_destroy(struct ingest *ingest);
 /* From now on events are judged by this snapshot; batches under way keep theirs. */
 void ingest_use(struct ingest *ingest, struct snapshot *snapshot);
+struct api_desk *ingest_api_desk(const struct ingest *ingest);
 const struct snapshot *ingest_snapshot(const struct ingest *ingest);
 /* ERR_OK, or why events are refused before their bodies are read: the store is full or failed, or
  * what is known of accounts and credentials is too old. */

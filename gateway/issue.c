@@ -40,6 +40,9 @@ static json_t *common_document(const struct issue_options *options, const char *
         options->is_forwarder ? 1 : 0, "manager", "api:operator");
 
     CHECK(document != NULL);
+    if (options->is_operator) {
+        json_object_set_new(document, "operator", json_true());
+    }
     return document;
 }
 
@@ -182,6 +185,8 @@ enum err issue_credential(const struct issue_options *options, json_t **document
         err = issue_sigv4(options, document, shown);
     } else if (!slice_eq(options->kind, SLICE("api-key"))) {
         return err_because(ERR_BAD_REQUEST, why, "kind: must be sigv4 or api-key");
+    } else if (options->is_operator) {
+        return err_because(ERR_BAD_REQUEST, why, "operator: is for credentials of kind sigv4");
     } else if (!is_free_header(options->header)) {
         return err_because(ERR_BAD_REQUEST, why,
                            "header: must be a lower-case header name that HTTP does not use");

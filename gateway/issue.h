@@ -16,6 +16,7 @@ struct issue_options {
     struct slice kind;   /* "sigv4" or "api-key" */
     struct slice header; /* of an api key; empty: x-api-key */
     bool is_forwarder;
+    bool is_operator;    /* of a SigV4 key: may manage every bus through the EventBridge API */
     uint64_t expires_ms; /* 0: never */
     uint64_t now_ms;
 };

@@ -131,6 +131,7 @@ static enum err add_credential(struct directory *directory, const struct catalog
     credential->id = arena_copy(arena, slice_from(slice_of(document->name), strlen("credential/")));
     credential->account_id = arena_copy(arena, json_member_text(value, "account"));
     credential->expires_ms = (uint64_t)json_integer_value(json_object_get(value, "expires_ms"));
+    credential->is_operator = json_is_true(json_object_get(value, "operator"));
     credential->is_forwarder = json_is_true(json_object_get(value, "forwarder"));
     if (slice_eq(json_member_text(value, "kind"), SLICE("sigv4"))) {
         credential->kind = CREDENTIAL_SIGV4;

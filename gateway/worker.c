@@ -6,8 +6,9 @@
  * and the order to stop reach it by mail, between two requests.
  *
  * Stopping has three steps, each waits for the one before: the listener drains (every open request
- * is answered), ingest has no commit open, the delivery engine has no call and no store operation
- * under way.  Then the order to stop travels home and the thread ends.
+ * is answered), ingest has no commit open and no call to control is under way, the delivery engine
+ * has no call and no store operation under way.  Then the order to stop travels home and the thread
+ * ends.
  */
 #include "gateway/worker.h"
 
@@ -21,7 +22,9 @@
 #include "core/stream.h"
 #include "core/tls.h"
 #include "delivery/delivery.h"
+#include "gateway/api_call.h"
 #include "gateway/config.h"
+#include "gateway/control.h"
 #include "gateway/data_plane.h"
 #include "gateway/ingest.h"
 #include "gateway/listener.h"
@@ -47,6 +50,7 @@ struct worker {
     struct http_client *http;
     struct delivery_engine *engine;
     struct ingest *ingest;
+    struct api_desk *api_desk;
     struct stats *stats;
     struct trace *trace;
     struct snapshot *snapshot;
@@ -173,6 +177,7 @@ static void open_ingest(struct worker *worker)
         .catalog_age = worker->options.catalog_age,
         .stats = worker->stats,
         .trace = worker->trace,
+        .api_desk = worker->api_desk,
     };
 
     worker->ingest = ingest_new(&options);
@@ -222,6 +227,7 @@ enum err worker_new(const struct worker_options *options, struct worker **result
                                   : 0);
     mailbox_init(&worker->mailbox, worker->loop);
     open_delivery(worker);
+    worker->api_desk = api_desk_new(options->control, &worker->mailbox, options->config);
     open_ingest(worker);
     err = open_listener(worker, why);
     if (err != ERR_OK) {
@@ -259,6 +265,7 @@ void worker_destroy(struct worker *worker)
     CHECK(worker->streams == NULL);
     listener_destroy(worker->listener);
     ingest_destroy(worker->ingest);
+    api_desk_destroy(worker->api_desk);
     delivery_destroy(worker->engine);
     http_client_destroy(worker->http);
     snapshot_release(worker->snapshot);
@@ -321,7 +328,7 @@ static void on_notice(struct mail *mail)
 
     use_snapshot(worker, notice->snapshot);
     notice->mail.on_arrival = on_notice_home;
-    mailbox_send(worker->options.control, &notice->mail);
+    mailbox_send(control_mailbox(worker->options.control), &notice->mail);
 }
 
 void worker_publish(struct worker *worker, struct worker_notice *notice)
@@ -368,7 +375,7 @@ static void on_visit(struct mail *mail)
         return;
     }
     visit->mail.on_arrival = on_visit_home;
-    mailbox_send(worker->options.control, &visit->mail);
+    mailbox_send(control_mailbox(worker->options.control), &visit->mail);
 }
 
 void worker_collect(struct worker_visit *visit)
@@ -400,7 +407,7 @@ static void on_delivery_idle(void *context)
     struct worker *worker = context;
 
     worker->stop->mail.on_arrival = on_stop_home;
-    mailbox_send(worker->options.control, &worker->stop->mail);
+    mailbox_send(control_mailbox(worker->options.control), &worker->stop->mail);
     ev_break(worker->loop, EVBREAK_ALL);
 }
 
@@ -409,7 +416,7 @@ static void on_quiet_check(struct ev_loop *loop, ev_timer *timer, int events)
     struct worker *worker = timer->data;
 
     (void)events;
-    if (ingest_open_count(worker->ingest) == 0) {
+    if (ingest_open_count(worker->ingest) == 0 && api_desk_is_idle(worker->api_desk)) {
         ev_timer_stop(loop, timer);
         delivery_drain(worker->engine, on_delivery_idle, worker);
     }

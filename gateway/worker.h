@@ -11,6 +11,7 @@
 
 struct catalog_age;
 struct config;
+struct control;
 struct credentials_provider;
 struct delivery_engine;
 struct store;
@@ -27,7 +28,7 @@ struct worker_options {
     struct tls_context *tls;                /* NULL: cleartext */
     struct catalog_age *catalog_age;        /* of the catalog that snapshots are made of */
     struct delivery_engine *const *engines; /* of all workers, filled before any starts */
-    struct mailbox *control;                /* where notices return */
+    struct control *control;                /* its mailbox is where notices return */
 };
 
 /* Everything of a worker but its thread: call for each, then start each. */

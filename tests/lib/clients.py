@@ -184,14 +184,17 @@ class LineClient:
 
     def put_many(self, requests, concurrency=1, timeout_s=TIMEOUT_S):
         """Send many requests; their answers in the order of `requests`."""
-        lines = "".join(json.dumps({"Entries": entries}) + "\n" for entries in requests)
+        return [self._answer(outcome) for outcome in self._outcomes(
+            [{"Entries": entries} for entries in requests], concurrency, timeout_s)]
+
+    def _outcomes(self, requests, concurrency=1, timeout_s=TIMEOUT_S):
+        lines = "".join(json.dumps(request) + "\n" for request in requests)
         done = subprocess.run(
             [*self._command, str(concurrency)], input=lines, capture_output=True, text=True,
             env=self._environment, timeout=timeout_s, cwd=NODE_FOLDER)
         if done.returncode != 0:
             raise RuntimeError(f"{self._command[0]} ended with {done.returncode}: {done.stderr}")
-        outcomes = sorted(map(json.loads, done.stdout.splitlines()), key=lambda one: one["line"])
-        return [self._answer(outcome) for outcome in outcomes]
+        return sorted(map(json.loads, done.stdout.splitlines()), key=lambda one: one["line"])
 
     def open(self, concurrency=1):
         """A process to stream through: input lines to its stdin, outcomes from its stdout."""
@@ -211,6 +214,11 @@ class JavaScript(LineClient):
 
     def __init__(self, weir, key, protocol="h2"):
         super().__init__(weir, key, [NODE, "put_events.mjs", weir.url, REGION, protocol])
+
+    def call(self, command, **input_members):
+        """Any action of the API: its output, or {"error": {"code", "message"}}."""
+        (outcome,) = self._outcomes([{"command": command, "input": input_members}])
+        return outcome["output"] if outcome["ok"] else {"error": outcome["error"]}
 
 
 class Go(LineClient):

@@ -1,17 +1,17 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// The JavaScript SDK as a client of weir: each stdin line is one PutEvents input, each stdout line
-// its outcome, `{"line", "ok": true, "output"}` or `{"line", "ok": false, "error"}`, in order of
+// The JavaScript SDK as a client of weir: each stdin line is one PutEvents input, or
+// `{"command": "PutRule", "input"}` for any other action; each stdout line its outcome, `{"line", "ok": true, "output"}` or `{"line", "ok": false, "error"}`, in order of
 // completion.  Nothing is retried, so that one line is one request.
 //
 //   put_events.mjs ENDPOINT REGION h1|h2 [CONCURRENCY]        keys from the environment
 import { createInterface } from 'node:readline';
-import { EventBridgeClient, PutEventsCommand } from '@aws-sdk/client-eventbridge';
+import * as eventbridge from '@aws-sdk/client-eventbridge';
 import { NodeHttp2Handler, NodeHttpHandler } from '@smithy/node-http-handler';
 
 const [endpoint, region, protocol, concurrency = '1'] = process.argv.slice(2);
 const options = { requestTimeout: 15000 };
-const client = new EventBridgeClient({
+const client = new eventbridge.EventBridgeClient({
   endpoint,
   region,
   maxAttempts: 1,
@@ -30,8 +30,9 @@ function withTimes(input) {
 async function put(line, text) {
   let outcome;
   try {
-    const command = new PutEventsCommand(withTimes(JSON.parse(text)));
-    const { $metadata, ...output } = await client.send(command);
+    const { command = 'PutEvents', input, ...entries } = JSON.parse(text);
+    const Command = eventbridge[`${command}Command`];
+    const { $metadata, ...output } = await client.send(new Command(input ?? withTimes(entries)));
     outcome = { line, ok: true, status: $metadata.httpStatusCode, output };
   } catch (error) {
     const status = error.$metadata?.httpStatusCode ?? null;

@@ -1,0 +1,268 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * api_call.c - the way of a call: worker, control, worker.
+ *
+ *   api_desk_take        on_arrival          control_change        on_home
+ *   worker: shape  --->  control: act  --->  store, workers  --->  worker: answer
+ *                              |                                      ^
+ *                              +-------------- only read -------------+
+ *
+ * The call owns all it needs, so that neither thread looks into the other's memory: the request
+ * stays with the worker, the input's tree and the arena travel along.  A worker has a bounded
+ * number of calls under way, and each account a part of them, so that nobody's changes keep others
+ * waiting.
+ */
+#include "gateway/api_call.h"
+
+#include "core/check.h"
+#include "gateway/api.h"
+#include "gateway/control.h"
+
+enum { OPEN_MAX = 64, OPEN_PER_ACCOUNT_MAX = 4, MESSAGE_CHARS_MAX = 4096 };
+
+struct api_desk {
+    struct control *control;
+    struct mailbox *home;
+    const struct config *config;
+    struct list open; /* struct trip */
+};
+
+/* A call on its way. */
+struct trip {
+    struct api_call call; /* first: api_fail() finds the trip */
+    struct list node;     /* of the desk; the worker's */
+    struct api_desk *desk;
+    struct request *request;
+    const struct api_action *action;
+    json_t *input;
+    struct mail mail;
+    struct control_change change;
+    enum err err;
+    const char *code;
+    char message[MESSAGE_CHARS_MAX];
+};
+
+enum err api_fail(struct api_call *call, const char *code, const char *format, ...)
+{
+    struct trip *trip = CONTAINER_OF(call, struct trip, call);
+    va_list arguments;
+
+    trip->code = code;
+    va_start(arguments, format);
+    (void)vsnprintf(trip->message, sizeof(trip->message), format, arguments);
+    va_end(arguments);
+    return ERR_BAD_REQUEST;
+}
+
+/* ---- input and output --------------------------------------------------------------------- */
+
+struct slice api_text(const struct api_call *call, const char *member)
+{
+    return json_member_text(call->input, member);
+}
+
+bool api_flag(const struct api_call *call, const char *member)
+{
+    return json_is_true(json_object_get(call->input, member));
+}
+
+uint64_t api_number(const struct api_call *call, const char *member, uint64_t fallback)
+{
+    const json_t *value = json_object_get(call->input, member);
+
+    return json_is_integer(value) ? (uint64_t)json_integer_value(value) : fallback;
+}
+
+void api_put_text(json_t *object, const char *member, struct slice text)
+{
+    if (text.len > 0) {
+        CHECK(json_object_set_new(object, member, json_stringn_nocheck(text.data, text.len)) == 0);
+    }
+}
+
+/* ---- home again: the worker's thread ------------------------------------------------------ */
+
+static void respond_output(struct trip *trip)
+{
+    char *text = trip->call.output != NULL ? json_dumps(trip->call.output, JSON_COMPACT) : NULL;
+
+    if (text == NULL) {
+        api_respond(trip->request, SLICE("{}"));
+        return;
+    }
+    api_respond(trip->request, arena_copy(&trip->request->arena, slice_of(text)));
+    xfree(text);
+}
+
+static void respond(struct trip *trip)
+{
+    if (trip->err == ERR_OK) {
+        respond_output(trip);
+    } else if (trip->code != NULL) {
+        api_respond_error(trip->request, 400, trip->code, trip->message);
+    } else if (err_class(trip->err) == ERR_CLASS_LOCAL) {
+        api_respond_error(trip->request, 500, "InternalException", err_text(trip->err));
+    } else {
+        api_respond_error(trip->request, trip->err == ERR_CONFLICT ? 400 : err_status(trip->err),
+                          err_code(trip->err),
+                          trip->change.why.text[0] != '\0' ? trip->change.why.text
+                                                           : err_text(trip->err));
+    }
+}
+
+static void finish(struct trip *trip)
+{
+    list_remove(&trip->node);
+    respond(trip);
+    json_decref(trip->call.output);
+    json_decref(trip->input);
+    arena_clean_up(&trip->call.arena);
+    xfree(trip);
+}
+
+static void on_home(struct mail *mail)
+{
+    finish(CONTAINER_OF(mail, struct trip, mail));
+}
+
+/* ---- control's thread --------------------------------------------------------------------- */
+
+static enum err act(struct trip *trip, const struct catalog *catalog, struct catalog_edit *edit)
+{
+    json_decref(trip->call.output); /* of a run that another change has overtaken */
+    trip->call.output = NULL;
+    trip->code = NULL;
+    return trip->action->act(&trip->call, catalog, edit);
+}
+
+static enum err plan(struct control_change *change, const struct catalog *catalog,
+                     struct catalog_edit *edit)
+{
+    return act(change->context, catalog, edit);
+}
+
+static void send_home(struct trip *trip, enum err err)
+{
+    trip->err = err;
+    trip->mail.on_arrival = on_home;
+    mailbox_send(trip->desk->home, &trip->mail);
+}
+
+static void on_changed(struct control_change *change, enum err err)
+{
+    send_home(change->context, err);
+}
+
+static void on_arrival(struct mail *mail)
+{
+    struct trip *trip = CONTAINER_OF(mail, struct trip, mail);
+    struct control *control = trip->desk->control;
+
+    if (trip->action->kind == API_CHANGES) {
+        trip->change =
+            (struct control_change){.plan = plan, .on_done = on_changed, .context = trip};
+        control_submit(control, &trip->change);
+    } else {
+        send_home(trip, act(trip, control_catalog(control), NULL));
+    }
+}
+
+/* ---- setting out: the worker's thread ----------------------------------------------------- */
+
+static bool has_room_for(const struct api_desk *desk, struct slice account)
+{
+    size_t all = 0;
+    size_t own = 0;
+
+    LIST_FOREACH (node, &desk->open) {
+        const struct trip *trip = CONTAINER_OF(node, struct trip, node);
+
+        all++;
+        own += slice_eq(slice_of(trip->call.caller.account), account) ? 1 : 0;
+    }
+    return all < OPEN_MAX && own < OPEN_PER_ACCOUNT_MAX;
+}
+
+static enum err read_input(const struct request *request, const struct api_action *action,
+                           json_t **input, struct err_why *why)
+{
+    json_error_t fault;
+
+    *input = json_loadb(request->body.data != NULL ? request->body.data : "", request->body.len,
+                        JSON_REJECT_DUPLICATES, &fault);
+    if (*input == NULL) {
+        return err_because(ERR_BAD_JSON, why, "byte %d: %s", fault.position, fault.text);
+    }
+    return api_shape_check(*input, action->input, why);
+}
+
+static void fill_caller(struct api_caller *caller, const struct principal *principal)
+{
+    const struct slice account = principal->account->id;
+
+    (void)snprintf(caller->account, sizeof(caller->account), "%.*s", SLICE_ARG(account));
+    caller->is_operator = principal->credential->is_operator;
+    (void)snprintf(caller->manager, sizeof(caller->manager), "api:%.*s",
+                   SLICE_ARG(caller->is_operator ? SLICE("operator") : account));
+}
+
+void api_desk_take(struct api_desk *desk, struct request *request,
+                   const struct principal *principal, const struct api_action *action)
+{
+    struct err_why why = {.text = ""};
+    struct trip *trip;
+    json_t *input = NULL;
+    enum err err;
+
+    if (!has_room_for(desk, principal->account->id)) {
+        api_respond_error(request, 400, "ThrottlingException", "Rate exceeded");
+        return;
+    }
+    err = read_input(request, action, &input, &why);
+    if (err != ERR_OK) {
+        json_decref(input);
+        api_respond_error(request, 400, err_code(err), why.text);
+        return;
+    }
+    trip = xcalloc(1, sizeof(*trip));
+    fill_caller(&trip->call.caller, principal);
+    trip->call.config = desk->config;
+    trip->call.input = input;
+    trip->input = input;
+    trip->desk = desk;
+    trip->request = request;
+    trip->action = action;
+    list_append(&desk->open, &trip->node);
+    if (action->kind == API_COMPUTES) {
+        trip->err = act(trip, NULL, NULL);
+        finish(trip);
+        return;
+    }
+    trip->mail.on_arrival = on_arrival;
+    mailbox_send(control_mailbox(desk->control), &trip->mail);
+}
+
+bool api_desk_is_idle(const struct api_desk *desk)
+{
+    return list_is_empty(&desk->open);
+}
+
+struct api_desk *api_desk_new(struct control *control, struct mailbox *home,
+                              const struct config *config)
+{
+    struct api_desk *desk = xcalloc(1, sizeof(*desk));
+
+    desk->control = control;
+    desk->home = home;
+    desk->config = config;
+    list_init(&desk->open);
+    return desk;
+}
+
+void api_desk_destroy(struct api_desk *desk)
+{
+    if (desk != NULL) {
+        CHECK(list_is_empty(&desk->open));
+        xfree(desk);
+    }
+}

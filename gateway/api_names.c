@@ -1,0 +1,160 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * api_names.c - from what a caller writes to what the catalog holds.
+ *
+ * Whose bus it is, is decided before whether it exists: a stranger learns nothing of another
+ * account's buses.  A page's token is the key of its last item behind a mark, in base64: it stays
+ * good while the list changes, and weir keeps nothing for it.
+ */
+#include "gateway/api_names.h"
+
+#include "core/base64.h"
+#include "core/check.h"
+#include "gateway/bus_name.h"
+#include "gateway/config.h"
+
+#define TOKEN_MARK "after:"
+
+enum { LIMIT_DEFAULT = 100, TOKEN_BYTES_MAX = 2048 };
+
+/* ---- buses -------------------------------------------------------------------------------- */
+
+static enum err check_access(struct api_call *call, const struct api_bus *bus)
+{
+    const bool is_own = slice_eq(bus->account, slice_of(call->caller.account)) && !bus->is_central;
+
+    return is_own || call->caller.is_operator
+               ? ERR_OK
+               : api_fail(call, "AccessDeniedException",
+                          "The caller is not authorized to manage the resource %.*s",
+                          SLICE_ARG(api_bus_arn(call, bus)));
+}
+
+enum err api_bus_look(struct api_call *call, const struct catalog *catalog, struct slice text,
+                      struct api_bus *bus, bool *exists)
+{
+    struct bus_name name;
+
+    if (!bus_name_read(text, &name)) {
+        return api_fail(call, "ValidationException",
+                        "Parameter EventBusName is not valid. Reason: Provided Arn is not in "
+                        "correct format.");
+    }
+    bus->account = name.account.len > 0 ? name.account : slice_of(call->caller.account);
+    bus->name = name.name;
+    bus->is_central = slice_eq(bus->account, call->config->central_account) &&
+                      slice_eq(bus->name, SLICE("central"));
+    bus->key = bus->is_central ? SLICE("central")
+                               : arena_printf(&call->arena, "%.*s/%.*s", SLICE_ARG(bus->account),
+                                              SLICE_ARG(bus->name));
+    TRY(check_access(call, bus));
+    bus->document =
+        catalog_get(catalog, arena_printf(&call->arena, "bus/%.*s/%.*s", SLICE_ARG(bus->account),
+                                          SLICE_ARG(bus->name)));
+    *exists = bus->is_central || bus->document != NULL ||
+              (slice_eq(bus->name, SLICE("default")) &&
+               catalog_get(catalog, arena_printf(&call->arena, "account/%.*s",
+                                                 SLICE_ARG(bus->account))) != NULL);
+    return ERR_OK;
+}
+
+enum err api_bus_find(struct api_call *call, const struct catalog *catalog, struct slice text,
+                      struct api_bus *bus)
+{
+    bool exists;
+
+    TRY(api_bus_look(call, catalog, text, bus, &exists));
+    return exists ? ERR_OK
+                  : api_fail(call, "ResourceNotFoundException", "Event bus %.*s does not exist.",
+                             SLICE_ARG(bus->name));
+}
+
+struct slice api_bus_arn(struct api_call *call, const struct api_bus *bus)
+{
+    return arena_printf(&call->arena, "arn:aws:events:%.*s:%.*s:event-bus/%.*s",
+                        SLICE_ARG(call->config->region), SLICE_ARG(bus->account),
+                        SLICE_ARG(bus->name));
+}
+
+/* ---- rules -------------------------------------------------------------------------------- */
+
+struct slice api_rule_document(struct api_call *call, const struct api_bus *bus, struct slice name)
+{
+    return arena_printf(&call->arena, "rule/%.*s/%.*s", SLICE_ARG(bus->key), SLICE_ARG(name));
+}
+
+struct slice api_rule_arn(struct api_call *call, const struct api_bus *bus, struct slice name)
+{
+    struct slice folder = {"", 0};
+
+    if (!slice_eq(bus->name, SLICE("default"))) {
+        folder = arena_printf(&call->arena, "%.*s/", SLICE_ARG(bus->name));
+    }
+    return arena_printf(&call->arena, "arn:aws:events:%.*s:%.*s:rule/%.*s%.*s",
+                        SLICE_ARG(call->config->region), SLICE_ARG(bus->account), SLICE_ARG(folder),
+                        SLICE_ARG(name));
+}
+
+enum err api_rule_find(struct api_call *call, const struct catalog *catalog,
+                       const struct api_bus *bus, struct slice name,
+                       const struct catalog_document **rule)
+{
+    *rule = catalog_get(catalog, api_rule_document(call, bus, name));
+    return *rule != NULL ? ERR_OK
+                         : api_fail(call, "ResourceNotFoundException",
+                                    "Rule %.*s does not exist on EventBus %.*s.", SLICE_ARG(name),
+                                    SLICE_ARG(bus->name));
+}
+
+enum err api_rule_check_manager(struct api_call *call, const json_t *rule, struct slice name,
+                                bool force)
+{
+    const struct slice manager = json_member_text(rule, "manager");
+
+    if (slice_eq(manager, slice_of(call->caller.manager)) || (force && call->caller.is_operator)) {
+        return ERR_OK;
+    }
+    return api_fail(call, "ManagedRuleException", "Rule %.*s is managed by %.*s.", SLICE_ARG(name),
+                    SLICE_ARG(manager));
+}
+
+/* ---- pages -------------------------------------------------------------------------------- */
+
+enum err api_page_read(struct api_call *call, struct api_page *page)
+{
+    const struct slice token = api_text(call, "NextToken");
+    struct buf text;
+    struct slice after = {NULL, 0};
+
+    *page = (struct api_page){.limit = (size_t)api_number(call, "Limit", LIMIT_DEFAULT)};
+    if (token.len == 0) {
+        return ERR_OK;
+    }
+    buf_init(&text, TOKEN_BYTES_MAX);
+    if (base64_decode(token, &text) == ERR_OK &&
+        slice_has_prefix(buf_slice(&text), SLICE(TOKEN_MARK))) {
+        after = arena_copy(&call->arena, slice_from(buf_slice(&text), strlen(TOKEN_MARK)));
+    }
+    buf_clean_up(&text);
+    if (after.len == 0) {
+        return api_fail(call, "InvalidToken", "The token is not valid.");
+    }
+    page->after = after;
+    return ERR_OK;
+}
+
+bool api_page_begins(const struct api_page *page, struct slice key)
+{
+    return page->after.len == 0 || slice_compare(key, page->after) > 0;
+}
+
+void api_page_end(struct api_call *call, struct slice last)
+{
+    struct buf token;
+
+    buf_init(&token, (size_t)2 * TOKEN_BYTES_MAX);
+    CHECK(base64_encode(arena_printf(&call->arena, TOKEN_MARK "%.*s", SLICE_ARG(last)), &token) ==
+          ERR_OK);
+    api_put_text(call->output, "NextToken", buf_slice(&token));
+    buf_clean_up(&token);
+}

@@ -1,0 +1,325 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * api_rules.c - PutRule and what belongs to it.
+ *
+ * A rule and its targets are one document, so PutRule carries the targets over and replaces all the
+ * rest, as the service does: what an input leaves out is gone afterwards.  What the catalog's own
+ * check does not like is a ValidationException that names the member.
+ */
+#include "gateway/api_rules.h"
+
+#include "core/check.h"
+#include "gateway/api_tags.h"
+#include "gateway/catalog_document.h"
+#include "gateway/catalog_uid.h"
+#include "gateway/config.h"
+#include "routing/pattern.h"
+
+static const struct api_member put_members[] = {
+    {"Name", API_TEXT, true, 1, 64, API_NAME_CHARS, NULL},
+    {"EventPattern", API_TEXT, false, 0, 4096, API_ANY_CHARS, NULL},
+    {"ScheduleExpression", API_TEXT, false, 0, 256, API_ANY_CHARS, NULL},
+    {"State", API_TEXT, false, 0, 64, API_RULE_STATE, NULL},
+    {"Description", API_TEXT, false, 0, 512, API_ANY_CHARS, NULL},
+    {"RoleArn", API_TEXT, false, 1, 1600, API_ANY_CHARS, NULL},
+    {"Tags", API_OBJECTS, false, 0, 50, API_ANY_CHARS, api_tag_members},
+    API_BUS_MEMBER,
+    API_MEMBERS_END,
+};
+static const struct api_member name_members[] = {
+    {"Name", API_TEXT, true, 1, 64, API_NAME_CHARS, NULL},
+    {"Force", API_BOOL, false, 0, 0, API_ANY_CHARS, NULL},
+    API_BUS_MEMBER,
+    API_MEMBERS_END,
+};
+static const struct api_member list_members[] = {
+    {"NamePrefix", API_TEXT, false, 1, 64, API_NAME_CHARS, NULL},
+    API_BUS_MEMBER,
+    API_PAGE_MEMBERS,
+    API_MEMBERS_END,
+};
+
+/* ---- putting ------------------------------------------------------------------------------ */
+
+static enum err refuse_mistake(struct api_call *call, const json_t *mistake)
+{
+    const struct slice path = json_member_text(mistake, "path");
+    const struct slice message = json_member_text(mistake, "message");
+
+    if (slice_eq(path, SLICE("pattern"))) {
+        return api_fail(call, "InvalidEventPatternException", "%.*s", SLICE_ARG(message));
+    }
+    return api_fail(call, "ValidationException", "Parameter %.*s is not valid. Reason: %.*s",
+                    SLICE_ARG(path), SLICE_ARG(message));
+}
+
+enum err api_rule_put(struct api_call *call, const struct catalog *catalog,
+                      const struct api_bus *bus, struct slice name, json_t *document,
+                      struct catalog_edit *edit)
+{
+    const struct slice document_name = api_rule_document(call, bus, name);
+    const struct catalog_document *old = catalog_get(catalog, document_name);
+    struct catalog_uid uid = {.catalog = catalog};
+    json_t *mistakes;
+    enum err err = ERR_OK;
+
+    json_object_set_new(document, "manager", json_string(call->caller.manager));
+    catalog_uid_give(&uid, document, old != NULL ? old->value : NULL);
+    mistakes = catalog_document_mistakes("rules", document);
+    if (json_array_size(mistakes) > 0) {
+        err = refuse_mistake(call, json_array_get(mistakes, 0));
+    }
+    json_decref(mistakes);
+    if (err == ERR_OK && (old == NULL || !json_equal(old->value, document))) {
+        catalog_edit_put(edit, catalog, document_name, document);
+        catalog_uid_put(&uid, edit);
+    }
+    return err;
+}
+
+static void copy_text(json_t *document, const char *key, struct slice value)
+{
+    if (value.len > 0) {
+        json_object_set_new(document, key, json_stringn_nocheck(value.data, value.len));
+    }
+}
+
+/* The rule as the input says it, with the targets and tags of the one that is. */
+static json_t *document_of(const struct api_call *call, const struct api_bus *bus,
+                           const json_t *old)
+{
+    const struct slice state = api_text(call, "State");
+    json_t *document = json_object();
+    json_t *targets = json_object_get(old, "targets");
+    json_t *tags = old != NULL ? json_incref(json_object_get(old, "tags"))
+                               : api_tags_put(json_object(), json_object_get(call->input, "Tags"));
+
+    copy_text(document, "bus", bus->key);
+    copy_text(document, "name", api_text(call, "Name"));
+    copy_text(document, "pattern", api_text(call, "EventPattern"));
+    copy_text(document, "state", state.len > 0 ? state : SLICE("ENABLED"));
+    copy_text(document, "description", api_text(call, "Description"));
+    copy_text(document, "role_arn", api_text(call, "RoleArn"));
+    json_object_set_new(document, "targets",
+                        targets != NULL ? json_deep_copy(targets) : json_array());
+    if (json_object_size(tags) > 0) {
+        json_object_set(document, "tags", tags);
+    }
+    json_decref(tags);
+    return document;
+}
+
+static enum err check_pattern(struct api_call *call)
+{
+    struct err_why why = {.text = ""};
+    struct pattern *pattern = NULL;
+    enum err err = ERR_OK;
+
+    if (pattern_compile(api_text(call, "EventPattern"), &pattern, &why) != ERR_OK) {
+        err = api_fail(call, "InvalidEventPatternException", "%s", why.text);
+    } else if (pattern_has_extensions(pattern)) {
+        err = api_fail(call, "InvalidEventPatternException",
+                       "Event pattern is not valid. Reason: Unrecognized match type in-list");
+    }
+    pattern_release(pattern);
+    return err;
+}
+
+static enum err check_put(struct api_call *call)
+{
+    if (api_text(call, "ScheduleExpression").len > 0) {
+        return api_fail(call, "ValidationException",
+                        "Parameter ScheduleExpression is not valid. Reason: this gateway runs "
+                        "rules with an event pattern only.");
+    }
+    if (api_text(call, "EventPattern").len == 0) {
+        return api_fail(call, "ValidationException",
+                        "Parameter(s) EventPattern or ScheduleExpression must be specified.");
+    }
+    return check_pattern(call);
+}
+
+static enum err check_room(struct api_call *call, const struct catalog *catalog,
+                           const struct api_bus *bus)
+{
+    size_t count;
+
+    (void)api_rules_of(call, catalog, bus, &count);
+    return count < call->config->bus_rules_max
+               ? ERR_OK
+               : api_fail(call, "LimitExceededException",
+                          "The requested resource exceeds the maximum number allowed.");
+}
+
+static enum err put_rule(struct api_call *call, const struct catalog *catalog,
+                         struct catalog_edit *edit)
+{
+    const struct slice name = api_text(call, "Name");
+    const struct catalog_document *old;
+    struct api_bus bus;
+    json_t *document;
+    enum err err;
+
+    TRY(api_bus_find(call, catalog, api_text(call, "EventBusName"), &bus));
+    TRY(check_put(call));
+    old = catalog_get(catalog, api_rule_document(call, &bus, name));
+    if (old != NULL) {
+        TRY(api_rule_check_manager(call, old->value, name, false));
+    } else {
+        TRY(check_room(call, catalog, &bus));
+    }
+    document = document_of(call, &bus, old != NULL ? old->value : NULL);
+    err = api_rule_put(call, catalog, &bus, name, document, edit);
+    json_decref(document);
+    call->output = json_object();
+    api_put_text(call->output, "RuleArn", api_rule_arn(call, &bus, name));
+    return err;
+}
+
+static enum err set_state(struct api_call *call, const struct catalog *catalog,
+                          struct catalog_edit *edit, const char *state)
+{
+    const struct slice name = api_text(call, "Name");
+    const struct catalog_document *rule;
+    struct api_bus bus;
+    json_t *document;
+    enum err err;
+
+    TRY(api_bus_find(call, catalog, api_text(call, "EventBusName"), &bus));
+    TRY(api_rule_find(call, catalog, &bus, name, &rule));
+    TRY(api_rule_check_manager(call, rule->value, name, false));
+    document = json_deep_copy(rule->value);
+    json_object_set_new(document, "state", json_string(state));
+    err = api_rule_put(call, catalog, &bus, name, document, edit);
+    json_decref(document);
+    return err;
+}
+
+static enum err enable_rule(struct api_call *call, const struct catalog *catalog,
+                            struct catalog_edit *edit)
+{
+    return set_state(call, catalog, edit, "ENABLED");
+}
+
+static enum err disable_rule(struct api_call *call, const struct catalog *catalog,
+                             struct catalog_edit *edit)
+{
+    return set_state(call, catalog, edit, "DISABLED");
+}
+
+static enum err delete_rule(struct api_call *call, const struct catalog *catalog,
+                            struct catalog_edit *edit)
+{
+    const struct slice name = api_text(call, "Name");
+    const struct catalog_document *rule;
+    struct api_bus bus;
+
+    TRY(api_bus_find(call, catalog, api_text(call, "EventBusName"), &bus));
+    rule = catalog_get(catalog, api_rule_document(call, &bus, name));
+    if (rule == NULL) {
+        return ERR_OK;
+    }
+    TRY(api_rule_check_manager(call, rule->value, name, api_flag(call, "Force")));
+    if (json_array_size(json_object_get(rule->value, "targets")) > 0) {
+        return api_fail(call, "ValidationException", "Rule can't be deleted since it has targets.");
+    }
+    catalog_edit_put(edit, catalog, slice_of(rule->name), NULL);
+    return ERR_OK;
+}
+
+/* ---- reading ------------------------------------------------------------------------------ */
+
+static json_t *describe(struct api_call *call, const struct api_bus *bus, const json_t *rule)
+{
+    const struct slice name = json_member_text(rule, "name");
+    const struct slice manager = json_member_text(rule, "manager");
+    const struct slice state = json_member_text(rule, "state");
+    json_t *shown = json_object();
+
+    api_put_text(shown, "Name", name);
+    api_put_text(shown, "Arn", api_rule_arn(call, bus, name));
+    api_put_text(shown, "EventPattern", json_member_text(rule, "pattern"));
+    api_put_text(shown, "State", state.len > 0 ? state : SLICE("ENABLED"));
+    api_put_text(shown, "Description", json_member_text(rule, "description"));
+    api_put_text(shown, "RoleArn", json_member_text(rule, "role_arn"));
+    if (!slice_eq(manager, slice_of(call->caller.manager))) {
+        api_put_text(shown, "ManagedBy", manager);
+    }
+    api_put_text(shown, "EventBusName", bus->name);
+    return shown;
+}
+
+static enum err describe_rule(struct api_call *call, const struct catalog *catalog,
+                              struct catalog_edit *edit)
+{
+    const struct catalog_document *rule;
+    struct api_bus bus;
+
+    (void)edit;
+    TRY(api_bus_find(call, catalog, api_text(call, "EventBusName"), &bus));
+    TRY(api_rule_find(call, catalog, &bus, api_text(call, "Name"), &rule));
+    call->output = describe(call, &bus, rule->value);
+    api_put_text(call->output, "CreatedBy", bus.account);
+    return ERR_OK;
+}
+
+const struct catalog_document **api_rules_of(struct api_call *call, const struct catalog *catalog,
+                                             const struct api_bus *bus, size_t *count)
+{
+    const struct slice prefix = api_rule_document(call, bus, (struct slice){"", 0});
+    size_t all;
+    const struct catalog_document **documents =
+        catalog_of_kind(catalog, SLICE("rule"), &call->arena, &all);
+
+    *count = 0;
+    for (size_t i = 0; i < all; i++) {
+        if (slice_has_prefix(slice_of(documents[i]->name), prefix)) {
+            documents[(*count)++] = documents[i];
+        }
+    }
+    return documents;
+}
+
+static enum err list_rules(struct api_call *call, const struct catalog *catalog,
+                           struct catalog_edit *edit)
+{
+    const struct slice prefix = api_text(call, "NamePrefix");
+    json_t *list = json_array();
+    struct slice last = {NULL, 0};
+    const struct catalog_document **rules;
+    struct api_page page;
+    struct api_bus bus;
+    size_t count;
+
+    (void)edit;
+    call->output = json_pack("{s:o}", "Rules", list);
+    TRY(api_bus_find(call, catalog, api_text(call, "EventBusName"), &bus));
+    TRY(api_page_read(call, &page));
+    rules = api_rules_of(call, catalog, &bus, &count);
+    for (size_t i = 0; i < count; i++) {
+        const struct slice name = json_member_text(rules[i]->value, "name");
+
+        if (!slice_has_prefix(name, prefix) || !api_page_begins(&page, name)) {
+            continue;
+        }
+        if (json_array_size(list) == page.limit) {
+            api_page_end(call, last);
+            break;
+        }
+        json_array_append_new(list, describe(call, &bus, rules[i]->value));
+        last = name;
+    }
+    return ERR_OK;
+}
+
+const struct api_action api_put_rule = {SLICE_INIT("PutRule"), put_members, put_rule, API_CHANGES};
+const struct api_action api_delete_rule = {SLICE_INIT("DeleteRule"), name_members, delete_rule,
+                                           API_CHANGES};
+const struct api_action api_describe_rule = {SLICE_INIT("DescribeRule"), name_members,
+                                             describe_rule, API_READS};
+const struct api_action api_list_rules = {SLICE_INIT("ListRules"), list_members, list_rules,
+                                          API_READS};
+const struct api_action api_enable_rule = {SLICE_INIT("EnableRule"), name_members, enable_rule,
+                                           API_CHANGES};
+const struct api_action api_disable_rule = {SLICE_INIT("DisableRule"), name_members, disable_rule,
+                                            API_CHANGES};
