@@ -1,0 +1,280 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * scan.c - run the best kernel over a text, and do what masks cannot.
+ *
+ * The kernel (scan_kernel.h) judges 64 bytes at once; what is left for one-by-one is rare or few:
+ * escapes, literals, characters beyond ASCII, and brackets, which need a stack.  Each opening
+ * bracket learns where it closes, so whoever walks the text afterwards steps over a container in
+ * one step, however large it is.
+ *
+ * Invariant: after a fault nothing that is left in the scan may be used.
+ * Memory:    bitmaps and brackets grow to the largest text and are kept.
+ */
+#include "routing/scan.h"
+
+#include "core/check.h"
+#include "core/utf8.h"
+#include "routing/scan_internal.h"
+
+/* ---- one by one ---------------------------------------------------------------------------- */
+
+static bool is_hex_digit(char byte)
+{
+    return (byte >= '0' && byte <= '9') || ((byte | 0x20) >= 'a' && (byte | 0x20) <= 'f');
+}
+
+/* The byte behind a backslash, and what it asks for. */
+static bool is_good_escape(struct slice text, size_t at)
+{
+    if (at >= text.len) {
+        return false;
+    }
+    switch (text.data[at]) {
+    case '"':
+    case '\\':
+    case '/':
+    case 'b':
+    case 'f':
+    case 'n':
+    case 'r':
+    case 't':
+        return true;
+    case 'u':
+        break;
+    default:
+        return false;
+    }
+    for (size_t i = at + 1; i <= at + 4; i++) {
+        if (i >= text.len || !is_hex_digit(text.data[i])) {
+            return false;
+        }
+    }
+    return true;
+}
+
+uint64_t scan_read_escapes(struct scan_state *state, uint64_t backslash, size_t base)
+{
+    uint64_t escaped = state->escaped;
+
+    state->scan->has_escapes = true;
+    state->escaped = 0;
+    backslash &= ~escaped;
+    while (backslash != 0) {
+        const uint64_t bit = backslash & (0 - backslash);
+        const size_t at = base + (size_t)__builtin_ctzll(bit);
+
+        if (!is_good_escape(state->scan->text, at + 1)) {
+            state->faults |= bit;
+        }
+        escaped |= bit << 1;
+        state->escaped = bit >> 63;
+        backslash &= ~(bit | bit << 1);
+    }
+    return escaped;
+}
+
+static bool ends_scalar(struct slice text, size_t at)
+{
+    return at >= text.len ||
+           (text.data[at] != '\0' && strchr(" \t\n\r,]}:[{\"", text.data[at]) != NULL);
+}
+
+uint64_t scan_read_literals(struct scan_state *state, uint64_t starts, size_t base)
+{
+    static const struct slice literals[] = {SLICE_INIT("true"), SLICE_INIT("false"),
+                                            SLICE_INIT("null")};
+    uint64_t letters = 0;
+
+    for (; starts != 0; starts &= starts - 1) {
+        const unsigned bit = (unsigned)__builtin_ctzll(starts);
+        const struct slice rest = slice_from(state->scan->text, base + bit);
+        uint64_t ones = 0;
+
+        for (size_t i = 0; i < ARRAY_LEN(literals) && ones == 0; i++) {
+            if (slice_has_prefix(rest, literals[i]) && ends_scalar(rest, literals[i].len)) {
+                ones = ((uint64_t)1 << literals[i].len) - 1;
+            }
+        }
+        letters |= ones << bit;
+        state->literal = bit > 0 ? ones >> (64 - bit) : 0;
+        state->faults |= ones == 0 ? 1 : 0;
+    }
+    return letters;
+}
+
+void scan_read_characters(struct scan_state *state, uint64_t high, size_t base)
+{
+    const char *text = state->scan->text.data;
+    const char *end = slice_end(state->scan->text);
+
+    high &= ~(((uint64_t)1 << state->character_left) - 1);
+    state->character_left = 0;
+    while (high != 0) {
+        const unsigned bit = (unsigned)__builtin_ctzll(high);
+        const size_t len = utf8_len(text + base + bit, end);
+
+        if (len == 0) {
+            state->faults |= 1;
+            return;
+        }
+        if (bit + len >= SCAN_BLOCK_BYTES) {
+            state->character_left = (unsigned)(bit + len - SCAN_BLOCK_BYTES);
+            return;
+        }
+        high &= ~(uint64_t)0 << (bit + len);
+    }
+}
+
+static void open_bracket(struct scan_state *state, uint32_t at)
+{
+    struct scan *scan = state->scan;
+
+    if (state->depth == JSON_DEPTH_MAX) {
+        state->faults |= 1;
+        return;
+    }
+    scan->open[state->depth++] = (uint32_t)scan->bracket_count;
+    scan->brackets[scan->bracket_count++] = (struct scan_bracket){.at = at};
+    state->in_object = scan->text.data[at] == '{';
+}
+
+static void close_bracket(struct scan_state *state, uint32_t at)
+{
+    struct scan *scan = state->scan;
+    uint32_t opening;
+
+    if (state->depth == 0 || (scan->text.data[at] == '}') != state->in_object) {
+        state->faults |= 1;
+        return;
+    }
+    opening = scan->open[--state->depth];
+    scan->brackets[opening].partner = (uint32_t)scan->bracket_count;
+    scan->brackets[scan->bracket_count++] = (struct scan_bracket){.at = at, .partner = opening};
+    state->in_object =
+        state->depth > 0 && scan->text.data[scan->brackets[scan->open[state->depth - 1]].at] == '{';
+}
+
+void scan_read_brackets(struct scan_state *state, uint64_t brackets, uint64_t bad_in_object,
+                        uint64_t bad_in_array, size_t base)
+{
+    struct scan *scan = state->scan;
+    uint64_t rest = ~(uint64_t)0; /* of the block, behind the brackets taken */
+
+    if (scan->bracket_max - scan->bracket_count < SCAN_BLOCK_BYTES) {
+        scan->bracket_max = scan->bracket_max * 2 + SCAN_BLOCK_BYTES;
+        scan->brackets = xrealloc(scan->brackets, sizeof(*scan->brackets) * scan->bracket_max);
+    }
+    for (; brackets != 0; brackets &= brackets - 1) {
+        const uint64_t up_to = brackets ^ (brackets - 1); /* this bracket and all before it */
+        const uint32_t at = (uint32_t)(base + (size_t)__builtin_ctzll(brackets));
+
+        state->faults |= rest & up_to & (state->in_object ? bad_in_object : bad_in_array);
+        rest = ~up_to;
+        if ((scan->text.data[at] & ~0x20) == '[') {
+            open_bracket(state, at);
+        } else {
+            close_bracket(state, at);
+        }
+    }
+    state->faults |= rest & (state->in_object ? bad_in_object : bad_in_array);
+}
+
+/* ---- the whole ----------------------------------------------------------------------------- */
+
+static bool are_blank(struct slice bytes)
+{
+    for (size_t i = 0; i < bytes.len; i++) {
+        if (bytes.data[i] != ' ' && bytes.data[i] != '\t' && bytes.data[i] != '\n' &&
+            bytes.data[i] != '\r') {
+            return false;
+        }
+    }
+    return true;
+}
+
+/* One object that nothing stands before or behind. */
+static bool is_one_object(const struct scan_state *state)
+{
+    const struct scan *scan = state->scan;
+    const struct slice text = scan->text;
+    size_t first, last;
+
+    if (state->faults != 0 || state->in_string != 0 || state->escaped != 0 || state->depth != 0 ||
+        scan->bracket_count == 0) {
+        return false;
+    }
+    first = scan->brackets[0].at;
+    last = scan->brackets[scan->bracket_count - 1].at;
+    return text.data[first] == '{' && scan->brackets[0].partner == scan->bracket_count - 1 &&
+           are_blank(slice_first(text, first)) && are_blank(slice_from(text, last + 1));
+}
+
+static void make_room(struct scan *scan, size_t len)
+{
+    const size_t word_count = len / SCAN_BLOCK_BYTES + 2;
+
+    if (scan->word_max < word_count) {
+        scan->word_max = word_count * 2;
+        scan->quotes = xrealloc(scan->quotes, sizeof(uint64_t) * scan->word_max);
+        scan->operators = xrealloc(scan->operators, sizeof(uint64_t) * scan->word_max);
+    }
+    scan->quotes[word_count - 2] = scan->quotes[word_count - 1] = 0;
+    scan->operators[word_count - 2] = scan->operators[word_count - 1] = 0;
+}
+
+bool scan_has_kernel(enum scan_kernel kernel)
+{
+#if defined(__x86_64__)
+    if (kernel == SCAN_AVX512) {
+        return __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512f") &&
+               __builtin_cpu_supports("pclmul") && __builtin_cpu_supports("bmi");
+    }
+    if (kernel == SCAN_AVX2) {
+        return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("pclmul") &&
+               __builtin_cpu_supports("bmi");
+    }
+#endif
+    return kernel == SCAN_PORTABLE || kernel == SCAN_BEST;
+}
+
+static scan_kernel_fn choose_kernel(enum scan_kernel kernel)
+{
+#if defined(__x86_64__)
+    if (kernel == SCAN_AVX512 || (kernel == SCAN_BEST && scan_has_kernel(SCAN_AVX512))) {
+        return scan_avx512;
+    }
+    if (kernel == SCAN_AVX2 || (kernel == SCAN_BEST && scan_has_kernel(SCAN_AVX2))) {
+        return scan_avx2;
+    }
+#endif
+    return scan_portable;
+}
+
+bool scan_run_by(struct scan *scan, struct slice text, enum scan_kernel kernel)
+{
+    struct scan_state state = {.scan = scan};
+
+    CHECK(scan_has_kernel(kernel));
+    if (text.len >= UINT32_MAX) {
+        return false;
+    }
+    make_room(scan, text.len);
+    scan->text = text;
+    scan->bracket_count = 0;
+    scan->has_escapes = false;
+    choose_kernel(kernel)(&state);
+    return is_one_object(&state);
+}
+
+bool scan_run(struct scan *scan, struct slice text)
+{
+    return scan_run_by(scan, text, SCAN_BEST);
+}
+
+void scan_clean_up(struct scan *scan)
+{
+    xfree(scan->quotes);
+    xfree(scan->operators);
+    xfree(scan->brackets);
+    *scan = (struct scan){0};
+}
