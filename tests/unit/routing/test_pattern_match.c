@@ -16,6 +16,7 @@
 
 #include "core/buf.h"
 #include "core/check.h"
+#include "routing/matcher.h"
 #include "routing/pattern.h"
 
 /* Rows use 'single quotes' where JSON has double ones. */
@@ -35,6 +36,25 @@ static struct slice double_quotes(const char *text, struct arena *arena)
     return slice_of(copy);
 }
 
+/* The answer of a set of this pattern alone. */
+static enum pattern_verdict ask_matcher(const struct pattern *pattern, struct slice event)
+{
+    struct matcher_scratch *scratch = matcher_scratch_new();
+    struct matcher *matcher = matcher_new(&pattern, 1);
+    const struct matcher *const sets[] = {matcher};
+    size_t steps_left = PATTERN_STEPS_MAX;
+    struct matcher_answer answer;
+    enum pattern_verdict verdict;
+
+    assert_int_equal(matcher_match(sets, 1, event, &steps_left, scratch, &answer), ERR_OK);
+    verdict = answer.exhausted_count > 0 ? PATTERN_EXHAUSTED
+              : answer.match_count > 0   ? PATTERN_MATCH
+                                         : PATTERN_NO_MATCH;
+    matcher_release(matcher);
+    matcher_scratch_destroy(scratch);
+    return verdict;
+}
+
 static bool matches(const struct row *row)
 {
     struct arena arena = {0};
@@ -50,6 +70,9 @@ static bool matches(const struct row *row)
         fail_msg("%s: %s", row->event, why.text);
     }
     result = pattern_matches(pattern, tree);
+    if ((ask_matcher(pattern, double_quotes(row->event, &arena)) == PATTERN_MATCH) != result) {
+        fail_msg("%s on %s: a compiled set says otherwise", row->pattern, row->event);
+    }
     pattern_release(pattern);
     arena_clean_up(&arena);
     return result;
@@ -532,6 +555,7 @@ static enum pattern_verdict evaluate(struct slice pattern_text, struct slice eve
     }
     assert_int_equal(event_tree_read(event_text, &arena, &tree, &why), ERR_OK);
     verdict = pattern_evaluate(pattern, tree, &steps_left);
+    assert_int_equal(ask_matcher(pattern, event_text), verdict);
     assert_true(steps_left >= PATTERN_STEPS_MAX); /* one pattern takes its share, no more */
     pattern_release(pattern);
     arena_clean_up(&arena);

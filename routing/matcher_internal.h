@@ -1,0 +1,266 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * matcher_internal.h - what a compiled set is made of, and what a match writes down.
+ *
+ *   matcher_build.c   from patterns to paths, predicates, conditions and branches
+ *   matcher_post.c    through which predicate each branch is reached
+ *   matcher_walk.c    through the event, to the leaves that some path names
+ *   matcher_field.c   the predicates that a leaf satisfies
+ *   matcher_arrays.c  do the leaves of a branch agree about array elements?
+ *   matcher.c         the story
+ *
+ * Everything has a number, and numbers are what is stored:
+ *
+ *   node       a place in the tree of key names       path       a node that some condition names
+ *   predicate  path + operator + operand              condition  path + set of predicates
+ *   branch     the conditions of one alternative of one pattern
+ */
+#pragma once
+
+#include <stdatomic.h>
+
+#include "core/arena.h"
+#include "core/buf.h"
+#include "routing/matcher.h"
+#include "routing/pattern_internal.h"
+#include "routing/scan.h"
+
+#define MATCHER_NONE UINT32_MAX
+
+/* ---- the set ------------------------------------------------------------------------------- */
+
+struct matcher_node {
+    struct slice name;    /* of the key, without dots */
+    uint64_t first_bytes; /* a bit for the first byte of each child's name, modulo 64 */
+    uint32_t parent;
+    uint32_t path; /* or NONE */
+    bool has_children;
+};
+
+/* How the operand of a predicate is looked up. */
+enum matcher_kind {
+    MATCHER_TEXT,
+    MATCHER_FOLDED,   /* of ASCII, kept in lower case */
+    MATCHER_NUMBER,   /* a double */
+    MATCHER_SPELLING, /* a number that no double holds */
+    MATCHER_ADDRESS,
+    MATCHER_TRUE,
+    MATCHER_FALSE,
+    MATCHER_NULL,
+    MATCHER_PRESENT,
+    MATCHER_ANY_STRING,
+    MATCHER_PREFIX,
+    MATCHER_SUFFIX,
+    MATCHER_FOLDED_PREFIX,
+    MATCHER_FOLDED_SUFFIX,
+    MATCHER_RANGE,
+    MATCHER_BLOCK,
+    MATCHER_WILDCARD,
+    MATCHER_FOLDED_OTHER, /* a case-blind operand beyond ASCII, looked at one by one */
+    MATCHER_FOLDED_PREFIX_OTHER,
+    MATCHER_FOLDED_SUFFIX_OTHER,
+    MATCHER_KIND_COUNT,
+};
+
+struct matcher_predicate {
+    struct slice key; /* the operand as bytes: equal predicates have equal keys */
+    uint32_t path;
+    uint8_t kind;
+};
+
+/* Hash tables of numbers; an empty slot holds NONE. */
+struct matcher_slot {
+    uint32_t hash;
+    uint32_t number;
+};
+struct matcher_table {
+    struct matcher_slot *slots;
+    size_t slot_count; /* a power of two */
+    size_t count;
+};
+
+/* A predicate that is looked at one by one. */
+struct matcher_single {
+    const struct predicate *predicate;
+    uint32_t number;
+};
+
+struct matcher_path {
+    uint32_t kinds; /* a bit per matcher_kind that occurs */
+    uint32_t is_present, is_true, is_false, is_null, any_string; /* predicates, or NONE */
+    uint32_t single_count;
+    struct matcher_single *singles;
+};
+
+struct matcher_condition {
+    uint32_t path;
+    uint32_t start;          /* in `members`: the predicates, ascending; then for each */
+    uint32_t positive_count; /* anything-but the count of its operands and these, ascending */
+    uint16_t negation_count;
+    bool may_be_absent;
+};
+
+struct matcher_branch {
+    uint32_t pattern;
+    uint32_t start; /* in `branch_conditions`, in the order of paths */
+    uint32_t condition_count;
+};
+
+/* A branch waiting at its predicate; the guard is the condition to ask first, or NONE. */
+struct matcher_posting {
+    uint32_t branch;
+    uint32_t guard;
+};
+
+struct matcher {
+    _Atomic uint32_t references;
+    struct arena arena;         /* operands and names */
+    struct matcher_node *nodes; /* the first is the root */
+    struct matcher_path *paths;
+    struct matcher_predicate *predicates;
+    struct matcher_condition *conditions;
+    uint32_t *members;
+    struct matcher_branch *branches;
+    uint32_t *branch_conditions;
+    struct matcher_posting *postings;
+    uint32_t *posting_starts;       /* by predicate, and one more */
+    struct matcher_posting *always; /* branches that no predicate leads to */
+    struct matcher_table edges;     /* nodes by parent and name */
+    struct matcher_table exact;     /* predicates by path, kind and key */
+    size_t node_count, path_count, predicate_count, condition_count, member_count, branch_count,
+        branch_condition_count, always_count, pattern_count;
+};
+
+/* matcher_table.c */
+void matcher_table_init(struct matcher_table *table);
+/* Put a number that is not there yet. */
+void matcher_table_put(struct matcher_table *table, uint64_t hash, uint32_t number);
+/* A keyed hash: nobody can aim at one slot. */
+uint64_t matcher_hash(uint64_t salt, struct slice bytes);
+uint64_t matcher_hash_edge(uint32_t parent, struct slice name);
+uint64_t matcher_hash_key(uint32_t path, enum matcher_kind kind, struct slice key);
+uint32_t matcher_find_child(const struct matcher *matcher, uint32_t parent, struct slice name,
+                            uint64_t hash);
+uint32_t matcher_find_predicate(const struct matcher *matcher, uint32_t path,
+                                enum matcher_kind kind, struct slice key);
+/* The same with the hash at hand. */
+uint32_t matcher_find_hashed(const struct matcher *matcher, uint32_t path, enum matcher_kind kind,
+                             struct slice key, uint64_t hash);
+
+/* ---- building ------------------------------------------------------------------------------ */
+
+/* matcher_post.c: choose the access of every branch and fill the postings. */
+void matcher_post_branches(struct matcher *matcher);
+/* matcher_build.c: the predicate {"exists": true} of a path. */
+uint32_t matcher_add_presence(struct matcher *matcher, uint32_t path);
+
+/* ---- a match ------------------------------------------------------------------------------- */
+
+/* Growable arrays that keep their memory. */
+struct matcher_numbers {
+    uint32_t *items;
+    size_t count, max;
+};
+void matcher_numbers_append(struct matcher_numbers *numbers, uint32_t number);
+
+/* An array of the event, and a container in one. */
+struct matcher_array {
+    uint32_t id;            /* among those of at least two elements */
+    uint32_t element_count; /* containers only */
+    uint32_t end_order;
+};
+struct matcher_element {
+    uint32_t array;
+    uint32_t outer; /* element, or NONE */
+    uint32_t index;
+    uint32_t order; /* of its first leaf */
+};
+
+struct matcher_leaf {
+    struct slice text;
+    uint32_t path;
+    uint32_t element; /* or NONE */
+    uint32_t order;
+    uint32_t next;               /* of the same path, or NONE */
+    uint32_t hit_start, hit_end; /* in `hits`: the predicates that it satisfies */
+    uint8_t type;                /* enum leaf_type */
+};
+
+/* What is known of a path of a set and this event, if `epoch` is the event's. */
+struct matcher_finding {
+    uint32_t epoch;
+    uint32_t first, last; /* leaves */
+    uint32_t leaf_count;
+    uint32_t listed;    /* where its leaves are listed for the search, or NONE */
+    bool is_in_element; /* some leaf lies in one */
+};
+
+/* What one set makes of an event. */
+struct matcher_side {
+    const struct matcher *matcher;
+    /* by number; current if they hold the epoch */
+    uint32_t *predicate_epochs;
+    uint64_t *condition_states;       /* epoch and enum matcher_state */
+    uint64_t *condition_accepts;      /* epoch and place in `accepts` */
+    uint32_t *pattern_epochs;         /* those that matched */
+    uint32_t *search_epochs;          /* branches that were searched */
+    struct matcher_finding *findings; /* by path */
+    size_t predicate_max, condition_max, pattern_max, branch_max, finding_max;
+    struct matcher_leaf *leaves;
+    size_t leaf_count, leaf_max;
+    struct matcher_numbers hits;
+    struct matcher_numbers fired; /* predicates that lead to branches */
+    struct matcher_numbers matches;
+    struct matcher_numbers listed;    /* leaves by path */
+    struct matcher_numbers accepts;   /* by listed leaf of a condition: does it? */
+    struct matcher_numbers exhausted; /* patterns */
+};
+
+enum matcher_state {
+    MATCHER_FAILS,
+    MATCHER_HOLDS,  /* with or without others beside it */
+    MATCHER_MAY_BE, /* only beside others that fix elements in which its leaves are absent */
+};
+
+struct matcher_frame {
+    uint32_t nodes[MATCHER_SETS_MAX]; /* or NONE */
+    uint32_t element;                 /* innermost around what the container holds */
+    uint32_t array;                   /* NONE: an object */
+    size_t at;                        /* where to go on */
+};
+
+struct matcher_scratch {
+    struct scan scan;
+    uint32_t epoch; /* one more with each event */
+    struct matcher_side sides[MATCHER_SETS_MAX];
+    size_t side_count;
+    struct buf text; /* what was unescaped; does not move while an event is matched */
+    struct buf folded;
+    struct matcher_array *arrays;
+    size_t array_count, array_max;
+    struct matcher_element *elements;
+    size_t element_count, element_max;
+    uint32_t constraining_count; /* arrays with an id */
+    uint32_t order;              /* of the next leaf */
+    struct matcher_frame frames[JSON_DEPTH_MAX];
+    size_t *steps_left;
+    struct matcher_search *search;
+};
+
+/* Walk a scanned event and note its leaves and what they satisfy. */
+void matcher_walk(struct matcher_scratch *scratch);
+/* Append the predicates that a leaf satisfies to the hits. */
+void matcher_probe(struct matcher_scratch *scratch, struct matcher_side *side,
+                   struct matcher_leaf *leaf);
+/* Does the condition hold alone? */
+enum matcher_state matcher_ask(struct matcher_scratch *scratch, struct matcher_side *side,
+                               uint32_t condition);
+/* Does this leaf satisfy it? */
+bool matcher_condition_accepts(const struct matcher_side *side,
+                               const struct matcher_condition *condition,
+                               const struct matcher_leaf *leaf);
+/* Is there one pick of leaves that agrees about array elements?  No condition of the branch fails
+ * alone. */
+enum pattern_verdict matcher_search(struct matcher_scratch *scratch, struct matcher_side *side,
+                                    const struct matcher_branch *branch);
+void matcher_search_destroy(struct matcher_search *search);
