@@ -5,13 +5,12 @@
  *
  * A partition has one open batch.  A row of another kind, or one that would make it too large,
  * sends it first, so a partition sees operations in the order in which they came.  The turn's end
- * sends the rest.  A commit is followed by WAIT on the same connection where replicas are to have
- * it.
+ * sends the rest.  An executed commit waits for replicas where it has to (redis_wait.c).
  *
  * Outcomes (settle, retry, bury, park) whose fate is unknown are told again until Redis has them or
- * a minute has passed: each counts at most once, whoever says it twice.  Nothing
- * else is repeated; a commit of unknown fate is an error, and the mark makes the sender's retry
- * exact.
+ * a minute has passed: each counts at most once, whoever says it twice, and is told so each time.
+ * Nothing else is repeated; a commit of unknown fate is an error, and the mark makes the sender's
+ * retry exact.  What such a commit claimed nobody knows of, so it is released.
  *
  * Memory: a job lives until its last part is answered, a batch until its replies are read.
  */
@@ -25,7 +24,6 @@ enum {
     ROWS_MAX = 100,
     BYTES_MAX = 1 << 20,
     TIMEOUT_MS = 2000,
-    WAIT_MS = 50, /* for replicas */
     RETELL_SECONDS = 60,
 };
 
@@ -36,19 +34,21 @@ static const struct redis_script *taught[REDIS_SCRIPTS];
 static const struct {
     void (*read)(struct redis_batch *batch, const redisReply *reply);
     size_t rows_max;
-    bool is_outcome; /* told again while its fate is unknown */
+    bool is_outcome;    /* told again while its fate is unknown */
+    bool asks_if_again; /* its first argument says whether it is */
 } kinds[REDIS_SCRIPTS] = {
-    [REDIS_COMMIT] = {redis_commit_read, ROWS_MAX, false},
-    [REDIS_SETTLE] = {redis_outcome_read, ROWS_MAX, true},
-    [REDIS_RETRY] = {redis_outcome_read, ROWS_MAX, true},
-    [REDIS_BURY] = {redis_outcome_read, ROWS_MAX, true},
-    [REDIS_PARK] = {redis_outcome_read, 1, true},
-    [REDIS_CLAIM] = {redis_claim_read, 1, false},
-    [REDIS_LANES] = {redis_lanes_read, 1, false},
-    [REDIS_LEASE] = {redis_lease_read, ROWS_MAX, false},
-    [REDIS_TALLY] = {redis_tally_read, 1, false},
-    [REDIS_DEAD_FIND] = {redis_dead_find_read, 1, false},
-    [REDIS_DEAD_EDIT] = {redis_dead_edit_read, ROWS_MAX, false},
+    [REDIS_COMMIT] = {redis_commit_read, ROWS_MAX, false, false},
+    [REDIS_SETTLE] = {redis_outcome_read, ROWS_MAX, true, false},
+    [REDIS_RETRY] = {redis_outcome_read, ROWS_MAX, true, true},
+    [REDIS_BURY] = {redis_outcome_read, ROWS_MAX, true, true},
+    [REDIS_PARK] = {redis_outcome_read, 1, true, false},
+    [REDIS_RELEASE] = {redis_outcome_read, ROWS_MAX, true, false},
+    [REDIS_CLAIM] = {redis_claim_read, 1, false, false},
+    [REDIS_LANES] = {redis_lanes_read, 1, false, false},
+    [REDIS_LEASE] = {redis_lease_read, ROWS_MAX, false, false},
+    [REDIS_TALLY] = {redis_tally_read, 1, false, false},
+    [REDIS_DEAD_FIND] = {redis_dead_find_read, 1, false, false},
+    [REDIS_DEAD_EDIT] = {redis_dead_edit_read, ROWS_MAX, false, false},
 };
 
 static void init_scripts(void)
@@ -116,7 +116,9 @@ static void job_end(struct redis_job *job)
 
     CHECK(store->job_count > 0);
     store->job_count--;
-    store_answer(job->op, job->err);
+    if (job->op != NULL) {
+        store_answer(job->op, job->err);
+    }
     arena_clean_up(&job->memory);
     xfree(job);
     if (store->is_stopping && store->job_count == 0) {
@@ -189,41 +191,30 @@ static bool is_fate_unknown(enum err err)
            err == ERR_STORE_BUSY;
 }
 
-static void on_wait_reply(struct redis_call *call, enum err err, const redisReply *reply);
-
-/* On the connection that the commit went by, so it answers for it. */
-static void wait_for_replicas(struct redis_batch *batch, struct slice key)
+static void count_commit(struct redis_batch *batch)
 {
-    const struct slice args[] = {SLICE("WAIT"),
-                                 arena_u64(&batch->memory, batch->store->wait_replicas),
-                                 arena_u64(&batch->memory, WAIT_MS)};
-    const struct redis_command command = {
-        .args = args, .arg_count = ARRAY_LEN(args), .slot_key = key, .timeout_ms = TIMEOUT_MS};
-
-    batch->answer_count++;
-    batch->wait.on_reply = on_wait_reply;
-    redis_link_call(batch->store->link, &batch->wait, &command);
+    if (batch->err == ERR_OK) {
+        batch->store->commits++;
+        batch->store->commit_entries += batch->row_count;
+    } else if (is_fate_unknown(batch->err)) {
+        redis_release_begin(batch->store, batch);
+    }
 }
 
-static void batch_answered(struct redis_batch *batch, enum err err)
+void redis_batch_answered(struct redis_batch *batch, enum err err)
 {
     struct redis_store *store = batch->store;
 
     if (batch->err == ERR_OK) {
         batch->err = err;
     }
-    if (--batch->answer_count > 0) {
-        return;
-    }
-    if (batch->waits_again && batch->err == ERR_OK) {
-        batch->waits_again = false;
-        wait_for_replicas(batch, redis_key(&batch->memory, "c", batch->partition));
-        return;
-    }
     if (kinds[batch->kind].is_outcome && is_fate_unknown(batch->err) &&
         ev_now(store->loop) < batch->give_up_at && !store->is_stopping) {
         list_append(&store->again, &batch->node);
         return;
+    }
+    if (batch->kind == REDIS_COMMIT) {
+        count_commit(batch);
     }
     batch_end(batch);
 }
@@ -234,21 +225,13 @@ static void on_script_reply(struct redis_call *call, enum err err, const redisRe
 
     if (err == ERR_OK) {
         kinds[batch->kind].read(batch, reply);
+        err = batch->err;
     }
-    /* By now the WAIT of before has been answered as a rule: it was not behind this. */
-    batch->waits_again = batch->has_wait && redis_call_was_repeated(call);
-    batch_answered(batch, err);
-}
-
-static void on_wait_reply(struct redis_call *call, enum err err, const redisReply *reply)
-{
-    struct redis_batch *batch = CONTAINER_OF(call, struct redis_batch, wait);
-    uint64_t count = 0;
-
-    if (err == ERR_OK && (!redis_reply_u64(reply, &count) || count < batch->store->wait_replicas)) {
-        err = ERR_STORE_BUSY;
+    if (err == ERR_OK && batch->kind == REDIS_COMMIT && redis_waits_for_replicas(batch->store)) {
+        redis_wait_add(batch);
+    } else {
+        redis_batch_answered(batch, err);
     }
-    batch_answered(batch, err);
 }
 
 static void batch_send(struct redis_batch *batch)
@@ -263,13 +246,7 @@ static void batch_send(struct redis_batch *batch)
                                           .timeout_ms = TIMEOUT_MS};
 
     batch->err = ERR_OK;
-    batch->answer_count = 1;
-    batch->has_wait = batch->kind == REDIS_COMMIT && store->wait_replicas > 0 &&
-                      redis_check_verdict(store->check)->replica_count > 0;
     redis_link_call(store->link, &batch->call, &command);
-    if (batch->has_wait) {
-        wait_for_replicas(batch, key);
-    }
 }
 
 static void close_open(struct redis_store *store, unsigned partition)
@@ -299,7 +276,23 @@ void redis_batches_retell(struct redis_store *store, bool is_last_time)
         if (is_last_time) {
             batch_end(batch);
         } else {
+            if (kinds[batch->kind].asks_if_again) {
+                batch->args[0] = SLICE("1");
+            }
             batch_send(batch);
+        }
+    }
+}
+
+void redis_batches_forget_park(struct redis_store *store, const char *lane)
+{
+    LIST_FOREACH (node, &store->again) {
+        struct redis_batch *batch = CONTAINER_OF(node, struct redis_batch, node);
+
+        if (batch->kind == REDIS_PARK && slice_eq(batch->args[1], slice_of(lane))) {
+            list_remove(node);
+            batch->err = ERR_OK; /* as if it had been executed just before that other one */
+            batch_end(batch);
         }
     }
 }

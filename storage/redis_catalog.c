@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * redis_catalog.c - documents, counters, rates and moments in Redis.
+ * redis_catalog.c - documents and counters in Redis.
  *
  * Who can write to Redis must not own the routes, so a document carries a MAC under a key derived
  * from `seal_key`, over its name, its revision and its value: a forged one, an old one put back in
@@ -378,73 +378,5 @@ void redis_tally_read(struct redis_batch *batch, const redisReply *reply)
             tally->rows = xrealloc(tally->rows, state->room * sizeof(tally->rows[0]));
         }
         tally->rows[tally->row_count++] = row;
-    }
-}
-
-/* ---- leases -------------------------------------------------------------------------------- */
-
-void redis_lease_begin(struct redis_store *store, struct store_lease *lease)
-{
-    struct redis_job *job = redis_job_new(store, &lease->op);
-
-    job->part_count = 1;
-    lease->replicas = MAX_OF(store->replicas, UINT64_C(1));
-    for (size_t i = 0; i < lease->row_count; i++) {
-        struct store_lease_row *row = &lease->rows[i];
-        struct redis_batch *batch = redis_batch_for(
-            store, REDIS_LEASE, redis_partition_of(slice_of(row->account)), ROW_BYTES);
-
-        row->granted = 0;
-        redis_batch_arg(batch, slice_of(row->account));
-        redis_batch_arg_u64(batch, row->rate_per_second);
-        redis_batch_arg_u64(batch, row->burst);
-        redis_batch_arg_u64(batch, row->used);
-        redis_batch_arg_u64(batch, row->wanted);
-        redis_batch_add_row(batch, job, row);
-    }
-    redis_job_part_done(job, ERR_OK);
-}
-
-void redis_lease_read(struct redis_batch *batch, const redisReply *reply)
-{
-    for (size_t i = 0; i < batch->row_count; i++) {
-        struct store_lease_row *row = batch->rows[i].item;
-
-        if (!redis_reply_u64(redis_reply_at(reply, i), &row->granted)) {
-            batch->err = ERR_REMOTE_FAILED;
-        }
-    }
-}
-
-/* ---- moments ------------------------------------------------------------------------------- */
-
-static void on_once(struct redis_job *job, const redisReply *reply, void *item)
-{
-    (void)item;
-    ((struct store_once *)job->op)->is_mine = reply != NULL && !redis_reply_is_nil(reply);
-}
-
-void redis_once_begin(struct redis_store *store, struct store_once *once)
-{
-    struct redis_job *job = redis_job_new(store, &once->op);
-    const uint64_t ends_ms = once->due_ms + once->keep_ms;
-    const struct slice key =
-        arena_printf(&job->memory, "g:{%u}:once:%s:%" PRIu64,
-                     redis_partition_of(slice_of(once->name)), once->name, once->due_ms);
-
-    once->is_mine = false;
-    if (ends_ms <= once->now_ms) {
-        job->part_count = 1;
-        redis_job_part_done(job, ERR_OK);
-        return;
-    }
-    {
-        const struct slice args[] = {SLICE("SET"), key,
-                                     SLICE("1"),   SLICE("NX"),
-                                     SLICE("PX"),  arena_u64(&job->memory, ends_ms - once->now_ms)};
-        const struct redis_command command = {
-            .args = args, .arg_count = ARRAY_LEN(args), .slot_key = key, .timeout_ms = TIMEOUT_MS};
-
-        redis_job_call(job, &command, on_once, NULL);
     }
 }

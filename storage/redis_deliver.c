@@ -14,7 +14,7 @@
 
 enum {
     CLAIM_BYTES_MAX = 1 << 20, /* of records in one reply; one is always given */
-    LANES_LOOK_MAX = 4096,     /* of one partition in one call */
+    LANES_PAGE = 64,           /* looked at in one call */
     ROW_BYTES = 256,
 };
 
@@ -76,9 +76,33 @@ void redis_commit_begin(struct redis_store *store, struct store_commit *commit)
     for (size_t i = 0; err == ERR_OK && i < commit->entry_count; i++) {
         add_entry(job, commit, &commit->entries[i]);
     }
-    store->commits++;
-    store->commit_entries += commit->entry_count;
     redis_job_part_done(job, err);
+}
+
+/* By lane, claim and EventId, since the sequence is what nobody was told. */
+void redis_release_begin(struct redis_store *store, const struct redis_batch *commit)
+{
+    struct redis_job *job = redis_job_new(store, NULL);
+
+    job->part_count = 1;
+    for (size_t i = 0; i < commit->row_count; i++) {
+        const struct store_entry *entry = commit->rows[i].item;
+        const uint64_t until_ms = ((struct store_commit *)commit->rows[i].job->op)->claim_until_ms;
+
+        for (size_t k = 0; k < entry->delivery_count; k++) {
+            struct redis_batch *batch;
+
+            if (!entry->deliveries[k].claim) {
+                continue;
+            }
+            batch = redis_batch_for(store, REDIS_RELEASE, commit->partition, ROW_BYTES);
+            redis_batch_arg(batch, arena_copy(&batch->memory, entry->deliveries[k].lane));
+            redis_batch_arg_u64(batch, until_ms * REDIS_CLAIMERS + store->claimer);
+            redis_batch_arg(batch, arena_copy(&batch->memory, entry->event_id));
+            redis_batch_add_row(batch, job, NULL);
+        }
+    }
+    redis_job_part_done(job, ERR_OK);
 }
 
 static bool read_entry(struct store_entry *entry, const redisReply *row)
@@ -214,7 +238,6 @@ struct lanes_state {
     char (*names)[STORE_LANE_CHARS_MAX + 1];
     size_t count;
     size_t room;
-    bool was_cut; /* a partition had more than it was asked for */
 };
 
 static int compare_names(const void *a, const void *b)
@@ -222,20 +245,46 @@ static int compare_names(const void *a, const void *b)
     return strcmp(a, b);
 }
 
+/* In order, each once: a walk through pages may meet a lane twice. */
+static void sort_names(struct lanes_state *state)
+{
+    size_t count = 0;
+
+    if (state->count > 0) {
+        qsort(state->names, state->count, sizeof(state->names[0]), compare_names);
+    }
+    for (size_t i = 0; i < state->count; i++) {
+        if (count == 0 || compare_names(state->names[count - 1], state->names[i]) != 0) {
+            memmove(state->names[count++], state->names[i], sizeof(state->names[i]));
+        }
+    }
+    state->count = count;
+}
+
 static void lanes_finish(struct redis_job *job)
 {
     struct lanes_state *state = job->state;
     struct store_lanes *lanes = (struct store_lanes *)job->op;
 
-    if (state->count > 0) {
-        qsort(state->names, state->count, sizeof(state->names[0]), compare_names);
-    }
+    sort_names(state);
     lanes->count = MIN_OF(state->count, lanes->count_max);
-    lanes->has_more = state->count > lanes->count || (state->was_cut && lanes->count > 0);
+    lanes->has_more = state->count > lanes->count;
     for (size_t i = 0; i < lanes->count; i++) {
         memcpy(lanes->lanes[i], state->names[i], sizeof(state->names[i]));
     }
     xfree(state->names);
+}
+
+static void ask_lanes(struct redis_job *job, unsigned partition, uint64_t score, uint64_t behind)
+{
+    const struct store_lanes *lanes = (struct store_lanes *)job->op;
+    struct redis_batch *batch = redis_batch_for(job->store, REDIS_LANES, partition, ROW_BYTES);
+
+    redis_batch_arg_u64(batch, lanes->now_ms);
+    redis_batch_arg_u64(batch, score);
+    redis_batch_arg_u64(batch, behind);
+    redis_batch_arg_u64(batch, LANES_PAGE);
+    redis_batch_add_row(batch, job, job->state);
 }
 
 void redis_lanes_begin(struct redis_store *store, struct store_lanes *lanes)
@@ -247,33 +296,42 @@ void redis_lanes_begin(struct redis_store *store, struct store_lanes *lanes)
     job->state = ARENA_NEW(&job->memory, struct lanes_state);
     job->on_parts = lanes_finish;
     for (unsigned i = 0; i < REDIS_PARTITIONS; i++) {
-        struct redis_batch *batch = redis_batch_for(store, REDIS_LANES, i, ROW_BYTES);
-
-        redis_batch_arg_u64(batch, lanes->now_ms);
-        redis_batch_arg_u64(batch, LANES_LOOK_MAX);
-        redis_batch_add_row(batch, job, job->state);
+        ask_lanes(job, i, 0, 0);
     }
+}
+
+static void keep_lane(struct lanes_state *state, struct slice name)
+{
+    if (state->count == state->room) {
+        state->room = MAX_OF(state->room * 2, (size_t)LANES_PAGE);
+        state->names = xrealloc(state->names, state->room * sizeof(state->names[0]));
+    }
+    store_name_copy(state->names[state->count++], sizeof(state->names[0]), name);
 }
 
 void redis_lanes_read(struct redis_batch *batch, const redisReply *reply)
 {
-    const struct store_lanes *lanes = (struct store_lanes *)batch->rows[0].job->op;
-    struct lanes_state *state = batch->rows[0].item;
-    const size_t count = redis_reply_count(reply);
+    struct redis_job *job = batch->rows[0].job;
+    const struct store_lanes *lanes = (struct store_lanes *)job->op;
+    uint64_t has_more;
+    uint64_t score;
+    uint64_t behind;
 
-    state->was_cut |= count >= LANES_LOOK_MAX;
-    for (size_t i = 0; i < count; i++) {
+    if (!redis_reply_u64(redis_reply_at(reply, 0), &has_more) ||
+        !redis_reply_u64(redis_reply_at(reply, 1), &score) ||
+        !redis_reply_u64(redis_reply_at(reply, 2), &behind)) {
+        batch->err = ERR_REMOTE_FAILED;
+        return;
+    }
+    for (size_t i = 3; i < redis_reply_count(reply); i++) {
         const struct slice name = redis_reply_text(redis_reply_at(reply, i));
 
-        if (name.len > STORE_LANE_CHARS_MAX || slice_compare(name, slice_of(lanes->after)) <= 0) {
-            continue;
+        if (name.len <= STORE_LANE_CHARS_MAX && slice_compare(name, slice_of(lanes->after)) > 0) {
+            keep_lane(job->state, name);
         }
-        if (state->count == state->room) {
-            state->room = MAX_OF(state->room * 2, (size_t)64);
-            state->names = xrealloc(state->names, state->room * sizeof(state->names[0]));
-        }
-        store_name_copy(state->names[state->count], sizeof(state->names[0]), name);
-        state->count++;
+    }
+    if (has_more == 1 && job->err == ERR_OK) {
+        ask_lanes(job, batch->partition, score, behind);
     }
 }
 
@@ -302,6 +360,9 @@ void redis_retry_begin(struct redis_store *store, struct store_retry *retry)
     struct redis_batch *batch =
         redis_batch_for(store, REDIS_RETRY, partition_of_lane(retry->ref.lane), ROW_BYTES);
 
+    if (batch->row_count == 0) {
+        redis_batch_arg(batch, SLICE("0"));
+    }
     redis_batch_arg(batch, slice_of(retry->ref.lane));
     redis_batch_arg(batch, redis_ref_pack(&batch->memory, &retry->ref));
     redis_batch_arg_u64(batch, retry->ref.claim);
@@ -317,6 +378,9 @@ void redis_bury_begin(struct redis_store *store, struct store_bury *bury)
     struct redis_batch *batch = redis_batch_for(
         store, REDIS_BURY, partition_of_lane(bury->ref.lane), ROW_BYTES + sizeof(bury->message));
 
+    if (batch->row_count == 0) {
+        redis_batch_arg(batch, SLICE("0"));
+    }
     redis_batch_arg(batch, slice_of(bury->ref.lane));
     redis_batch_arg(batch, redis_ref_pack(&batch->memory, &bury->ref));
     redis_batch_arg_u64(batch, bury->ref.claim);
@@ -333,6 +397,7 @@ void redis_park_begin(struct redis_store *store, struct store_park *park)
     struct redis_batch *batch =
         redis_batch_for(store, REDIS_PARK, partition_of_lane(park->lane), ROW_BYTES);
 
+    redis_batches_forget_park(store, park->lane);
     redis_batch_arg_u64(batch, store->claimer);
     redis_batch_arg(batch, slice_of(park->lane));
     redis_batch_arg_u64(batch, park->until_ms);

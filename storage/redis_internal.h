@@ -87,7 +87,7 @@ struct redis_node {
     struct redis_pipe pipe;
     ev_timer timer;         /* the next attempt; or the end of patience with greeting and gate */
     ev_timer recheck;       /* on_greeted again */
-    uint64_t generation;    /* of the connection */
+    uint64_t connection;    /* the present one, or the last: its number in the link */
     unsigned greeting_left; /* answers still to come */
     enum err greeting_err;
     unsigned failure_count; /* attempts in a row */
@@ -150,6 +150,7 @@ struct redis_link {
     ev_timer deadline;
     uint64_t deadline_ms; /* it is armed for; UINT64_MAX: not */
     uint64_t connect_count;
+    uint64_t last_connection;
     enum err told; /* on_change was told of */
 };
 

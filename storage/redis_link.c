@@ -152,6 +152,7 @@ void redis_link_on_reply(struct redis_node *node, struct redis_call *call,
         return;
     }
     redis_command_forget(call);
+    call->connection = node->connection;
     call->on_reply(call, err, reply);
 }
 
@@ -188,6 +189,27 @@ void redis_link_call(struct redis_link *link, struct redis_call *call,
     }
     call->deadline_ms = moment_steady_ms() + command->timeout_ms;
     redis_node_submit(redis_cluster_node(link, call), call);
+}
+
+void redis_link_call_at(struct redis_link *link, uint64_t connection, struct redis_call *call,
+                        const struct redis_command *command)
+{
+    CHECK_MAGIC(link, REDIS_LINK_MAGIC);
+    CHECK(command->timeout_ms > 0);
+    if (redis_command_format(command, call) != ERR_OK) {
+        redis_link_finish(link, call, ERR_TOO_LARGE);
+        return;
+    }
+    LIST_FOREACH (place, &link->nodes) {
+        struct redis_node *node = CONTAINER_OF(place, struct redis_node, link_node);
+
+        if (node->connection == connection && redis_node_is_up(node)) {
+            call->deadline_ms = moment_steady_ms() + command->timeout_ms;
+            redis_node_submit(node, call);
+            return;
+        }
+    }
+    redis_link_finish(link, call, ERR_REMOTE_UNREACHABLE);
 }
 
 enum err redis_link_trouble(const struct redis_link *link)

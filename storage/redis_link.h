@@ -72,6 +72,7 @@ struct redis_call {
     /* Exactly once, always later, on the loop; the call is the caller's again.  `reply` is gone
      * when this returns; with an error it is NULL or the error reply. */
     void (*on_reply)(struct redis_call *call, enum err err, const struct redisReply *reply);
+    uint64_t connection; /* for on_reply: by which the reply came, of all that the link has had */
 
     /* private */
     struct list node;
@@ -88,14 +89,6 @@ struct redis_call {
     bool is_own;        /* of the node itself, or of its gate: not held back by it */
     enum err err;       /* while it waits to be answered */
 };
-
-/* For on_reply: did the link send this call more than once (NOSCRIPT, READONLY, MOVED, ASK)?  Then
- * calls that were made after it may have been executed before it, or on another node: a WAIT that
- * was pipelined behind it says nothing about it and has to be asked again. */
-static inline bool redis_call_was_repeated(const struct redis_call *call)
-{
-    return call->was_taught || call->was_elsewhere || call->hop_count > 0;
-}
 
 struct redis_link_options {
     struct ev_loop *loop;
@@ -137,6 +130,12 @@ void redis_link_destroy(struct redis_link *link);
  * until `breaker_failures` attempts have failed; then they fail at once until one succeeds. */
 void redis_link_call(struct redis_link *link, struct redis_call *call,
                      const struct redis_command *command);
+
+/* The same by the connection that answered another call: for WAIT, which speaks of what its own
+ * connection has written.  ERR_REMOTE_UNREACHABLE when that connection has ended; when it ends
+ * later, the reply may be the next one's, so look at `call->connection`. */
+void redis_link_call_at(struct redis_link *link, uint64_t connection, struct redis_call *call,
+                        const struct redis_command *command);
 
 /* Are there connections, admitted, to all nodes that are known?  ERR_OK; ERR_NOT_READY: never been
  * so far; ERR_REMOTE_UNREACHABLE; ERR_STORE_BUSY (LOADING); ERR_REMOTE_DENIED: user or password

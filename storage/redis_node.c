@@ -126,8 +126,7 @@ void redis_node_call(struct redis_node *node, struct redis_call *call,
 struct question {
     struct redis_call call;
     struct redis_link *link;
-    struct redis_node *node; /* if it still exists */
-    uint64_t generation;
+    uint64_t connection; /* if it is still there */
     unsigned step;
     redis_answer_fn on_answer;
 };
@@ -140,7 +139,7 @@ static void on_question_answered(struct redis_call *call, enum err err,
     LIST_FOREACH (place, &question->link->nodes) {
         struct redis_node *node = CONTAINER_OF(place, struct redis_node, link_node);
 
-        if (node == question->node && node->generation == question->generation) {
+        if (node->connection == question->connection) {
             question->on_answer(node, question->step, err, reply);
             break;
         }
@@ -155,8 +154,7 @@ void redis_node_ask(struct redis_node *node, unsigned step, const struct redis_c
 
     question->call.on_reply = on_question_answered;
     question->link = node->link;
-    question->node = node;
-    question->generation = node->generation;
+    question->connection = node->connection;
     question->step = step;
     question->on_answer = on_answer;
     redis_node_call(node, &question->call, command);
@@ -584,7 +582,7 @@ static void on_timer(struct ev_loop *ev, ev_timer *timer, int events)
         redis_node_drop(node, ERR_REMOTE_UNREACHABLE, ERR_REMOTE_FAILED);
         return;
     }
-    node->generation++;
+    node->connection = ++node->link->last_connection;
     redis_pipe_restart(&node->pipe);
     sm_move(&node->state, NODE_CONNECTING, node);
     node->stream = stream_connect(node->link->streams, &target, &handlers, node);

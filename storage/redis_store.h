@@ -20,6 +20,7 @@
 
 enum {
     REDIS_PARTITIONS = 64, /* for the life of a store: keys are named by it */
+    REDIS_CLAIMERS = 1024, /* the number of a claim is its end * 1024 + its claimer */
     REDIS_NAME_CHARS = 32,
     REDIS_REF_BYTES = 10,
     REDIS_KEY_CHARS = 24, /* of a partition's own keys: "c:{63}" */
@@ -38,6 +39,7 @@ enum redis_script_kind {
     REDIS_LEASE,
     REDIS_OPEN,
     REDIS_PARK,
+    REDIS_RELEASE,
     REDIS_RETRY,
     REDIS_SETTLE,
     REDIS_TALLY,
@@ -67,7 +69,11 @@ struct redis_store {
 
     struct redis_batch *open[REDIS_PARTITIONS]; /* still taking rows in this turn */
     size_t open_count;
-    struct list again; /* struct redis_batch: outcomes to be told once more */
+    struct list again;   /* struct redis_batch: outcomes to be told once more */
+    struct list waits;   /* struct redis_wait */
+    struct list moments; /* struct moment: asked for, and not known whether it was given */
+    size_t moment_count;
+    uint64_t last_token;
     size_t job_count;
     bool is_stopping;
 
@@ -83,8 +89,8 @@ struct redis_store {
 /* An operation under way: it goes home when its last part has been answered. */
 struct redis_job {
     struct redis_store *store;
-    struct store_op *op;
-    size_t part_count; /* not answered yet */
+    struct store_op *op; /* NULL: nobody waits for it, or it was answered before its time */
+    size_t part_count;   /* not answered yet */
     enum err err;
     /* When the parts are answered, well or not: finish, or begin more parts.  May be NULL. */
     void (*on_parts)(struct redis_job *job);
@@ -95,9 +101,8 @@ struct redis_job {
 /* One script call on one partition, with rows of one or many jobs. */
 struct redis_batch {
     struct redis_call call;
-    struct redis_call wait;
     struct redis_store *store;
-    struct list node; /* on `again` */
+    struct list node; /* on `again`, or with a redis_wait */
     enum redis_script_kind kind;
     unsigned partition;
     struct arena memory;
@@ -108,9 +113,6 @@ struct redis_batch {
     struct redis_row *rows;
     size_t row_count;
     size_t row_room;
-    unsigned answer_count; /* not here yet */
-    bool has_wait;         /* replicas are to have it before it is answered */
-    bool waits_again;      /* the commit was repeated, so it went behind its WAIT */
     enum err err;
     ev_tstamp give_up_at;
 };
@@ -139,9 +141,13 @@ struct redis_batch *redis_batch_for(struct redis_store *store, enum redis_script
 void redis_batch_add_row(struct redis_batch *batch, struct redis_job *job, void *item);
 void redis_batch_arg(struct redis_batch *batch, struct slice arg);
 void redis_batch_arg_u64(struct redis_batch *batch, uint64_t value);
+/* Its answer is known: the end of it, or of this attempt. */
+void redis_batch_answered(struct redis_batch *batch, enum err err);
 /* Send what is open. */
 void redis_batches_send(struct redis_store *store);
 void redis_batches_retell(struct redis_store *store, bool is_last_time);
+/* A park of this lane that is still to be told once more has been overtaken by another. */
+void redis_batches_forget_park(struct redis_store *store, const char *lane);
 /* Call a script outside of any partition, or a plain command, as one part of the job. */
 struct redis_single {
     struct redis_call call;
@@ -162,6 +168,15 @@ bool redis_ref_unpack(struct slice bytes, struct store_ref *ref);
 uint64_t redis_get_u64(const char *bytes);
 uint32_t redis_get_u32(const char *bytes);
 uint16_t redis_get_u16(const char *bytes);
+
+/* redis_wait.c */
+/* Does a commit wait for replicas? */
+bool redis_waits_for_replicas(const struct redis_store *store);
+/* The batch has been executed; it is answered when replicas have it, or have not said so in time.
+ */
+void redis_wait_add(struct redis_batch *batch);
+/* Ask, where nothing is asked yet. */
+void redis_waits_send(struct redis_store *store);
 
 /* What a batch does with the reply to its script, row by row. */
 void redis_commit_read(struct redis_batch *batch, const redisReply *reply);
@@ -188,3 +203,6 @@ void redis_catalog_read_begin(struct redis_store *store, struct store_catalog_re
 void redis_tally_begin(struct redis_store *store, struct store_tally *tally);
 void redis_lease_begin(struct redis_store *store, struct store_lease *lease);
 void redis_once_begin(struct redis_store *store, struct store_once *once);
+void redis_moments_clean_up(struct redis_store *store);
+/* The claims of a commit whose fate is unknown end, if it was executed: nobody knows of them. */
+void redis_release_begin(struct redis_store *store, const struct redis_batch *commit);

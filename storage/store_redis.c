@@ -28,7 +28,6 @@ enum {
     OPEN_WAIT_MS = 10000,
     OPEN_STEP_MS = 100,
     TIMEOUT_MS = 2000,
-    CLAIMERS = 1023,
     FULL_PERCENT = 95,
 };
 
@@ -234,7 +233,7 @@ static void on_identity(struct redis_call *call, enum err err, const redisReply 
         opening_done(store, ERR_BAD_CONFIG, "the store was made with another number of partitions");
     } else {
         memcpy(store->uuid.bytes, uuid.data, STORE_UUID_BYTES);
-        store->claimer = (uint32_t)(process % CLAIMERS) + 1;
+        store->claimer = (uint32_t)(process % (REDIS_CLAIMERS - 1)) + 1;
         beat(store);
         opening_done(store, ERR_OK, "");
     }
@@ -298,6 +297,7 @@ static void on_turn(struct ev_loop *loop, ev_prepare *watcher, int events)
     (void)loop;
     (void)events;
     redis_batches_send(watcher->data);
+    redis_waits_send(watcher->data);
 }
 
 static void on_beat(struct ev_loop *loop, ev_timer *watcher, int events)
@@ -344,6 +344,7 @@ static void redis_destroy(struct store *base)
     ev_timer_stop(store->loop, &store->retell);
     redis_link_destroy(store->link);
     redis_check_destroy(store->check);
+    redis_moments_clean_up(store);
     tls_context_release(store->tls);
     ev_loop_destroy(store->loop);
     store->magic = 0;
@@ -415,6 +416,8 @@ static struct redis_store *store_new(const struct store_redis_options *options)
     }
     store->replicas = 1;
     list_init(&store->again);
+    list_init(&store->waits);
+    list_init(&store->moments);
     store->loop = ev_loop_new(EVFLAG_AUTO);
     CHECK(store->loop != NULL);
     mailbox_init(&store->box, store->loop);

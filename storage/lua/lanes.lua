@@ -1,19 +1,28 @@
 #!lua flags=allow-oom
 -- SPDX-License-Identifier: Apache-2.0
 --
--- lanes.lua - which lanes of the partition have work by now, and nobody who does it.
+-- lanes.lua - which lanes of the partition have work by now, and nobody who does it; a page of them.
 --
--- ARGV: now, how many lanes to look at.  Reply: their names, in no order.
+-- ARGV: now, where the page begins: at this score, behind so many lanes of it; how many to look at.
+-- Reply: are there more (1), where the next page begins (2 numbers), and names, in no order.
 --
 -- L is a lower bound: a lane that turns out to have nothing yet is put where it belongs, and the
--- next look passes it over.
-local now = tonumber(ARGV[1])
-local names = {}
+-- next look passes it over.  Lanes only move up, so a walk may meet one twice, and misses none that
+-- stays as it is.
+local now, start, behind, count = tonumber(ARGV[1]), tonumber(ARGV[2]), tonumber(ARGV[3]), tonumber(ARGV[4])
+local found = call('ZRANGEBYSCORE', lanes, int(start), int(now), 'WITHSCORES', 'LIMIT', behind, count)
+local last = tonumber(found[#found]) or start
+local reply = {#found == 2 * count and 1 or 0, last, last == start and behind or 0}
 
-for _, lane in ipairs(call('ZRANGEBYSCORE', lanes, '-inf', now, 'LIMIT', 0, ARGV[2])) do
+for i = 1, #found, 2 do
+    local lane = found[i]
     local moment = lane_look(lane)
-    if moment and moment <= now and parked_until(lane) <= now then
-        names[#names + 1] = lane
+    local expected = moment and math.max(moment, parked_until(lane))
+    if expected and expected <= now then
+        reply[#reply + 1] = lane
+    end
+    if expected == last and tonumber(found[i + 1]) == last then
+        reply[3] = reply[3] + 1
     end
 end
-return names
+return reply

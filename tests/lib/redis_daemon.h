@@ -126,3 +126,20 @@ static inline void redis_daemon_stop(struct redis_daemon *server)
     (void)snprintf(command, sizeof(command), "rm -rf '%s'", server->folder);
     CHECK(system(command) == 0);
 }
+
+/* What Redis answers to one inline command ("INFO memory\r\n"), its first bytes. */
+static inline void redis_daemon_ask(const struct redis_daemon *server, const char *command,
+                                    char *answer, size_t size)
+{
+    struct sockaddr_in address = {.sin_family = AF_INET, .sin_port = htons(server->port)};
+    const int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    ssize_t len;
+
+    address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    CHECK(connect(fd, (struct sockaddr *)&address, sizeof(address)) == 0);
+    CHECK(send(fd, command, strlen(command), 0) == (ssize_t)strlen(command));
+    len = recv(fd, answer, size - 1, 0);
+    CHECK(len > 0);
+    answer[len] = '\0';
+    CHECK(close(fd) == 0);
+}

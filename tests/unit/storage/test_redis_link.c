@@ -202,11 +202,43 @@ static void test_scripts_are_taught(void **state)
     asker_submit(link, &asked, &command);
     asker_await(loop, &asked);
     ASSERT_TEXT(asked, "{7}:ax2");
-    assert_true(
-        redis_call_was_repeated(&asked.call)); /* what was pipelined behind it overtook it */
-    asker_submit(link, &asked, &command);
-    asker_await(loop, &asked);
-    assert_false(redis_call_was_repeated(&asked.call));
+    redis_link_destroy(link);
+}
+
+/* Goal: a call for the connection of another one is never executed by the next connection. */
+static void test_a_call_may_want_the_connection_of_another(void **state)
+{
+    const struct slice words[] = {SLICE_INIT("WAIT"), SLICE_INIT("0"), SLICE_INIT("1")};
+    const struct redis_command wait = {
+        .args = words, .arg_count = ARRAY_LEN(words), .timeout_ms = ASK_MS};
+    const struct redis_link_options options = options_for(&server);
+    struct redis_link *link = redis_link_new(&options);
+    struct asked first;
+    struct asked second = {.call = {.on_reply = asker_on_reply}};
+
+    (void)state;
+    ASK(link, &first, "SET", "k", "v");
+    assert_int_equal(first.err, ERR_OK);
+    redis_link_call_at(link, first.call.connection, &second.call, &wait);
+    assert_false(second.is_done);
+    asker_await(loop, &second);
+    assert_int_equal(second.err, ERR_OK);
+    assert_int_equal(second.call.connection, first.call.connection);
+    redis_daemon_kill(&server, SIGKILL);
+    redis_daemon_run(&server, NULL);
+    second = (struct asked){.call = {.on_reply = asker_on_reply}};
+    redis_link_call_at(link, first.call.connection, &second.call, &wait);
+    asker_await(loop, &second);
+    if (second.err == ERR_OK) {
+        fail_msg("a connection that has ended answered");
+    }
+    do {
+        ASK(link, &first, "PING", "k");
+    } while (first.err != ERR_OK);
+    second = (struct asked){.call = {.on_reply = asker_on_reply}};
+    redis_link_call_at(link, first.call.connection - 1, &second.call, &wait);
+    asker_await(loop, &second);
+    assert_int_equal(second.err, ERR_REMOTE_UNREACHABLE);
     redis_link_destroy(link);
 }
 
@@ -570,6 +602,7 @@ int main(void)
         cmocka_unit_test(test_a_large_value_goes_and_comes),
         cmocka_unit_test(test_error_words_become_errors),
         cmocka_unit_test(test_scripts_are_taught),
+        cmocka_unit_test(test_a_call_may_want_the_connection_of_another),
         cmocka_unit_test(test_a_silent_redis_ends_in_time),
         cmocka_unit_test(test_the_breaker_opens_and_closes),
         cmocka_unit_test(test_a_killed_redis_leaves_nothing_open),

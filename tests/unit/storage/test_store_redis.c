@@ -133,22 +133,6 @@ static void replicas_share_marks_deliveries_and_documents(void **state)
     desk_close(&other);
 }
 
-/* What Redis answers to one inline command, its first bytes. */
-static void ask(const char *command, char *answer, size_t size)
-{
-    struct sockaddr_in address = {.sin_family = AF_INET, .sin_port = htons(server.port)};
-    const int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    ssize_t len;
-
-    address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-    assert_int_equal(connect(fd, (struct sockaddr *)&address, sizeof(address)), 0);
-    assert_int_equal(send(fd, command, strlen(command), 0), strlen(command));
-    len = recv(fd, answer, size - 1, 0);
-    assert_true(len > 0);
-    answer[len] = '\0';
-    assert_int_equal(close(fd), 0);
-}
-
 /* Has the only replica said that it has everything?  It says so once a second, unasked. */
 static bool is_replica_level(void)
 {
@@ -156,7 +140,7 @@ static bool is_replica_level(void)
     const char *replica;
     const char *master;
 
-    ask("INFO replication\r\n", info, sizeof(info));
+    redis_daemon_ask(&server, "INFO replication\r\n", info, sizeof(info));
     replica = strstr(info, ",offset=");
     master = strstr(info, "master_repl_offset:");
     return replica != NULL && master != NULL &&
@@ -181,7 +165,7 @@ static void a_repeated_commit_is_waited_for_again(void **state)
     (void)snprintf(port, sizeof(port), "%u", (unsigned)server.port);
     redis_daemon_start(&replica, options);
     do { /* each asks the replica anew, and Redis waits for it for 100 ms */
-        ask("WAIT 1 100\r\n", answer, sizeof(answer));
+        redis_daemon_ask(&server, "WAIT 1 100\r\n", answer, sizeof(answer));
     } while (strcmp(answer, ":1\r\n") != 0);
     desk_open(&desk, redis_open_waiting(1));
     do { /* a busy machine may take longer than a commit waits */
@@ -192,7 +176,7 @@ static void a_repeated_commit_is_waited_for_again(void **state)
         /* asking is what takes the time */
     }
     assert_int_equal(kill(replica.pid, SIGSTOP), 0);
-    ask("SCRIPT FLUSH\r\n", answer, sizeof(answer));
+    redis_daemon_ask(&server, "SCRIPT FLUSH\r\n", answer, sizeof(answer));
     assert_string_equal(answer, "+OK\r\n");
     assert_int_equal(desk_commit(&desk, T0, &marked, NULL), ERR_STORE_BUSY);
     assert_int_equal(kill(replica.pid, SIGCONT), 0);
