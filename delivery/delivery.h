@@ -50,6 +50,7 @@ enum delivery_fact_kind {
 /* What happened to one delivery. Slices are valid during the call only. */
 struct delivery_fact {
     enum delivery_fact_kind kind;
+    bool is_dlq;          /* of the copy of a dead letter for a queue, not of a delivery proper */
     struct slice account; /* of the event */
     struct slice rule;    /* its label; empty if the rule is gone and was never known here */
     struct slice target;  /* resolved ARN; empty likewise */

@@ -120,6 +120,10 @@ static bool fill_item(struct call *call, const struct delivery *delivery, struct
                                  .account = slice_first(lane->name, slice_find(lane->name, '/')),
                                  .rule = lane->label,
                                  .target_id = target->id};
+    if (lane->is_dlq) {
+        delivery_dlq_unwrap(delivery->body, &call->arena, item);
+        return true;
+    }
     if (target->transform != NULL) {
         err = transform_body(call, delivery, &item->body, &why);
     }

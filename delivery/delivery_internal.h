@@ -1,12 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * delivery_internal.h - the engine as its five files see it.
+ * delivery_internal.h - the engine as its six files see it.
  *
  *   delivery.c          the story: what may go next, and what wakes when
  *   delivery_lanes.c    lanes and destinations under the snapshot in use; work between workers
  *   delivery_call.c     one call: credentials, lookup, signature, request, reply
  *   delivery_outcome.c  verdicts: settle, retry, bury
  *   delivery_store.c    all mail to the store, and what it answers
+ *   delivery_dlq.c      a dead letter's copy for the queue that its target names
  */
 #pragma once
 
@@ -170,6 +171,15 @@ void delivery_retry_at(struct delivery_engine *engine, struct delivery *delivery
 void delivery_settle(struct delivery_engine *engine, struct delivery *delivery);
 /* Tell the store of all that was settled in this turn. */
 void delivery_flush_settled(struct delivery_engine *engine);
+/* The same for the second half alone: its copy for a queue is kept already, or none is due. */
+void delivery_bury_now(struct delivery_engine *engine, struct delivery *delivery,
+                       const char *reason, const char *message, enum err err);
+/* A delivery in an end state waits for the store, and does not any more. */
+void delivery_mail_begin(struct delivery *delivery);
+void delivery_mail_end(struct delivery *delivery);
+/* The store would not: the delivery is given up here, and is due again when its claim ends. */
+void delivery_store_refused(struct delivery_engine *engine, struct delivery *delivery,
+                            enum err err);
 /* What a doomed lane holds becomes dead letters. */
 void delivery_bury_window(struct delivery_engine *engine, struct lane *lane);
 
@@ -179,3 +189,15 @@ void delivery_finish_park(struct delivery_engine *engine, struct lane *lane);
 void delivery_end_park(struct delivery_engine *engine, struct lane *lane);
 /* Claim for it, if memory allows; false if not now. */
 bool delivery_claim(struct delivery_engine *engine, struct lane *lane, size_t count);
+
+/* ---- delivery_dlq.c ----------------------------------------------------------------------- */
+
+/* Must a copy be kept before this one is buried? */
+bool delivery_dlq_is_due(const struct delivery *delivery);
+/* Keep it, durably, and then bury: as delivery_bury(). */
+void delivery_dlq_keep(struct delivery_engine *engine, struct delivery *delivery,
+                       const char *reason, const char *message, enum err err);
+/* From the stored bytes of a copy to the message and its attributes, in the arena. */
+void delivery_dlq_unwrap(struct slice body, struct arena *arena, struct target_item *item);
+/* The verdict of a queue on a copy; of other deliveries nothing changes. */
+void delivery_dlq_soften(const struct delivery *delivery, struct target_verdict *verdict);

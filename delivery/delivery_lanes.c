@@ -121,6 +121,7 @@ static void take_names(struct lane *lane, const struct resolution *resolution)
     lane->rule = resolution->rule;
     lane->target = resolution->target;
     lane->account = resolution->account;
+    lane->is_dlq = resolution->is_dlq;
     if (resolution->target == NULL) {
         return; /* the last names known still tell what it was */
     }

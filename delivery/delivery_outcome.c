@@ -25,6 +25,7 @@ void delivery_tell(const struct delivery_engine *engine, const struct delivery *
     const struct delivery_hooks *hooks = &engine->options.hooks;
     const struct lane *lane = delivery->lane;
 
+    fact->is_dlq = lane->is_dlq;
     fact->account = slice_first(lane->name, slice_find(lane->name, '/'));
     fact->rule = lane->label;
     fact->target = lane->arn;
@@ -87,8 +88,8 @@ static void retry(const struct call *call, struct delivery *delivery,
     }
     switch (retry_decide(
         &(struct retry_question){
-            .attempts_max = lane->target->attempts_max,
-            .age_max_ms = lane->target->age_max_ms,
+            .attempts_max = lane_attempts_max(lane),
+            .age_max_ms = lane_age_max_ms(lane),
             .accepted_ms = delivery->budget_from_ms,
             .failure_count = delivery->attempt_count,
             .retry_after_ms = verdict->retry_after_ms,
@@ -199,6 +200,7 @@ void delivery_judge(struct call *call)
 
     for (size_t i = 0; i < call->count; i++) {
         lanes[i] = call->batch[i]->lane;
+        delivery_dlq_soften(call->batch[i], &call->verdicts[i]);
         judge_one(call, call->batch[i], &call->verdicts[i]);
     }
     judge_lanes(call, lanes);

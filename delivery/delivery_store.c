@@ -52,14 +52,27 @@ void delivery_abandon_window(struct delivery_engine *engine, struct lane *lane)
     }
 }
 
-/* The store has answered for a delivery. */
-static void end_mail(struct delivery_engine *engine, struct delivery *delivery)
+void delivery_mail_begin(struct delivery *delivery)
+{
+    CHECK(!list_is_linked(&delivery->node));
+    delivery->lane->mail_count++;
+}
+
+void delivery_mail_end(struct delivery *delivery)
 {
     struct lane *lane = delivery->lane;
 
     CHECK(lane->mail_count > 0);
     lane->mail_count--;
     lane->is_choked = false;
+}
+
+/* The store has answered for a delivery. */
+static void end_mail(struct delivery_engine *engine, struct delivery *delivery)
+{
+    struct lane *lane = delivery->lane;
+
+    delivery_mail_end(delivery);
     delivery_drop(engine, delivery);
     delivery_touch(engine, lane);
 }
@@ -83,8 +96,7 @@ static struct outcome_mail *outcome_new(struct delivery_engine *engine, struct d
 {
     struct outcome_mail *outcome = xcalloc(1, sizeof(*outcome));
 
-    CHECK(!list_is_linked(&delivery->node));
-    delivery->lane->mail_count++;
+    delivery_mail_begin(delivery);
     outcome->as.op.kind = kind;
     outcome->as.op.home = engine->options.mailbox;
     outcome->as.op.on_done = on_done;
@@ -95,20 +107,24 @@ static struct outcome_mail *outcome_new(struct delivery_engine *engine, struct d
 }
 
 /* Where the store's answer leaves the lane when it is not what was asked for. */
-static void after_refusal(struct delivery_engine *engine, const struct outcome_mail *outcome)
+static void after_refusal(struct delivery_engine *engine, struct delivery *delivery, enum err err)
 {
-    struct delivery *delivery = outcome->delivery;
-    struct delivery_fact fact = {.kind = DELIVERY_FACT_CLAIM_LOST, .err = outcome->as.op.err};
+    struct delivery_fact fact = {.kind = DELIVERY_FACT_CLAIM_LOST, .err = err};
 
-    if (outcome->as.op.err == ERR_CLAIM_LOST) {
+    if (err == ERR_CLAIM_LOST) {
         delivery_tell(engine, delivery, &fact);
         delivery->lane->has_backlog = true;
     } else {
-        log_warn("delivery.store_refused", LOG_SLICE("lane", delivery->lane->name),
-                 LOG_ERR(outcome->as.op.err));
+        log_warn("delivery.store_refused", LOG_SLICE("lane", delivery->lane->name), LOG_ERR(err));
         delivery_lane_wake_at(engine, delivery->lane,
                               MAX_OF(delivery->claim_until_ms, engine->now_ms + 1));
     }
+}
+
+void delivery_store_refused(struct delivery_engine *engine, struct delivery *delivery, enum err err)
+{
+    after_refusal(engine, delivery, err);
+    end_mail(engine, delivery);
 }
 
 static void on_retry_done(struct store_op *op)
@@ -123,7 +139,7 @@ static void on_retry_done(struct store_op *op)
     } else if (op->err == ERR_OK) {
         delivery_lane_wake_at(engine, outcome->delivery->lane, outcome->as.retry.due_ms);
     } else {
-        after_refusal(engine, outcome);
+        after_refusal(engine, outcome->delivery, op->err);
     }
     end_mail(engine, outcome->delivery);
     xfree(outcome);
@@ -153,7 +169,7 @@ static void on_bury_done(struct store_op *op)
     if (op->err == ERR_OK) {
         delivery_tell(engine, outcome->delivery, &fact);
     } else {
-        after_refusal(engine, outcome);
+        after_refusal(engine, outcome->delivery, op->err);
     }
     end_mail(engine, outcome->delivery);
     xfree(outcome);
@@ -161,6 +177,24 @@ static void on_bury_done(struct store_op *op)
 
 void delivery_bury(struct delivery_engine *engine, struct delivery *delivery, const char *reason,
                    const char *message, enum err err)
+{
+    char text[STORE_MESSAGE_BYTES_MAX + 1];
+
+    CHECK(delivery->sm.state == DELIVERY_DEAD);
+    if (delivery_dlq_is_due(delivery)) {
+        delivery_dlq_keep(engine, delivery, reason, message, err);
+    } else if (delivery->lane->is_dlq) {
+        (void)snprintf(text, sizeof(text), "%s: %s", reason, message);
+        log_error("delivery.dlq_failed", LOG_SLICE("queue", delivery->lane->arn),
+                  LOG_SLICE("event", delivery->event_id), LOG_TEXT("reason", reason), LOG_ERR(err));
+        delivery_bury_now(engine, delivery, "dlq-failed", text, err);
+    } else {
+        delivery_bury_now(engine, delivery, reason, message, err);
+    }
+}
+
+void delivery_bury_now(struct delivery_engine *engine, struct delivery *delivery,
+                       const char *reason, const char *message, enum err err)
 {
     struct outcome_mail *outcome = outcome_new(engine, delivery, STORE_BURY, on_bury_done);
     struct store_bury *bury = &outcome->as.bury;
@@ -302,7 +336,7 @@ static size_t bury_expired(struct delivery_engine *engine, struct lane *lane)
     for (size_t i = lane->window.count; i > 0; i--) {
         struct delivery *delivery = CONTAINER_OF(lane->window.nodes[i - 1], struct delivery, due);
 
-        if (engine->now_ms < delivery->budget_from_ms + lane->target->age_max_ms) {
+        if (engine->now_ms < delivery->budget_from_ms + lane_age_max_ms(lane)) {
             continue;
         }
         lane_remove(lane, delivery, DELIVERY_DEAD);
@@ -326,7 +360,7 @@ void delivery_finish_park(struct delivery_engine *engine, struct lane *lane)
     if (lane->failure_count > 0 && lane->target != NULL) {
         expired_count = bury_expired(engine, lane);
     }
-    if (lane->out_count > 0 || lane->is_claiming) {
+    if (lane->out_count > 0 || lane->copy_count > 0 || lane->is_claiming) {
         return;
     }
     if (expired_count > 0 && lane->window.count == 0 && lane->has_backlog &&

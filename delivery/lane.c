@@ -11,6 +11,8 @@
 #include "delivery/lane.h"
 
 #include "core/check.h"
+#include "delivery/retry.h"
+#include "routing/rule.h"
 
 enum { LANE_MAGIC = 0x4C414E45 };
 
@@ -51,6 +53,18 @@ void lane_destroy(struct lane *lane)
     arena_clean_up(&lane->names);
     lane->magic = 0;
     xfree(lane);
+}
+
+uint32_t lane_attempts_max(const struct lane *lane)
+{
+    CHECK(lane->target != NULL);
+    return lane->is_dlq ? RETRY_ATTEMPTS_DEFAULT : lane->target->attempts_max;
+}
+
+uint64_t lane_age_max_ms(const struct lane *lane)
+{
+    CHECK(lane->target != NULL);
+    return lane->is_dlq ? RETRY_AGE_DEFAULT_MS : lane->target->age_max_ms;
 }
 
 size_t lane_held_count(const struct lane *lane)

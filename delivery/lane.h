@@ -41,6 +41,7 @@ struct lane {
     struct heap window;   /* QUEUED, by due time */
     size_t out_count;     /* READY or IN_FLIGHT */
     size_t mail_count;    /* outcome on its way to the store */
+    size_t copy_count;    /* among them: the copy is, and the burial needs the claim after it */
     bool has_backlog;     /* the store has more, as far as we know */
     bool is_claiming;     /* a claim is under way */
     bool noted_meanwhile; /* more was announced while it was */
@@ -68,6 +69,7 @@ struct lane {
     struct destination *destination; /* a counted reference, or NULL */
     struct slice label;
     struct slice arn;
+    bool is_dlq;       /* it carries copies of dead letters to their target's queue */
     const char *doom;  /* why all of it must be buried, or NULL */
     bool was_resolved; /* some snapshot knew it */
     bool is_held;      /* unresolved or suspended: nothing moves */
@@ -78,6 +80,10 @@ struct lane {
 struct lane *lane_new(struct slice name);
 /* Frees what its window holds. It must stand on no list. NULL is fine. */
 void lane_destroy(struct lane *lane);
+
+/* The budget of its deliveries: of its target, or the whole one for copies of dead letters. */
+uint32_t lane_attempts_max(const struct lane *lane);
+uint64_t lane_age_max_ms(const struct lane *lane);
 
 /* Everything held, in whichever state. */
 size_t lane_held_count(const struct lane *lane);

@@ -14,10 +14,12 @@
 #include "core/check.h"
 #include "delivery/target.h"
 
-static bool split_name(struct slice lane, struct slice *account, uint64_t *uid)
+static bool split_name(struct slice lane, struct slice *account, uint64_t *uid, bool *is_dlq)
 {
     struct slice rest = lane;
 
+    *is_dlq = slice_has_suffix(lane, SLICE(RESOLVE_DLQ_SUFFIX));
+    rest.len -= *is_dlq ? strlen(RESOLVE_DLQ_SUFFIX) : 0;
     *account = slice_cut(&rest, '/');
     return account->len == ACCOUNT_ID_CHARS && slice_to_u64(rest, uid);
 }
@@ -43,6 +45,30 @@ static bool choose_credentials(const struct directory *directory, struct arena *
            slice_eq(parts.account, directory->central_account);
 }
 
+/* As whom to a dead-letter queue. False if nobody may. */
+static bool choose_queue_credentials(const struct directory *directory,
+                                     struct resolution *resolution)
+{
+    const struct rule *rule = resolution->rule;
+    const struct account *owner;
+    struct target_arn parts;
+
+    if (!target_arn_split(resolution->arn, &parts) ||
+        (!rule->is_operator_owned && !slice_eq(parts.account, rule->bus_account))) {
+        return false;
+    }
+    if (rule->is_operator_owned && slice_eq(parts.account, directory->central_account)) {
+        return true;
+    }
+    owner = directory_account(directory, parts.account);
+    if (owner == NULL || owner->dispatch_role_arn.len == 0) {
+        return false;
+    }
+    resolution->role_arn = owner->dispatch_role_arn;
+    resolution->external_id = owner->external_id;
+    return true;
+}
+
 static struct slice write_key(const struct resolution *resolution, struct arena *arena)
 {
     if (resolution->role_arn.len == 0) {
@@ -64,7 +90,7 @@ void resolve_lane(const struct directory *directory, const struct ruleset *rules
         resolution->unknown = "target-removed";
         return;
     }
-    if (!split_name(lane, &account_id, &uid)) {
+    if (!split_name(lane, &account_id, &uid, &resolution->is_dlq)) {
         resolution->refused = "target-removed";
         return;
     }
@@ -78,10 +104,18 @@ void resolve_lane(const struct directory *directory, const struct ruleset *rules
         resolution->unknown = "account-removed";
         return;
     }
-    resolution->arn = rule_fill_account(resolution->target->arn, account_id, arena);
+    if (resolution->is_dlq && resolution->target->dlq_arn.len == 0) {
+        resolution->unknown = "target-removed";
+        resolution->target = NULL;
+        return;
+    }
+    resolution->arn = rule_fill_account(resolution->is_dlq ? resolution->target->dlq_arn
+                                                           : resolution->target->arn,
+                                        account_id, arena);
     if (target_find(resolution->arn) == NULL) {
         resolution->refused = "unsupported-target";
-    } else if (!choose_credentials(directory, arena, resolution)) {
+    } else if (!(resolution->is_dlq ? choose_queue_credentials(directory, resolution)
+                                    : choose_credentials(directory, arena, resolution))) {
         resolution->refused = "NO_PERMISSIONS";
     } else {
         resolution->key = write_key(resolution, arena);

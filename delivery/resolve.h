@@ -9,12 +9,16 @@
 #include "core/slice.h"
 #include "routing/ruleset.h"
 
+/* Behind the name of a lane: the copies of its dead letters, for its target's queue. */
+#define RESOLVE_DLQ_SUFFIX "/dlq"
+
 struct resolution {
     const char *unknown; /* nobody here knows it: what a burial would say; else NULL */
     const char *refused; /* known, and may never be delivered: the reason; else NULL */
     const struct rule *rule;
     const struct rule_target *target;
     const struct account *account;
+    bool is_dlq; /* it is the target's dead-letter queue that is meant */
     /* with {account} filled in; in the arena or in the snapshot */
     struct slice arn;
     struct slice role_arn; /* empty: weir's own credentials */
@@ -25,7 +29,11 @@ struct resolution {
 /* Resolve "ACCOUNT/TARGET-UID".  Credentials: the target's role, else the account's dispatch role,
  * else weir's own, but those only for a target in the central account of a rule that the central
  * team owns; without any it is refused with NO_PERMISSIONS.  Either argument may be NULL: then
- * everything is unknown. */
+ * everything is unknown.
+ *
+ * "ACCOUNT/TARGET-UID/dlq" stands for the target's dead-letter queue.  One in the central account
+ * is written with weir's own credentials if the central team owns the rule; any other with the
+ * dispatch role of the queue's account, which for a member's rule must be the rule's own. */
 void resolve_lane(const struct directory *directory, const struct ruleset *ruleset,
                   struct slice lane, struct arena *arena, struct resolution *resolution);
 

@@ -11,6 +11,7 @@ enum {
     RETRY_DELAY_MAX_MS = 15 * 60 * 1000,
     RETRY_DELAY_MIN_MS = 100,
     RETRY_ATTEMPTS_DEFAULT = 185,
+    RETRY_AGE_DEFAULT_MS = 24 * 60 * 60 * 1000,
 };
 
 /* The longest wait after so many failures (>= 1): 1 s, doubling up to 15 min. */

@@ -18,6 +18,13 @@ enum {
     TARGET_BATCH_MAX = 10,
     TARGET_HEADERS_MAX = 4,
     TARGET_MESSAGE_BYTES_MAX = 256,
+    TARGET_ATTRIBUTES_MAX = 8,
+};
+
+/* What stands beside a message: a string under a name. */
+struct target_attribute {
+    struct slice name;
+    struct slice value;
 };
 
 /* One delivery as a target sees it. */
@@ -28,6 +35,8 @@ struct target_item {
     struct slice rule;      /* "BUS/RULE" */
     struct slice target_id; /* Id of the target in its rule */
     struct slice message_group_id;
+    const struct target_attribute *attributes; /* of a message to a queue; usually none */
+    size_t attribute_count;
 };
 
 enum target_action {

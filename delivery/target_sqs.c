@@ -214,6 +214,20 @@ static void write_deduplication(struct json_writer *writer, const struct target_
                           (struct slice){hex, sizeof(hex)});
 }
 
+static void write_attributes(struct json_writer *writer, const struct target_item *item)
+{
+    json_write_key(writer, SLICE("MessageAttributes"));
+    json_write_object_begin(writer);
+    for (size_t i = 0; i < item->attribute_count; i++) {
+        json_write_key(writer, item->attributes[i].name);
+        json_write_object_begin(writer);
+        json_write_key_string(writer, SLICE("DataType"), SLICE("String"));
+        json_write_key_string(writer, SLICE("StringValue"), item->attributes[i].value);
+        json_write_object_end(writer);
+    }
+    json_write_object_end(writer);
+}
+
 static void write_message(const struct queue *queue, struct json_writer *writer,
                           const struct target_item *item)
 {
@@ -225,6 +239,9 @@ static void write_message(const struct queue *queue, struct json_writer *writer,
     }
     if (queue->is_fifo) {
         write_deduplication(writer, item);
+    }
+    if (item->attribute_count > 0) {
+        write_attributes(writer, item);
     }
 }
 

@@ -8,6 +8,8 @@
 #include "gateway/input_config.h"
 #include "routing/path.h"
 
+enum { EVENT_AGE_LEAST_S = 60 };
+
 static const struct catalog_member transformer_members[] = {
     {"input_paths_map", CATALOG_TEXT_MAP, false, TRANSFORM_VARIABLES_MAX, NULL},
     {"input_template", CATALOG_TEXT, true, TRANSFORM_TEMPLATE_BYTES_MAX, NULL},
@@ -82,6 +84,35 @@ static void check_input(json_t *mistakes, const struct catalog_path *path, const
     arena_clean_up(&arena);
 }
 
+/* A standard queue; weir's own account or one of the catalog's must be able to write to it. */
+static void check_dead_letters(json_t *mistakes, const struct catalog_path *path,
+                               const json_t *target, bool is_central)
+{
+    const struct slice arn = json_member_text(json_object_get(target, "dead_letter_config"), "arn");
+    const struct catalog_path place = catalog_path_member(path, "dead_letter_config.arn");
+
+    if (arn.len == 0) {
+        return;
+    }
+    if (slice_has_suffix(arn, SLICE(".fifo"))) {
+        catalog_mistake(mistakes, &place, "must be a standard queue, not a FIFO queue");
+    } else {
+        check_queue_arn(mistakes, &place, arn, is_central);
+    }
+}
+
+static void check_retry(json_t *mistakes, const struct catalog_path *path, const json_t *target)
+{
+    const json_t *age =
+        json_object_get(json_object_get(target, "retry_policy"), "maximum_event_age_in_seconds");
+    const struct catalog_path place =
+        catalog_path_member(path, "retry_policy.maximum_event_age_in_seconds");
+
+    if (json_is_integer(age) && json_integer_value(age) < EVENT_AGE_LEAST_S) {
+        catalog_mistake(mistakes, &place, "must be at least %d", EVENT_AGE_LEAST_S);
+    }
+}
+
 void catalog_check_target(json_t *mistakes, const struct catalog_path *path, const json_t *target,
                           bool is_central)
 {
@@ -100,11 +131,8 @@ void catalog_check_target(json_t *mistakes, const struct catalog_path *path, con
         catalog_mistake(mistakes, &place,
                         "message_group_id is for FIFO queues, whose names end in .fifo");
     }
-    if (json_object_get(target, "dead_letter_config") != NULL) {
-        place = catalog_path_member(path, "dead_letter_config");
-        catalog_mistake(mistakes, &place,
-                        "is not supported yet; dead letters are kept in the store");
-    }
+    check_dead_letters(mistakes, path, target, is_central);
+    check_retry(mistakes, path, target);
     if (role.len > 0) {
         place = catalog_path_member(path, "role_arn");
         catalog_check_role_arn(mistakes, &place, role, is_central);

@@ -170,6 +170,8 @@ static enum err fill_target(struct rule *rule, struct rule_target *target, const
     target->arn = arena_copy(arena, json_member_text(document, "arn"));
     target->role_arn = arena_copy(arena, json_member_text(document, "role_arn"));
     target->attempts_max = attempts != NULL ? (uint32_t)json_integer_value(attempts) : 185;
+    target->dlq_arn =
+        arena_copy(arena, json_member_text(json_object_get(document, "dead_letter_config"), "arn"));
     target->age_max_ms = age != NULL ? (uint64_t)json_integer_value(age) * 1000 : 86400000;
     TRY(input_config_read(document, arena, &target->transform, why));
     return path_parameter_compile(arena_copy(arena, group), arena, &target->message_group_id, why);

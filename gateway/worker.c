@@ -68,8 +68,15 @@ static void on_fact(void *context, const struct delivery_fact *fact)
         [DELIVERY_FACT_DEAD] = STATS_DEAD,
         [DELIVERY_FACT_CLAIM_LOST] = STATS_CLAIM_LOST,
     };
+    static const enum stats_counter copy_counters[] = {
+        [DELIVERY_FACT_DELIVERED] = STATS_DLQ_SENT,
+        [DELIVERY_FACT_RETRIED] = STATS_DLQ_REFUSED,
+        [DELIVERY_FACT_DEAD] = STATS_DLQ_FAILED,
+        [DELIVERY_FACT_CLAIM_LOST] = STATS_CLAIM_LOST,
+    };
     struct worker *worker = context;
-    const enum stats_counter counter = counters[fact->kind];
+    const enum stats_counter counter =
+        fact->is_dlq ? copy_counters[fact->kind] : counters[fact->kind];
 
     stats_count_account(worker->stats, fact->account, counter, 1);
     if (fact->rule.len > 0) {
@@ -78,7 +85,7 @@ static void on_fact(void *context, const struct delivery_fact *fact)
     if (fact->target.len > 0) {
         stats_count_part(worker->stats, STATS_TARGET, fact->target, counter, 1);
     }
-    if (fact->kind == DELIVERY_FACT_DELIVERED) {
+    if (fact->kind == DELIVERY_FACT_DELIVERED && !fact->is_dlq) {
         stats_time(worker->stats, STATS_STAGE_QUEUE, fact->queue_us);
         stats_time(worker->stats, STATS_STAGE_END_TO_END, fact->end_to_end_us);
     }

@@ -23,6 +23,7 @@ struct rule_target {
     struct path_parameter message_group_id; /* SqsParameters.MessageGroupId, empty: none */
     uint32_t attempts_max;                  /* RetryPolicy, default 185 */
     uint64_t age_max_ms;                    /* RetryPolicy, default 24 h */
+    struct slice dlq_arn; /* DeadLetterConfig, with {account} as in arn; empty: none */
 };
 
 struct rule {

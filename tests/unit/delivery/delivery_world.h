@@ -66,7 +66,9 @@ struct world_queue {
     size_t lookups; /* among them */
     size_t calls_open;
     size_t calls_open_max;
-    size_t messages; /* that arrived */
+    size_t messages;         /* that arrived */
+    bool is_dlq;             /* takes copies of dead letters; they are no event's arrival */
+    char last_message[1024]; /* to it: the entry as it was sent */
     size_t batch_max;
     uint64_t last_call_ms;
     char last_access_key[64];
@@ -100,6 +102,7 @@ struct world_target {
     const char *arn;
     const char *role_arn;
     const char *template; /* of its input, where <v> is the event's text; NULL: the event */
+    const char *dlq_arn;
     bool is_gone;
     bool is_member_rule; /* not owned by the central team */
     uint32_t attempts_max;
@@ -149,6 +152,7 @@ struct world {
     struct world_event events[WORLD_EVENTS_MAX];
     size_t event_count;
     size_t facts[DELIVERY_FACT_CLAIM_LOST + 1];
+    size_t copy_facts[DELIVERY_FACT_CLAIM_LOST + 1]; /* of copies of dead letters, not above */
     size_t steps[DELIVERY_FACT_PARKED + 1];
     char story[64]; /* a letter for each of the first steps */
     uint64_t last_until_ms;
@@ -203,7 +207,8 @@ static size_t world_queue_of(const struct world *world, struct slice body)
         char text[48];
 
         (void)snprintf(text, sizeof(text), "%s\"", world->queues[i].name);
-        if (memmem(body.data, body.len, text, strlen(text)) != NULL) {
+        /* the first member names it, others may name other queues */
+        if (memmem(body.data, slice_find(body, ','), text, strlen(text)) != NULL) {
             return i;
         }
     }
@@ -267,6 +272,10 @@ static void world_arrive(struct world *world, size_t queue, const char *access_k
     const char *account;
     struct slice id;
 
+    if (world->queues[queue].is_dlq) {
+        world->queues[queue].messages++;
+        return;
+    }
     assert_non_null(mark);
     id = slice_from(body, (size_t)(mark - body.data) + 6);
     id = slice_first(id, slice_find(id, '"'));
@@ -307,6 +316,7 @@ static void world_accept(struct world *world, const struct world_call *call, boo
 
     buf_init(&good, 1 << 16);
     buf_init(&bad, 1 << 16);
+    (void)snprintf(queue->last_message, sizeof(queue->last_message), "%.*s", SLICE_ARG(http->body));
     json_reader_init(&reader, http->body, 16);
     while (json_next(&reader, &token) != JSON_TYPE_END) {
         struct slice key = token.raw;
@@ -473,6 +483,10 @@ static void world_on_fact(void *context, const struct delivery_fact *fact)
 {
     struct world *world = context;
 
+    if (fact->is_dlq) {
+        world->copy_facts[fact->kind]++;
+        return;
+    }
     world->facts[fact->kind]++;
     world->last_err = fact->err;
     world->last_attempt_count = fact->attempt_count;
@@ -552,6 +566,7 @@ static struct ruleset *world_rules(const struct world *world)
                                  .arn = arena_copy(&rule->arena, slice_of(from->arn)),
                                  .role_arn = arena_copy(&rule->arena, slice_of(from->role_arn)),
                                  .transform = world_transform(rule, from->template),
+                                 .dlq_arn = arena_copy(&rule->arena, slice_of(from->dlq_arn)),
                                  .attempts_max = from->attempts_max,
                                  .age_max_ms = from->age_max_ms};
         rules[count++] = rule;

@@ -45,6 +45,9 @@ static struct rule *rule_of(uint64_t uid, bool is_operator_owned, const char *ar
     rule->target_count = 1;
     rule->targets[0] = (struct rule_target){
         .uid = uid, .id = SLICE("t"), .arn = slice_of(arn), .role_arn = slice_of(role_arn)};
+    rule->targets[0].dlq_arn = slice_of(uid == 1 || uid == 4 ? "arn:aws:sqs:r:" CENTRAL ":dlq"
+                                        : uid == 3           ? "arn:aws:sqs:r:{account}:dlq"
+                                                             : "");
     return rule;
 }
 
@@ -112,6 +115,13 @@ static void test_who_and_where(void **state)
         {OTHER "/5", NULL, "NO_PERMISSIONS", NULL, NULL}, /* not in the central account */
         {CENTRAL "/5", NULL, NULL, "arn:aws:sqs:r:" CENTRAL ":q", ""},
         {MEMBER "/6", NULL, "unsupported-target", NULL, NULL},
+        /* dead-letter queues: weir's own, the role of the queue's account, nobody, none */
+        {MEMBER "/1/dlq", NULL, NULL, "arn:aws:sqs:r:" CENTRAL ":dlq", ""},
+        {MEMBER "/3/dlq", NULL, NULL, "arn:aws:sqs:r:" MEMBER ":dlq",
+         "arn:aws:iam::" MEMBER ":role/dispatch"},
+        {OTHER "/3/dlq", NULL, "NO_PERMISSIONS", NULL, NULL},
+        {MEMBER "/5/dlq", "target-removed", NULL, NULL, NULL},
+        {MEMBER "/dlq", NULL, "target-removed", NULL, NULL},
         {MEMBER "/77", "target-removed", NULL, NULL, NULL},
         {"123456789012/1", "account-removed", NULL, NULL, NULL},
         {"nonsense", NULL, "target-removed", NULL, NULL},

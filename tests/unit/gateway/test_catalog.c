@@ -387,8 +387,21 @@ static void test_each_mistake_has_its_path(void **state)
          "\"targets\":[{\"id\":\"t\",\"arn\":\"arn:aws:sqs:us-east-1:{account}:q\"}]}]}",
          "rules[0].targets[0].arn", "central bus"},
         {"{\"rules\":[{\"bus\":\"central\",\"name\":\"r\",\"pattern\":{\"a\":[1]},\"targets\":[{"
-         "\"id\":\"t\",\"arn\":\"" QUEUE "\",\"dead_letter_config\":{\"arn\":\"" QUEUE "\"}}]}]}",
-         "rules[0].targets[0].dead_letter_config", "not supported yet"},
+         "\"id\":\"t\",\"arn\":\"" QUEUE "\",\"dead_letter_config\":{\"arn\":\"" QUEUE
+         ".fifo\"}}]}]}",
+         "rules[0].targets[0].dead_letter_config.arn", "standard queue"},
+        {"{\"rules\":[{\"bus\":\"central\",\"name\":\"r\",\"pattern\":{\"a\":[1]},\"targets\":[{"
+         "\"id\":\"t\",\"arn\":\"" QUEUE "\",\"dead_letter_config\":{\"arn\":\"arn:aws:sns:r:"
+         "999999999999:t\"}}]}]}",
+         "rules[0].targets[0].dead_letter_config.arn", "sqs"},
+        {"{\"rules\":[{\"bus\":\"central\",\"name\":\"r\",\"pattern\":{\"a\":[1]},\"targets\":[{"
+         "\"id\":\"t\",\"arn\":\"" QUEUE "\",\"retry_policy\":{"
+         "\"maximum_event_age_in_seconds\":59}}]}]}",
+         "rules[0].targets[0].retry_policy.maximum_event_age_in_seconds", "at least 60"},
+        {"{\"rules\":[{\"bus\":\"central\",\"name\":\"r\",\"pattern\":{\"a\":[1]},\"targets\":[{"
+         "\"id\":\"t\",\"arn\":\"" QUEUE "\",\"retry_policy\":{"
+         "\"maximum_retry_attempts\":186}}]}]}",
+         "rules[0].targets[0].retry_policy.maximum_retry_attempts", "0 to 185"},
         {"{\"rules\":[{\"bus\":\"central\",\"name\":\"r\",\"pattern\":{\"a\":[1]},\"targets\":[{"
          "\"id\":\"t\",\"arn\":\"" QUEUE "\",\"http_parameters\":{}}]}]}",
          "rules[0].targets[0].http_parameters", "not supported by this version"},
