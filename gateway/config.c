@@ -17,6 +17,7 @@
 #include "core/moment.h"
 #include "gateway/trace.h"
 #include "storage/redis_url.h"
+#include "storage/store.h"
 
 enum { CONFIG_FILE_BYTES_MAX = 1024 * 1024, CONFIG_PATH_CHARS_MAX = 128 };
 
@@ -429,8 +430,10 @@ static enum err check_redis(const struct config *config, struct err_why *why)
 
 static enum err check_whole(const struct config *config, struct err_why *why)
 {
+    const bool is_embedded = slice_has_prefix(config->store, SLICE("embedded:"));
     const uint64_t sum = config->inflight_bytes_max + config->delivery_bytes_max +
-                         config->trace_event_count * TRACE_EVENT_BYTES;
+                         config->trace_event_count * TRACE_EVENT_BYTES +
+                         (is_embedded ? STORE_EMBEDDED_CACHE_BYTES : 0);
 
     if (config->central_account.len == 0) {
         return err_because(ERR_BAD_CONFIG, why, "central_account: is required");
@@ -446,9 +449,9 @@ static enum err check_whole(const struct config *config, struct err_why *why)
     }
     if (sum > config->memory_limit) {
         return err_because(ERR_BAD_CONFIG, why,
-                           "memory_limit: limits.inflight, limits.delivery_window and "
-                           "limits.trace_events add up to "
-                           "%" PRIu64 " bytes, which is more",
+                           "memory_limit: limits.inflight, limits.delivery_window, "
+                           "limits.trace_events and the store's cache add up to %" PRIu64
+                           " bytes, which is more",
                            sum);
     }
     return check_redis(config, why);

@@ -32,6 +32,8 @@
 
 enum { FORMAT = 2, FORMAT_UNCOUNTED = 1, SCRATCH_BYTES_MAX = STORE_ENTRY_BYTES_MAX };
 
+_Static_assert(STORE_EMBEDDED_CACHE_BYTES == 65536 * 1024, "the setting cache_size says so");
+
 static const char settings[] = "PRAGMA locking_mode = EXCLUSIVE;"
                                "PRAGMA page_size = 4096;"
                                "PRAGMA auto_vacuum = INCREMENTAL;"

@@ -47,8 +47,9 @@ enum {
     STORE_EVENT_ID_CHARS_MAX = 64,
     STORE_REASON_CHARS_MAX = 48,
     STORE_MESSAGE_BYTES_MAX = 512,
-    STORE_CLAIM_MAX = 64,   /* records of one lane that one process may hold */
-    STORE_LANES_MAX = 1024, /* named by one STORE_LANES */
+    STORE_EMBEDDED_CACHE_BYTES = 64 << 20, /* what the embedded engine holds of its file */
+    STORE_CLAIM_MAX = 64,                  /* records of one lane that one process may hold */
+    STORE_LANES_MAX = 1024,                /* named by one STORE_LANES */
     STORE_ENTRY_DELIVERIES_MAX = 4096,
     STORE_ENTRY_BODY_BYTES_MAX = 4 << 20,
     STORE_ENTRY_BYTES_MAX = 16 << 20, /* body and the names of all deliveries */

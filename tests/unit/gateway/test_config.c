@@ -149,6 +149,39 @@ static void test_each_mistake_is_named(void **state)
     }
 }
 
+/* Goal:   what the embedded store holds of its file is part of the limit; Redis has none here.
+ * Method: a limit of a size between the two sums: 64 + 64 + 8 MiB, and 64 MiB less. */
+static void test_the_memory_limit_counts_the_cache_of_an_embedded_store(void **state)
+{
+    static const struct {
+        const char *limit;
+        const char *store;
+        enum err err;
+    } rows[] = {
+        {"135MiB", "embedded:s", ERR_BAD_CONFIG},
+        {"136MiB", "embedded:s", ERR_OK},
+        {"71MiB", "redis://h:1/0", ERR_BAD_CONFIG},
+        {"72MiB", "redis://h:1/0", ERR_OK},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+        struct config config;
+        struct err_why why = {.text = ""};
+        char text[512];
+
+        (void)snprintf(text, sizeof(text),
+                       "{" LEAST ",\"memory_limit\":\"%s\",\"store\":\"%s\",\"limits\":"
+                       "{\"inflight\":\"32MiB\",\"delivery_window\":\"32MiB\","
+                       "\"trace_events\":8192}}",
+                       rows[i].limit, rows[i].store);
+        if (config_parse(&config, slice_of(text), SLICE("/etc/weir"), &why) != rows[i].err) {
+            fail_msg("%s with %s: %s", rows[i].limit, rows[i].store, why.text);
+        }
+        config_clean_up(&config);
+    }
+}
+
 static void test_a_missing_file_is_named(void **state)
 {
     struct config config;
@@ -166,6 +199,7 @@ int main(void)
         cmocka_unit_test(test_each_type_is_read),
         cmocka_unit_test(test_a_redis_store_has_its_settings),
         cmocka_unit_test(test_each_mistake_is_named),
+        cmocka_unit_test(test_the_memory_limit_counts_the_cache_of_an_embedded_store),
         cmocka_unit_test(test_a_missing_file_is_named),
     };
 
