@@ -15,6 +15,8 @@ local documents, revisions, current = KEYS[1], KEYS[2], KEYS[3]
 local rev = tonumber(redis.call('GET', current)) or 0
 local seen = {}
 
+redis.call('ZCARD', revisions) -- somebody else's key is found out before the first write
+
 for i = 2, #ARGV, 3 do
     local name, replaces = ARGV[i], tonumber(ARGV[i + 1])
     local exists = redis.call('HSTRLEN', documents, name) > HEAD

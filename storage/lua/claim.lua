@@ -6,11 +6,14 @@
 -- ARGV: claimer, lane, now, end of claims, how many at most, how many bytes of records at most.
 -- Reply: is there more that is due (1), when more falls due (-1: it owes nothing), and of each
 --        delivery its ref, claim, due, attempts ('': none) and record (nil: it is missing).
-local claimer, lane = tonumber(ARGV[1]), ARGV[2]
-local now, till, count_max = tonumber(ARGV[3]), tonumber(ARGV[4]), tonumber(ARGV[5])
-local bytes_left = tonumber(ARGV[6])
+local claimer, lane = whole(ARGV[1]), ARGV[2]
+local now, till, count_max = whole(ARGV[3]), whole(ARGV[4]), whole(ARGV[5])
+local bytes_left = whole(ARGV[6])
 local waiting, held = waiting_key(lane), held_key(lane)
 local reply = {0, -1}
+
+look_at_partition()
+look_at_lane(lane)
 
 if not first_score(waiting) and not first_score(held) then
     call('ZREM', lanes, lane)

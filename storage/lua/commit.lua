@@ -15,16 +15,18 @@
 -- script that breaks off may repeat an event, but never hides one.
 local SLACK = 10000 -- clocks of replicas may differ by so much before Redis forgets a mark
 
-local claimer, entry_count = tonumber(ARGV[1]), tonumber(ARGV[2])
+local NOW_MAX = 2199023255552 -- a sequence beyond would lose its last bits: 2039
+
+local claimer, entry_count = whole(ARGV[1]), whole(ARGV[2])
 local at = 2
 
 local function take()
     at = at + 1
-    return ARGV[at]
+    return assert(ARGV[at])
 end
 
 local function take_number()
-    return assert(tonumber(take()))
+    return whole(take())
 end
 
 local function take_entry()
@@ -35,17 +37,16 @@ local function take_entry()
     }
     for i = 1, take_number() do
         entry[i] = {lane = take(), wants_claim = take() == '1'}
+        look_at_lane(entry[i].lane)
+    end
+    assert(entry.now < NOW_MAX)
+    if entry.key ~= '' then
+        are_hashes('m:' .. tag .. ':' .. entry.key, 'm:' .. tag .. ':' .. entry.key .. ':' .. entry.content)
+    end
+    if entry.guard ~= '' then
+        are_hashes('m:' .. tag .. ':' .. entry.guard)
     end
     return entry
-end
-
--- Everything that may raise for what other keys hold, before the first write.
-local function look_at_types()
-    call('HLEN', bodies)
-    call('HLEN', owed)
-    call('HLEN', attempts)
-    call('ZCARD', lanes)
-    return tonumber(call('HGET', counters, 's')) or 0
 end
 
 -- ---- marks
@@ -151,9 +152,6 @@ end
 
 local function enter(entry, reply)
     local seq = struct.pack('>I8', entry.seq)
-    for _, delivery in ipairs(entry) do
-        lane_of(delivery.lane) -- reads, and so may raise
-    end
     call('HSET', bodies, seq, entry.record)
     if #entry > 1 then
         call('HSET', owed, seq, #entry)
@@ -195,7 +193,8 @@ local function run(entry)
 end
 
 local entries, replies = {}, {}
-local last = look_at_types()
+look_at_partition()
+local last = tonumber(call('HGET', counters, 's')) or 0
 for i = 1, entry_count do
     entries[i] = take_entry()
     last = math.max(last + 1, entries[i].now * 4096)

@@ -30,6 +30,42 @@ local function int(number)
     return string.format('%d', number)
 end
 
+-- ---- what may raise, before the first write
+
+-- A number that a double holds exactly; no message, for it could carry the text.
+local function whole(text)
+    local number = tonumber(text)
+    assert(number and number >= 0 and number < 9007199254740992 and number % 1 == 0)
+    return number
+end
+
+local function whole_rows(width, start)
+    assert((#ARGV - start + 1) % width == 0)
+end
+
+local function is_ref(text)
+    assert(#text == 10)
+    return text
+end
+
+-- Keys of another type are somebody else's.
+local function are_hashes(...)
+    for _, key in ipairs({...}) do
+        call('HLEN', key)
+    end
+end
+
+local function are_zsets(...)
+    for _, key in ipairs({...}) do
+        call('ZCARD', key)
+    end
+end
+
+local function look_at_partition()
+    are_hashes(counters, bodies, owed, attempts, parks)
+    are_zsets(lanes, dead)
+end
+
 local function waiting_key(lane)
     return 'w:' .. tag .. ':' .. lane
 end
@@ -37,6 +73,17 @@ end
 local function held_key(lane)
     return 'h:' .. tag .. ':' .. lane
 end
+
+local looked_at = {}
+
+local function look_at_lane(lane)
+    if not looked_at[lane] then
+        looked_at[lane] = true
+        are_zsets(waiting_key(lane), held_key(lane))
+    end
+end
+
+-- ---- what is read
 
 -- The score of the first member, or nil.
 local function first_score(key)

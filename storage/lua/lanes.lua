@@ -9,11 +9,16 @@
 -- L is a lower bound: a lane that turns out to have nothing yet is put where it belongs, and the
 -- next look passes it over.  Lanes only move up, so a walk may meet one twice, and misses none that
 -- stays as it is.
-local now, start, behind, count = tonumber(ARGV[1]), tonumber(ARGV[2]), tonumber(ARGV[3]), tonumber(ARGV[4])
+local now, start, behind, count = whole(ARGV[1]), whole(ARGV[2]), whole(ARGV[3]), whole(ARGV[4])
+
+look_at_partition()
 local found = call('ZRANGEBYSCORE', lanes, int(start), int(now), 'WITHSCORES', 'LIMIT', behind, count)
 local last = tonumber(found[#found]) or start
 local reply = {#found == 2 * count and 1 or 0, last, last == start and behind or 0}
 
+for i = 1, #found, 2 do
+    look_at_lane(found[i])
+end
 for i = 1, #found, 2 do
     local lane = found[i]
     local moment = lane_look(lane)

@@ -13,6 +13,13 @@ local time = call('TIME')
 local now = tonumber(time[1]) * 1000000 + tonumber(time[2])
 local reply = {}
 
+whole_rows(5, 1)
+are_hashes(rates)
+for i = 1, #ARGV, 5 do
+    for k = 1, 4 do
+        assert(tonumber(ARGV[i + k]))
+    end
+end
 for i = 1, #ARGV, 5 do
     local account, rate, burst = ARGV[i], tonumber(ARGV[i + 1]), tonumber(ARGV[i + 2])
     local level, since = burst, now

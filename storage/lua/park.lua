@@ -7,7 +7,10 @@
 --
 -- Only the claims of the claimer end: what another replica has in flight ends by itself, and ending
 -- it here would send it twice.
-local claimer, lane, till = tonumber(ARGV[1]), ARGV[2], tonumber(ARGV[3])
+local claimer, lane, till = whole(ARGV[1]), ARGV[2], whole(ARGV[3])
+
+look_at_partition()
+look_at_lane(lane)
 local all = call('ZRANGE', held_key(lane), 0, -1, 'WITHSCORES')
 local ended = 0
 

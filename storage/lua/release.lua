@@ -15,6 +15,12 @@ local function event_id(record)
     return string.sub(record, at + 2, at + 1 + struct.unpack('<I2', record, at))
 end
 
+whole_rows(3, 1)
+look_at_partition()
+for i = 1, #ARGV, 3 do
+    look_at_lane(ARGV[i])
+    whole(ARGV[i + 1])
+end
 for i = 1, #ARGV, 3 do
     local lane, claim = ARGV[i], ARGV[i + 1]
     for _, ref in ipairs(call('ZRANGEBYSCORE', held_key(lane), claim, claim, 'LIMIT', 0, STEP_MAX)) do

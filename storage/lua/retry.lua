@@ -10,23 +10,32 @@
 local is_again = ARGV[1] == '1'
 local reply = {}
 
-local function is_so(lane, ref, due, count, err)
-    local kept_due, kept_count, _, kept_err = attempt_of(ref)
-    return kept_due == due and kept_count == count and kept_err == err
-        and (call('ZSCORE', waiting_key(lane), ref) or call('ZSCORE', held_key(lane), ref))
+local function is_so(row)
+    local due, count, _, err = attempt_of(row.ref)
+    return due == row.due and count == row.count and err == row.err
+        and (call('ZSCORE', waiting_key(row.lane), row.ref) or call('ZSCORE', held_key(row.lane), row.ref))
 end
 
+whole_rows(6, 2)
+look_at_partition()
+local rows = {}
 for i = 2, #ARGV, 6 do
-    local lane, ref, due = ARGV[i], ARGV[i + 1], tonumber(ARGV[i + 3])
-    local count, err = tonumber(ARGV[i + 4]), tonumber(ARGV[i + 5])
-    local is_ours = tonumber(call('ZSCORE', held_key(lane), ref)) == tonumber(ARGV[i + 2])
+    look_at_lane(ARGV[i])
+    rows[#rows + 1] = {
+        lane = ARGV[i], ref = is_ref(ARGV[i + 1]), claim = whole(ARGV[i + 2]),
+        due = whole(ARGV[i + 3]), count = whole(ARGV[i + 4]), err = whole(ARGV[i + 5]),
+    }
+end
+for i, row in ipairs(rows) do
+    local lane, ref = row.lane, row.ref
+    local is_ours = tonumber(call('ZSCORE', held_key(lane), ref)) == row.claim
     if is_ours then
         local _, _, past, _, budget = attempt_of(ref)
-        attempt_set(ref, due, count, past, err, budget)
-        call('ZADD', waiting_key(lane), due, ref)
-        lane_expect(lane, math.max(due, parked_until(lane)))
+        attempt_set(ref, row.due, row.count, past, row.err, budget)
+        call('ZADD', waiting_key(lane), row.due, ref)
+        lane_expect(lane, math.max(row.due, parked_until(lane)))
         call('ZREM', held_key(lane), ref)
     end
-    reply[#reply + 1] = (is_ours or is_again and is_so(lane, ref, due, count, err)) and 1 or 0
+    reply[i] = (is_ours or is_again and is_so(row)) and 1 or 0
 end
 return reply

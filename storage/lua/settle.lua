@@ -6,6 +6,13 @@
 -- ARGV: lane and ref of each.  Reply: how many ended now.
 local ended, touched = 0, {}
 
+whole_rows(2, 1)
+look_at_partition()
+for i = 1, #ARGV, 2 do
+    look_at_lane(ARGV[i])
+    is_ref(ARGV[i + 1])
+end
+
 for i = 1, #ARGV, 2 do
     local lane, ref = ARGV[i], ARGV[i + 1]
     if call('ZREM', held_key(lane), ref) == 1 or call('ZREM', waiting_key(lane), ref) == 1 then
