@@ -107,6 +107,7 @@ class Fleet:
         self.proxies = [RespProxy(self.primary.port) for _ in range(count)]
         self.weirs = []
         self.state = ["ok"] * count
+        self._ok_since_s = [0.0] * count
         self._folder, self._aws = folder, aws
 
     def start(self):
@@ -147,6 +148,14 @@ class Fleet:
             proxy.__exit__()
         for redis in (self.primary, self.standby):
             redis.kill9()
+
+    def note(self, index, state):
+        self.state[index] = state
+        self._ok_since_s[index] = time.time()
+
+    def well_since_s(self, index, moment_s):
+        """That moment, or the later one at which this replica itself became well."""
+        return max(moment_s, self._ok_since_s[index])
 
     def well(self):
         """Indices of the replicas that nothing is wrong with."""

@@ -8,6 +8,7 @@ sends what was told stored to another replica as well: there it must be the same
 import http.client
 import json
 import ssl
+import threading
 import time
 
 from conserve_clients import Http2Sender
@@ -15,6 +16,7 @@ from conserve_world import ACCOUNTS, draw_event
 
 ECHO_SHARE = 0.15
 ECHO_TIMEOUT_S = 8
+ECHOES_MAX = 4
 
 
 class Probe(Http2Sender):
@@ -30,6 +32,7 @@ class Probe(Http2Sender):
         self._others = others
         self.last_told_s = self.refused_s = 0.0
         self.echo_count = 0
+        self._echoes = threading.Semaphore(ECHOES_MAX)
 
     def _draw(self, count):
         entries = super()._draw(count)
@@ -52,7 +55,20 @@ class Probe(Http2Sender):
     def _send(self, entries, credential):
         super()._send(entries, credential)
         if entries[0].verdict == "told" and self._random.random() < ECHO_SHARE:
-            self._echo(entries[0], self._random.choice(self._others))
+            self._begin_echo(entries[0], self._random.choice(self._others))
+
+    def _begin_echo(self, sent, other):
+        # In a thread, for the other may be stopped, and that says nothing about this one.
+        if self._echoes.acquire(blocking=False):
+            threading.Thread(target=self._guard_echo, args=(sent, other), daemon=True).start()
+
+    def _guard_echo(self, sent, other):
+        try:
+            self._echo(sent, other)
+        except Exception as error:  # told to the main thread, which ends the run
+            self.failure = f"{self.name}: {type(error).__name__}: {error}"
+        finally:
+            self._echoes.release()
 
     def _echo(self, sent, other):
         """What is stored is known to all who share the store."""

@@ -19,6 +19,9 @@ from weir import ROOT, AwsStandinProcess, Weir, wait_until
 
 DISK_SIZE = "96m"
 CALM_S = 6
+# A machine that stands still again and again needs more time to show a calm.
+CALM_TRIES = 10
+CALM_TOLD_MIN = 50
 DRAIN_S = 150
 HEARD_S = 90
 TOLD_PER_MINUTE_MIN = 300
@@ -37,6 +40,7 @@ class Run:
     name = ""
     kinds = Storm.kinds
     p99_max_s = P99_MAX_S
+    fd_growth_max = FD_GROWTH_MAX
 
     def __init__(self, seed, minutes):
         self.seed, self.minutes = seed, minutes
@@ -92,6 +96,10 @@ class Run:
                 weir.sigcont()
                 weir.kill9()
 
+    def _is_prompt(self, _one):
+        """Is an entry that was told stored on its way at once?"""
+        return True
+
     def _make_judge(self):
         return Judge(self.history, self.spans)
 
@@ -141,11 +149,21 @@ class Run:
     def _calm(self, name):
         # Let what the storm delayed pass before the figures of the calm are taken.
         begin_s = time.time() + CALM_S / 2
-        threading.Event().wait(CALM_S)
-        self.spans.add("calm", begin_s, time.time())
+        for _ in range(CALM_TRIES):
+            threading.Event().wait(CALM_S)
+            self.spans.add("calm", begin_s, time.time())
+            self._check()
+            if self._told_in_calm(begin_s) >= CALM_TOLD_MIN:
+                break
         for sampler in self.samplers:
             sampler.mark(name)
         self._check()
+
+    def _told_in_calm(self, begin_s):
+        """How many were told stored since, while the machine did not stand still."""
+        return sum(one.verdict == "told" and one.sent_s > begin_s
+                   and self._phase(one.last_sent_s or one.sent_s) == "calm"
+                   for one in list(self.journal.sent))
 
     def _check(self):
         """Has some thread found what must end the run?"""
@@ -218,7 +236,8 @@ class Run:
                     (one.told_s - (one.last_sent_s or one.sent_s), "an answer", str(one)))
         for (number, slot), arrived_s in first.items():
             one = sent.get(number)
-            phase = one and slot and is_calm(slot, one.account) and self._phase(one.told_s)
+            phase = (one and slot and is_calm(slot, one.account) and self._is_prompt(one)
+                     and self._phase(one.told_s))
             if phase:
                 waits["arrival", phase].append(
                     (max(arrived_s - one.told_s, 0), str(slot), str(one)))
@@ -258,7 +277,7 @@ class Run:
                   f"descriptors {fds} and {fds_end}")
             self._assert(rss_end - rss < RSS_GROWTH_MAX_BYTES,
                          f"memory grew to {rss_end >> 20} MiB")
-            self._assert(fds_end - fds < FD_GROWTH_MAX,
+            self._assert(fds_end - fds < self.fd_growth_max,
                          f"descriptors grew from {fds} to {fds_end}")
 
     def report(self):

@@ -4,6 +4,8 @@
     kill            kill -9 of a replica, sometimes in the middle of a catalog change; back later
     stop            SIGSTOP of a replica, at times for longer than its claims last
     drain           SIGTERM of a replica, which must end with 0; back later
+    mute            a replica's outcomes do not reach the Redis, at times for longer than its claims
+                    last, and at times it is killed then
     cut             the way of one replica to the Redis is dead: it refuses, the others go on
     redis_kill      kill -9 of the primary, back with its file
     redis_stop      SIGSTOP of the primary
@@ -35,11 +37,13 @@ READY_S = 60
 DRAIN_MAX_S = 45
 LOOK_S = 0.05
 CLAIM_OUTLASTED_S = (11, 13)
+BUSY = "BUSY Redis is busy running a script."
 ERRORS = (
     "LOADING Redis is loading the dataset in memory",
     "READONLY You can't write against a read only replica.",
     "MASTERDOWN Link with MASTER is down and replica-serve-stale-data is set to 'no'.",
-    "BUSY Redis is busy running a script.", "TRYAGAIN Multiple keys request during rehashing",
+    BUSY,
+    "TRYAGAIN Multiple keys request during rehashing",
     "OOM command not allowed when used memory > 'maxmemory'.",
     "NOREPLICAS Not enough good replicas to write.", "MISCONF Errors writing to the AOF file")
 
@@ -65,7 +69,7 @@ def overdue(recoveries, spans):
 class ReplicatedStorm(Storm):
     """Faults of a Fleet."""
 
-    kinds = ("kill", "stop", "drain", "cut", "redis_kill", "redis_stop", "redis_slow",
+    kinds = ("kill", "stop", "drain", "mute", "cut", "redis_kill", "redis_stop", "redis_slow",
              "redis_reset", "redis_garbage", "redis_error", "redis_scripts", "redis_full",
              "failover", "change", "revoke", "suspend", "target", "sts")
 
@@ -120,7 +124,7 @@ class ReplicatedStorm(Storm):
 
     def _kill_one(self, index):
         begin_s = time.time()
-        self.fleet.state[index] = "down"
+        self.fleet.note(index, "down")
         self.fleet.weirs[index].kill9()
         # What it had sent arrives although it is dead.
         self.aws.settle()
@@ -129,7 +133,7 @@ class ReplicatedStorm(Storm):
     def _raise(self, index):
         """Start it; it is well when it says that it is ready."""
         weir, begin_s = self.fleet.weirs[index], time.time()
-        self.fleet.state[index] = "rising"
+        self.fleet.note(index, "rising")
         weir.spawn()
 
         def look():
@@ -137,7 +141,7 @@ class ReplicatedStorm(Storm):
                 raise RuntimeError(f"{weir.folder.name} ended with {weir.process.returncode} at "
                                    f"its start\n{weir.log_tail()}")
             if self.fleet.peek(weir, "/readyz"):
-                self.fleet.state[index] = "ok"
+                self.fleet.note(index, "ok")
                 self.restarts_s.append(time.time() - begin_s)
             elif time.time() - begin_s > READY_S:
                 raise RuntimeError(f"{weir.folder.name} is not ready after {READY_S} s\n"
@@ -146,16 +150,20 @@ class ReplicatedStorm(Storm):
                 self._mend_after(LOOK_S, look)
         self._mend_after(0, look)
 
+    @staticmethod
+    def _draw_delay_s(draw):
+        is_long = draw.random() < 0.2
+        return draw.uniform(*(CLAIM_OUTLASTED_S if is_long else (0.2, 2)))
+
     def _stop(self, draw):
         index, begin_s = self._spare(draw), time.time()
-        is_long = draw.random() < 0.2
-        delay_s = draw.uniform(*(CLAIM_OUTLASTED_S if is_long else (0.2, 2)))
-        self.fleet.state[index] = "stopped"
+        delay_s = self._draw_delay_s(draw)
+        self.fleet.note(index, "stopped")
         self.fleet.weirs[index].sigstop()
 
         def go_on():
             self.fleet.weirs[index].sigcont()
-            self.fleet.state[index] = "ok"
+            self.fleet.note(index, "ok")
             for name in ("frozen", "hindered"):
                 self.spans.add(name, begin_s, time.time())
         self._mend_after(delay_s, go_on)
@@ -164,7 +172,7 @@ class ReplicatedStorm(Storm):
     def _drain(self, draw):
         index = self._spare(draw)
         weir, begin_s, delay_s = self.fleet.weirs[index], time.time(), draw.uniform(0, 1)
-        self.fleet.state[index] = "down"
+        self.fleet.note(index, "down")
         weir.process.send_signal(signal.SIGTERM)
 
         def look():
@@ -179,6 +187,23 @@ class ReplicatedStorm(Storm):
                 self._mend_after(delay_s, lambda: self._raise(index))
         self._mend_after(0, look)
         return f"replica {index}"
+
+    def _mute(self, draw):
+        """It accepts and delivers, and cannot write down that it did."""
+        index, begin_s = self._spare(draw), time.time()
+        delay_s, is_killed = self._draw_delay_s(draw), draw.random() < 0.5
+        proxy, process = self.fleet.proxies[index], self.fleet.weirs[index].process
+        rule = proxy.spoil("answer", proxy.runs("-- settle.lua"), data=error(BUSY))
+
+        def speak():
+            if is_killed and self.fleet.state[index] == "ok" and \
+                    self.fleet.weirs[index].process is process:
+                self._kill_one(index)
+                self._mend_after(0.5, lambda: self._raise(index))
+            proxy.unspoil(rule)
+            self.spans.add("hindered", begin_s, time.time() + 0.5)
+        self._mend_after(delay_s, speak)
+        return f"replica {index} for {delay_s:.2f} s, then {'killed' if is_killed else 'heard'}"
 
     def kill_all(self):
         """No replica is left that knows more than the Redis; then all are back."""
@@ -229,8 +254,9 @@ class ReplicatedStorm(Storm):
         def all_accept():
             self._mend_due()
             for index in self.fleet.well():
-                if index not in took_s and self.probes[index].last_told_s >= well_s:
-                    took_s[index] = self.probes[index].last_told_s - well_s
+                since_s = self.fleet.well_since_s(index, well_s)
+                if index not in took_s and self.probes[index].last_told_s >= since_s:
+                    took_s[index] = self.probes[index].last_told_s - since_s
             return set(self.fleet.well()) <= set(took_s)
         try:
             wait_until(all_accept, f"every replica accepts after {what}", GIVE_UP_S, LOOK_S)
@@ -245,7 +271,7 @@ class ReplicatedStorm(Storm):
         fleet, probe, proxy = self.fleet, self.probes[index], self.fleet.proxies[index]
         delay_s, begin_s = draw.uniform(1, 3), time.time()
         proxy.stall()
-        fleet.state[index] = "cut"
+        fleet.note(index, "cut")
 
         def has_refused():
             self._mend_due()
@@ -260,7 +286,7 @@ class ReplicatedStorm(Storm):
                                "it was cut off")
         self._accepting_since(begin_s, "another was cut off")
         proxy.heal()
-        fleet.state[index] = "ok"
+        fleet.note(index, "ok")
         took_s = self._recover("cut", time.time())
         self.spans.add("hindered", begin_s, time.time() + 0.5)
         return (f"replica {index}, refusing after {refused_s - begin_s:.2f} s, accepting "
@@ -274,21 +300,22 @@ class ReplicatedStorm(Storm):
         redis = self.fleet.primary
         return self._outage("stopped", redis.sigstop, draw.uniform(0.3, 4), redis.sigcont)
 
-    def _spoil(self, what, draw, delay_s, rules):
+    def _spoil(self, what, delay_s, rules):
         """`rules`: (mode, options) for each proxy."""
+        made = []
+
         def begin():
-            for proxy in self.fleet.proxies:
-                for mode, options in rules:
-                    proxy.spoil(mode, **options)
+            made.extend((proxy, proxy.spoil(mode, **options)) for proxy in self.fleet.proxies
+                        for mode, options in rules)
 
         def end():
-            for proxy in self.fleet.proxies:
-                proxy.heal()
+            for proxy, rule in made:
+                proxy.unspoil(rule)
         return self._outage(what, begin, delay_s, end)
 
     def _redis_slow(self, draw):
         seconds = draw.choice((0.05, 0.3, 1))
-        return self._spoil(f"replies {seconds} s late", draw, draw.uniform(1, 3), [
+        return self._spoil(f"replies {seconds} s late", draw.uniform(1, 3), [
             ("delay", {"match": calls("EVALSHA"), "seconds": seconds})])
 
     def _redis_reset(self, draw):
@@ -296,17 +323,16 @@ class ReplicatedStorm(Storm):
                   {"match": calls("EVALSHA"), "count": draw.randint(1, 3)}) for _ in range(2)]
         for proxy in self.fleet.proxies:
             proxy.cut_all()
-        return self._spoil(" and ".join(mode for mode, _ in rules), draw, draw.uniform(0.2, 1),
-                           rules)
+        return self._spoil(" and ".join(mode for mode, _ in rules), draw.uniform(0.2, 1), rules)
 
     def _redis_garbage(self, draw):
         mode = draw.choice(("garbage", "oversize", "half"))
-        return self._spoil(mode, draw, draw.uniform(0.2, 1), [
+        return self._spoil(mode, draw.uniform(0.2, 1), [
             (mode, {"match": calls("EVALSHA"), "count": draw.randint(1, 3)})])
 
     def _redis_error(self, draw):
         text = draw.choice(ERRORS)
-        return self._spoil(text.split()[0], draw, draw.uniform(0.2, 1), [
+        return self._spoil(text.split()[0], draw.uniform(0.2, 1), [
             ("answer", {"match": calls("EVALSHA"), "count": draw.randint(1, 6),
                         "data": error(text)})])
 

@@ -257,6 +257,11 @@ class RespProxy:
             self._rules.append(rule)
         return rule
 
+    def unspoil(self, rule):
+        """End that rule, and no other fault."""
+        with self._lock:
+            self._rules = [one for one in self._rules if one is not rule]
+
     def stall(self, requests=True, replies=True):
         """Hold back what is sent from now on."""
         for flow, holds in ((self.requests_flow, requests), (self.replies_flow, replies)):

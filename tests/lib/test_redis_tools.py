@@ -167,6 +167,18 @@ def test_a_reply_is_delayed_and_one_rewritten(proxy):
     assert client.info() == b"old"
 
 
+def test_one_rule_ends_and_another_stays(proxy):
+    first, second = (proxy.spoil("answer", calls(name), data=error("BUSY"))
+                     for name in ("GET", "SET"))
+    proxy.unspoil(first)
+    with through(proxy) as client:
+        assert client.get("a") is None
+        with pytest.raises(redis.ResponseError):
+            client.set("a", 1)
+    proxy.unspoil(first)
+    assert (first.hits, second.hits) == (0, 1)
+
+
 def test_a_script_is_known_by_its_text(proxy):
     client = through(proxy)
     first = client.script_load("-- first\nreturn 1")
