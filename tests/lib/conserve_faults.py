@@ -81,14 +81,15 @@ class Operator:
         while True:
             what, action = self._orders.get()
             try:
-                self._insist(what, action)
+                self.insist(what, action)
             except Exception as error:  # told to the main thread, which ends the run
                 self.failure = self.failure or f"{what}: {error}"
             finally:
                 self._orders.task_done()
 
     @staticmethod
-    def _insist(what, action):
+    def insist(what, action):
+        """Call it until it does not raise; what it returns."""
         deadline = time.monotonic() + ORDER_DEADLINE_S
         while True:
             try:

@@ -11,6 +11,7 @@ from conserve_run import Run, SHOWN_MAX
 from conserve_stats import check_entries
 from conserve_storm import ReplicatedStorm, overdue
 from conserve_world import ACCOUNTS
+from weir import wait_until
 
 # What is slow on a shared machine is told, and judged only where nothing was broken.
 P99_MAX_S = {"calm": 1.0}
@@ -63,7 +64,8 @@ class ReplicatedRun(Run):
 
     def _prepare(self):
         super()._prepare()
-        self.fleet.wait_until_obeyed(self.fleet.revision(self.weirs[0]), lambda: None)
+        rev = wait_until(lambda: self.fleet.revision(self.weirs[0]), "the revision is told")
+        self.fleet.wait_until_obeyed(rev, lambda: None)
 
     def _judge_more(self):
         self.failures += check_entries(self.samplers, self.journal.sent)

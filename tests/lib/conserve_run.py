@@ -114,7 +114,7 @@ class Run:
         for name, fault in AILMENTS.items():
             self.storm.ail(queue_arn(f"ailing-{name}"), **fault)
         for sender in self.senders:
-            sender.credential = sender.issue()
+            sender.credential = self.operator.insist(f"issue {sender.name}", sender.issue)
 
     def _load(self):
         """Calm, storm, calm; then mend the targets, stop sending and drain."""
