@@ -17,8 +17,8 @@ logs are compared with a naive matcher over the history of the catalog:
     and did not say so, or by a claim that ended while its holder could not write down the outcome
     the ledger balanced in every sample, and at the end says what the outside says
     p99 from a client's answer to the arrival at a healthy target, and from request to answer, is
-    under a second while only the ailing targets are broken (calm); and, embedded, under two between
-    the faults that stop the whole process (chaos)
+    under a second while only the ailing targets are broken (calm; three with replicas); and,
+    embedded, under two between the faults that stop the whole process (chaos)
     memory and descriptors are back near where they were
 
 With replicas, the clients come in through a balancer that knows nothing, and faults also strike the

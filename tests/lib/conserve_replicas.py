@@ -13,8 +13,9 @@ from conserve_storm import ReplicatedStorm, overdue
 from conserve_world import ACCOUNTS
 from weir import wait_until
 
-# What is slow on a shared machine is told, and judged only where nothing was broken.
-P99_MAX_S = {"calm": 1.0}
+# Gateways, Redis, clients and the proxies between them share the machine, perhaps with others; the
+# bound catches a healthy target that waits for a sick one, or for a claim to end.
+P99_MAX_S = {"calm": 3.0}
 REPEATS_BY_CLAIM_SHARE_MAX = 0.05
 # Connections of clients gather at whoever was up when the others were not, and each replica comes
 # to know every target.
