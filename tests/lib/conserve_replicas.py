@@ -9,7 +9,7 @@ from conserve_judge import Judge, percentile
 from conserve_probe import Probe
 from conserve_run import Run, SHOWN_MAX
 from conserve_stats import check_entries
-from conserve_storm import ReplicatedStorm, overdue
+from conserve_storm import ReplicatedStorm, overdue, undisturbed
 from conserve_world import ACCOUNTS
 from weir import wait_until
 
@@ -80,7 +80,10 @@ class ReplicatedRun(Run):
     def report(self):
         super().report()
         by_what = collections.defaultdict(list)
-        for one in self.storm.recoveries:
+        judged = undisturbed(self.storm.recoveries, self.spans)
+        print(f"recoveries: {len(judged)}, the machine stood still during "
+              f"{len(self.storm.recoveries) - len(judged)} more")
+        for one in judged:
             by_what[one.what].append(one.took_s)
         for what, seconds in sorted(by_what.items()):
             print(f"recovery, {what}: p50 {percentile(seconds, 0.5):.2f} s, "

@@ -59,11 +59,16 @@ class Recovery:
     max_s: float
 
 
+def undisturbed(recoveries, spans):
+    """Those during which the machine did not stand still."""
+    return [one for one in recoveries
+            if not spans.touch("late", one.well_s, one.well_s + one.took_s)]
+
+
 def overdue(recoveries, spans):
     """Those that took too long although the machine did not stand still; lines of text."""
     return [f"replica {one.replica} took {one.took_s:.2f} s, {one.max_s} s allowed: {one.what}"
-            for one in recoveries if one.took_s > one.max_s
-            and not spans.touch("late", one.well_s, one.well_s + one.took_s)]
+            for one in undisturbed(recoveries, spans) if one.took_s > one.max_s]
 
 
 class ReplicatedStorm(Storm):
