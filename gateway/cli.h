@@ -54,3 +54,4 @@ int cli_stats(int argc, char **argv);
 int cli_trace(int argc, char **argv);
 int cli_dead(int argc, char **argv);
 int cli_backup(int argc, char **argv);
+int cli_transform(int argc, char **argv);

@@ -21,6 +21,7 @@
 #include "core/map.h"
 #include "core/moment.h"
 #include "gateway/cli.h"
+#include "gateway/cli_lines.h"
 #include "routing/pattern.h"
 
 enum {
@@ -29,45 +30,7 @@ enum {
     BENCH_PASSES_MAX = 1000000,
 };
 
-/* ---- lines --------------------------------------------------------------------------------- */
-
-enum line_result { LINE_READ, LINE_TOO_LONG, LINE_END };
-
-/* The next line without its end.  A line that is too long is read to its end all the same. */
-static enum line_result read_line(FILE *file, struct buf *line)
-{
-    bool is_too_long = false;
-    bool is_empty = true;
-    int c;
-
-    buf_clear(line);
-    while ((c = getc(file)) != EOF && c != '\n') {
-        is_empty = false;
-        is_too_long = is_too_long || buf_append_byte(line, (char)c) != ERR_OK;
-    }
-    if (c == EOF && is_empty) {
-        return LINE_END;
-    }
-    return is_too_long ? LINE_TOO_LONG : LINE_READ;
-}
-
-/* Print what `line` holds and empty it. */
-static void print_line(struct buf *line)
-{
-    (void)fwrite(line->data, 1, line->len, stdout);
-    (void)putchar('\n');
-    buf_clear(line);
-}
-
-/* Did everything that was printed arrive? */
-static int finish(int code)
-{
-    if (fflush(stdout) != 0 || ferror(stdout) != 0) {
-        (void)fprintf(stderr, "weir: cannot write to standard output\n");
-        return CLI_FAILED;
-    }
-    return code;
-}
+/* ---- what a line holds ---------------------------------------------------------------------- */
 
 /* The text that a JSON value stands for; the value's first token was just read. */
 static enum err read_text(struct json_reader *reader, const struct json_token *token,
@@ -248,17 +211,6 @@ static void answer_event(const struct rule_file *file, const struct event_tree *
     CHECK(json_write_end(&writer) == ERR_OK);
 }
 
-static void answer_error(const char *text, struct buf *out)
-{
-    struct json_writer writer;
-
-    json_write_begin(&writer, out);
-    json_write_object_begin(&writer);
-    json_write_key_string(&writer, SLICE("error"), slice_of(text));
-    json_write_object_end(&writer);
-    CHECK(json_write_end(&writer) == ERR_OK);
-}
-
 static int match_lines(const struct rule_file *file, FILE *events)
 {
     struct arena arena = {0};
@@ -270,19 +222,20 @@ static int match_lines(const struct rule_file *file, FILE *events)
     buf_init(&out, SIZE_MAX / 2);
     for (;;) {
         struct err_why why = {.text = "the line is too long"};
-        const enum line_result result = read_line(events, &line);
+        const enum cli_line result = cli_read_line(events, &line);
         struct event_tree *tree = NULL;
 
-        if (result == LINE_END) {
+        if (result == CLI_LINE_END) {
             break;
         }
-        if (result == LINE_READ && read_event(buf_slice(&line), &arena, &tree, &why) == ERR_OK) {
+        if (result == CLI_LINE_READ &&
+            read_event(buf_slice(&line), &arena, &tree, &why) == ERR_OK) {
             answer_event(file, tree, &out);
         } else {
-            answer_error(why.text, &out);
+            cli_put_error(why.text, &out);
             code = CLI_FAILED;
         }
-        print_line(&out);
+        cli_print_line(&out);
         arena_reset(&arena);
     }
     arena_clean_up(&arena);
@@ -311,10 +264,10 @@ static bool load_events(struct bench *bench, FILE *events)
 {
     struct bench_event **last = &bench->first;
     struct buf line;
-    enum line_result result;
+    enum cli_line result;
 
     buf_init(&line, LINE_BYTES_MAX);
-    while ((result = read_line(events, &line)) == LINE_READ) {
+    while ((result = cli_read_line(events, &line)) == CLI_LINE_READ) {
         struct bench_event *event = ARENA_NEW(&bench->arena, struct bench_event);
 
         event->text = arena_copy(&bench->arena, buf_slice(&line));
@@ -324,10 +277,10 @@ static bool load_events(struct bench *bench, FILE *events)
         last = &event->next;
     }
     buf_clean_up(&line);
-    if (result == LINE_TOO_LONG) {
+    if (result == CLI_LINE_TOO_LONG) {
         (void)fprintf(stderr, "weir: event %zu is too long\n", bench->event_count + 1);
     }
-    return result == LINE_END;
+    return result == CLI_LINE_END;
 }
 
 /* All events once. */
@@ -385,7 +338,7 @@ static void print_bench(const struct bench *bench, const struct rule_file *file,
     write_decimal(&writer, SLICE("build_seconds"), (double)file->build_us / 1e6);
     json_write_object_end(&writer);
     CHECK(json_write_end(&writer) == ERR_OK);
-    print_line(&out);
+    cli_print_line(&out);
     buf_clean_up(&out);
 }
 
@@ -425,7 +378,7 @@ static int match_file(const struct rule_file *file, const char *path, uint64_t p
     if (events != stdin) {
         (void)fclose(events);
     }
-    return finish(code);
+    return cli_finish(code);
 }
 
 int cli_match(int argc, char **argv)
@@ -587,23 +540,23 @@ int cli_test_pattern(int argc, char **argv)
     buf_init(&line, LINE_BYTES_MAX);
     buf_init(&out, SIZE_MAX / 2);
     for (;;) {
-        const enum line_result result = read_line(stdin, &line);
+        const enum cli_line result = cli_read_line(stdin, &line);
 
-        if (result == LINE_END) {
+        if (result == CLI_LINE_END) {
             break;
         }
-        if (result == LINE_TOO_LONG) {
-            answer_error("the line is too long", &out);
+        if (result == CLI_LINE_TOO_LONG) {
+            cli_put_error("the line is too long", &out);
             code = CLI_FAILED;
         } else if (!answer_question(buf_slice(&line), &arena, &out)) {
             code = CLI_FAILED;
         }
-        print_line(&out);
+        cli_print_line(&out);
         (void)fflush(stdout); /* whoever asks line by line waits for it */
         arena_reset(&arena);
     }
     arena_clean_up(&arena);
     buf_clean_up(&line);
     buf_clean_up(&out);
-    return finish(code);
+    return cli_finish(code);
 }

@@ -26,6 +26,7 @@ static const struct command {
     {"dead", cli_dead, "list, show, redrive and drop dead letters"},
     {"backup", cli_backup, "copy the embedded store while the gateway works"},
     {"match", cli_match, "hold events against patterns, offline"},
+    {"transform", cli_transform, "what a target would get of events, offline"},
     {"test-pattern", cli_test_pattern, "try patterns on events, line by line, offline"},
 };
 

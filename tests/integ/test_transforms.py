@@ -2,11 +2,12 @@
 """Targets that ask for something else than the event get it, over a real gateway."""
 
 import json
+import subprocess
 
 import pytest
 from catalogs import MEMBER, account, envelope, queue_arn, rule, target
 from clients import Boto3, curl
-from weir import wait_until
+from weir import binary, wait_until
 
 TEXT = {"input_paths_map": {"who": "$.account", "what": "$.detail.what", "all": "$.detail"},
         "input_template": '"<who> said <what>"\n"<all>"'}
@@ -135,3 +136,43 @@ def test_a_mistake_is_refused_with_its_path(shaped, wrong, where):
                              "--name", "other", check=False)
     assert done.returncode == 1
     assert f"rules[0].targets[0]{where}" in done.stderr
+
+
+def rendered(tmp_path, one, *events, options=()):
+    """What `weir transform` says of a target and some events."""
+    (tmp_path / "target.json").write_text(json.dumps(one))
+    return subprocess.run(
+        [binary(), "transform", "--target", tmp_path / "target.json", *options],
+        input="".join(json.dumps(event) + "\n" for event in events), capture_output=True, text=True,
+        timeout=60)
+
+
+def test_the_command_shows_what_the_catalogs_target_gets(tmp_path):
+    one = {"input_transformer": {**JSON, "input_template": '{"w": <what>, "n": <names>, '
+                                                           '"r": "<aws.events.rule-name>"}'}}
+    events = [{"detail": {"what": "a\nb", "rows": [{"name": 1}]}}, {"detail": {}}]
+    done = rendered(tmp_path, one, *events, options=["--rule-arn", "arn:x:rule/bus/mine"])
+    assert (done.returncode, done.stderr) == (0, "")
+    assert [json.loads(line) for line in done.stdout.splitlines()] == [
+        {"w": "a\nb", "n": [1], "r": "mine"}, {"w": "", "n": "", "r": "mine"}]
+
+
+def test_the_command_takes_a_target_as_eventbridge_prints_it(tmp_path):
+    one = {"Id": "1", "Arn": "arn:aws:lambda:us-east-1:111122223333:function:f",
+           "InputTransformer": {"InputPathsMap": {"a": "$.detail"}, "InputTemplate": '"<a>"'}}
+    done = rendered(tmp_path, one, {"detail": {"k": [1]}})
+    assert (done.returncode, done.stdout) == (0, '"{k:[1]}"\n')
+    done = rendered(tmp_path, {"Id": "1", "InputPath": "$.detail.k"}, {"detail": {"k": "v"}})
+    assert (done.returncode, done.stdout) == (0, '"v"\n')
+
+
+def test_the_command_says_why_not(tmp_path):
+    done = rendered(tmp_path, {"input_transformer": INSIDE}, {"detail": {"k": 1}}, {"detail": "s"})
+    assert (done.returncode, done.stdout.splitlines()) == (1, [
+        '{"error":"<all> stands inside quotes, where no object may be inserted"}', '{"a": "s"}'])
+    done = rendered(tmp_path, {"input_path": "detail", "inptu": 1})
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr == "weir: target: inptu: unknown member\n"
+    done = rendered(tmp_path, {"input_path": "detail"})
+    assert done.stderr == "weir: target: input_path: a path begins with $, as in $.detail.id\n"
+    assert rendered(tmp_path, {}, {"a": 1}).stdout == '{"a": 1}\n'
