@@ -13,6 +13,7 @@
 #include "gateway/catalog_document.h"
 #include "gateway/catalog_uid.h"
 #include "gateway/config.h"
+#include "gateway/input_config.h"
 #include "routing/pattern.h"
 
 static const struct api_member put_members[] = {
@@ -41,13 +42,35 @@ static const struct api_member list_members[] = {
 
 /* ---- putting ------------------------------------------------------------------------------ */
 
-static enum err refuse_mistake(struct api_call *call, const json_t *mistake)
+/* The Id of the target that "targets[N]…" leads to. */
+static struct slice target_id(const json_t *document, struct slice path)
+{
+    uint64_t index = 0;
+
+    (void)slice_cut(&path, '[');
+    (void)slice_to_u64(slice_cut(&path, ']'), &index);
+    return json_member_text(json_array_get(json_object_get(document, "targets"), (size_t)index),
+                            "id");
+}
+
+/* In the service's own words, where they are known. */
+static enum err refuse_mistake(struct api_call *call, const json_t *document, const json_t *mistake)
 {
     const struct slice path = json_member_text(mistake, "path");
     const struct slice message = json_member_text(mistake, "message");
 
     if (slice_eq(path, SLICE("pattern"))) {
         return api_fail(call, "InvalidEventPatternException", "%.*s", SLICE_ARG(message));
+    }
+    if (slice_eq(message, SLICE(INPUT_CONFIG_ONLY_ONE))) {
+        return api_fail(call, "ValidationException",
+                        "Only one of Input, InputPath, or InputTransformer must be provided for "
+                        "target %.*s.",
+                        SLICE_ARG(target_id(document, path)));
+    }
+    if (slice_has_prefix(message, SLICE("contains invalid placeholder "))) {
+        return api_fail(call, "ValidationException", "InputTemplate for target %.*s %.*s.",
+                        SLICE_ARG(target_id(document, path)), SLICE_ARG(message));
     }
     return api_fail(call, "ValidationException", "Parameter %.*s is not valid. Reason: %.*s",
                     SLICE_ARG(path), SLICE_ARG(message));
@@ -67,7 +90,7 @@ enum err api_rule_put(struct api_call *call, const struct catalog *catalog,
     catalog_uid_give(&uid, document, old != NULL ? old->value : NULL);
     mistakes = catalog_document_mistakes("rules", document);
     if (json_array_size(mistakes) > 0) {
-        err = refuse_mistake(call, json_array_get(mistakes, 0));
+        err = refuse_mistake(call, document, json_array_get(mistakes, 0));
     }
     json_decref(mistakes);
     if (err == ERR_OK && (old == NULL || !json_equal(old->value, document))) {

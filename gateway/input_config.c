@@ -134,7 +134,7 @@ void input_config_check(const json_t *target,
         }
     }
     if (count > 1) {
-        tell(&mistakes, "", "only one of input, input_path and input_transformer may be given");
+        tell(&mistakes, "", INPUT_CONFIG_ONLY_ONE);
     } else if (count == 1 && is_bus(json_member_text(target, "arn"))) {
         tell(&mistakes, "",
              "an event bus takes the event as it is: no input, input_path or "
@@ -146,31 +146,4 @@ void input_config_check(const json_t *target,
         }
     }
     arena_clean_up(&arena);
-}
-
-/* ---- the API's spelling -------------------------------------------------------------------- */
-
-static void rename_member(json_t *object, const char *from, const char *to)
-{
-    json_t *value = json_object_get(object, from);
-
-    if (value != NULL) {
-        json_object_set(object, to, value);
-        json_object_del(object, from);
-    }
-}
-
-json_t *input_config_from_api(const json_t *target)
-{
-    json_t *form = json_deep_copy(target);
-    json_t *transformer;
-
-    CHECK(form != NULL);
-    rename_member(form, "Input", "input");
-    rename_member(form, "InputPath", "input_path");
-    rename_member(form, "InputTransformer", "input_transformer");
-    transformer = json_object_get(form, "input_transformer");
-    rename_member(transformer, "InputPathsMap", "input_paths_map");
-    rename_member(transformer, "InputTemplate", "input_template");
-    return form;
 }

@@ -16,6 +16,9 @@
 #include "core/err.h"
 #include "routing/transform.h"
 
+/* What is said where two of them are given. */
+#define INPUT_CONFIG_ONLY_ONE "only one of input, input_path and input_transformer may be given"
+
 /* Call `on_mistake` for each mistake: where in the target (".input_transformer.input_template", ""
  * for itself) and what.  The members have their types already. */
 void input_config_check(const json_t *target,
@@ -25,7 +28,3 @@ void input_config_check(const json_t *target,
  * what input_config_check() finds, too. */
 MUST_USE enum err input_config_read(const json_t *target, struct arena *arena,
                                     const struct transform **transform, struct err_why *why);
-/* A target with the members that decide over its input renamed from EventBridge's spelling
- * (Input, InputPath, InputTransformer) to the catalog's; what it has in the catalog's stays.  The
- * caller's reference. */
-json_t *input_config_from_api(const json_t *target);

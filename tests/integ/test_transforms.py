@@ -138,6 +138,22 @@ def test_a_mistake_is_refused_with_its_path(shaped, wrong, where):
     assert f"rules[0].targets[0]{where}" in done.stderr
 
 
+@pytest.mark.parametrize("wrong, why", [
+    ({"Input": "{}", "InputPath": "$"},
+     "Only one of Input, InputPath, or InputTransformer must be provided for target t-1."),
+    ({"InputTransformer": {"InputPathsMap": {"a": "$.id"}, "InputTemplate": '{"a": <b>}'}},
+     "InputTemplate for target t-1 contains invalid placeholder b."),
+])
+def test_put_targets_refuses_in_the_services_words(client, wrong, why):
+    client.api.put_rule(Name="mine", EventPattern='{"source": ["x"]}')
+    with pytest.raises(client.api.exceptions.ClientError) as refused:
+        client.api.put_targets(Rule="mine", Targets=[
+            {"Id": "t-1", "Arn": queue_arn("own", MEMBER), **wrong}])
+    assert refused.value.response["Error"]["Code"] == "ValidationException"
+    assert refused.value.response["Error"]["Message"] == why
+    assert client.api.list_targets_by_rule(Rule="mine")["Targets"] == []
+
+
 def rendered(tmp_path, one, *events, options=()):
     """What `weir transform` says of a target and some events."""
     (tmp_path / "target.json").write_text(json.dumps(one))
