@@ -114,6 +114,11 @@ static size_t on_header(char *data, size_t size, size_t count, void *context)
     const size_t len = value.len;
     struct slice name;
 
+    call->header_bytes += len;
+    if (call->header_bytes > HTTP_HEADERS_TOTAL_MAX) {
+        call->is_too_large = true;
+        return 0;
+    }
     if (call->has_body_begun) {
         return len;
     }
@@ -157,7 +162,8 @@ static curl_socket_t open_socket(void *context, curlsocktype purpose, struct cur
     if (purpose != CURLSOCKTYPE_IPCXN || call->denied_address[0] != '\0') {
         return CURL_SOCKET_BAD;
     }
-    if (options->may_connect != NULL && !options->may_connect(options->context, &address->addr)) {
+    if (options->may_connect != NULL &&
+        !options->may_connect(options->context, call->url, &address->addr)) {
         print_address(&address->addr, call->denied_address, sizeof(call->denied_address));
         return CURL_SOCKET_BAD;
     }
@@ -539,6 +545,7 @@ void http_start(struct http_client *client, struct http_call *call)
     call->elapsed_us = 0;
     call->error_text[0] = '\0';
     call->denied_address[0] = '\0';
+    call->header_bytes = 0;
     call->is_too_large = false;
     call->has_body_begun = false;
     buf_init(&call->response, call->response_max);

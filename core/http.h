@@ -19,15 +19,15 @@
 
 struct http_client;
 
-enum { HTTP_HEADERS_MAX = 32768 };
+enum { HTTP_HEADERS_MAX = 32768, HTTP_HEADERS_TOTAL_MAX = 4 * HTTP_HEADERS_MAX };
 
 struct http_client_options {
     struct ev_loop *loop;
     struct slice ca_path;          /* PEM of trusted CAs; empty: the system's */
     unsigned connections_max;      /* open at once */
     unsigned host_connections_max; /* open at once to one host */
-    /* May this address be dialled? NULL: every address may. */
-    bool (*may_connect)(void *context, const struct sockaddr *address);
+    /* May a call to `url` dial this address? NULL: every address may. */
+    bool (*may_connect)(void *context, const char *url, const struct sockaddr *address);
     void *context;
 };
 
@@ -49,7 +49,8 @@ struct http_call {
      * REMOTE_UNREACHABLE  no connection: the target has seen nothing of it
      * REMOTE_TIMEOUT      `timeout_ms` passed; the target may have acted
      * REMOTE_FAILED       anything else on the way; the target may have acted
-     * TOO_LARGE           a reply over `response_max`, or headers over HTTP_HEADERS_MAX
+     * TOO_LARGE           a reply over `response_max`, headers over HTTP_HEADERS_MAX, or over
+     *                     HTTP_HEADERS_TOTAL_MAX together with interim replies and trailers
      * ACCESS_DENIED       `may_connect` refused an address
      * BAD_VALUE           no http(s) URL, or a header that cannot be sent
      * STOPPING            the client was destroyed */
@@ -67,6 +68,7 @@ struct http_call {
     struct list node;
     uint64_t deadline_tick;
     char denied_address[48]; /* empty: none was denied */
+    size_t header_bytes;     /* that have arrived, of interim replies and trailers too */
     bool is_too_large;
     bool has_body_begun;
 };

@@ -322,6 +322,7 @@ static void ask_credentials(struct call *call)
 static void read_reply(const struct call *call, struct target_reply *reply)
 {
     *reply = (struct target_reply){.err = call->http.err,
+                                   .err_text = slice_of(call->http.error_text),
                                    .status = call->http.status,
                                    .headers = buf_slice(&call->http.response_headers),
                                    .body = buf_slice(&call->http.response)};

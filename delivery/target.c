@@ -32,6 +32,19 @@ const struct target_ops *target_find(struct slice arn)
     return NULL;
 }
 
+/* Both become part of a host's name. */
+static bool is_label(struct slice text)
+{
+    for (size_t i = 0; i < text.len; i++) {
+        const char c = text.data[i];
+
+        if (!(c >= 'a' && c <= 'z') && !(c >= '0' && c <= '9') && c != '-') {
+            return false;
+        }
+    }
+    return true;
+}
+
 bool target_arn_split(struct slice arn, struct target_arn *parts)
 {
     struct slice rest = arn;
@@ -44,7 +57,8 @@ bool target_arn_split(struct slice arn, struct target_arn *parts)
     parts->region = slice_cut(&rest, ':');
     parts->account = slice_cut(&rest, ':');
     parts->resource = rest;
-    return parts->partition.len > 0 && parts->service.len > 0 && parts->resource.len > 0;
+    return parts->partition.len > 0 && parts->service.len > 0 && parts->resource.len > 0 &&
+           is_label(parts->partition) && is_label(parts->region);
 }
 
 struct slice target_reply_header(const struct target_reply *reply, struct slice name)
@@ -283,7 +297,8 @@ void target_fault_judge(const struct target_reply *reply, const struct target_fa
         const enum err err = is_remote ? reply->err : ERR_REMOTE_FAILED;
 
         target_verdict_set(verdict, TARGET_RETRY, err, NULL, slice_of(err_name(reply->err)),
-                           slice_of(err_text(reply->err)));
+                           reply->err_text.len > 0 ? reply->err_text
+                                                   : slice_of(err_text(reply->err)));
         return;
     }
     if (!judge_code(fault, own, own_count, verdict)) {

@@ -69,7 +69,8 @@ struct target_request {
 };
 
 struct target_reply {
-    enum err err; /* ERR_OK: a complete reply of any status */
+    enum err err;          /* ERR_OK: a complete reply of any status */
+    struct slice err_text; /* why there is none, for a person; may be empty */
     unsigned status;
     struct slice headers; /* "name: value\n" lines, names in lower case */
     struct slice body;
@@ -126,7 +127,8 @@ extern const struct target_ops target_sqs;
 /* The kind that serves this ARN, or NULL. */
 const struct target_ops *target_find(struct slice arn);
 
-/* "arn:partition:service:region:account:resource", split. False unless it has these parts. */
+/* "arn:partition:service:region:account:resource", split. False unless it has these parts, the
+ * partition and the region of a-z 0-9 and '-' alone. */
 struct target_arn {
     struct slice partition;
     struct slice service;

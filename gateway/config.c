@@ -428,6 +428,21 @@ static enum err check_redis(const struct config *config, struct err_why *why)
     return ERR_OK;
 }
 
+static enum err check_egress(const struct config *config, struct err_why *why)
+{
+    struct egress_range range;
+
+    for (size_t i = 0; i < config->egress_allow.count; i++) {
+        if (egress_range_parse(config->egress_allow.items[i], &range) != ERR_OK) {
+            return err_because(ERR_BAD_CONFIG, why,
+                               "egress.allow[%zu]: must be a range of addresses such as "
+                               "10.1.0.0/16 or fd12:3456::/32, with no bits behind its prefix",
+                               i);
+        }
+    }
+    return ERR_OK;
+}
+
 static enum err check_whole(const struct config *config, struct err_why *why)
 {
     const bool is_embedded = slice_has_prefix(config->store, SLICE("embedded:"));
@@ -454,6 +469,7 @@ static enum err check_whole(const struct config *config, struct err_why *why)
                            " bytes, which is more",
                            sum);
     }
+    TRY(check_egress(config, why));
     return check_redis(config, why);
 }
 
@@ -531,4 +547,21 @@ struct slice config_state_folder(const struct config *config)
 bool config_has_redis(const struct config *config)
 {
     return is_redis(config->store);
+}
+
+void config_fill_egress(const struct config *config, struct egress *egress)
+{
+    *egress = (struct egress){.allow_count = config->egress_allow.count};
+    for (size_t i = 0; i < egress->allow_count; i++) {
+        CHECK(egress_range_parse(config->egress_allow.items[i], &egress->allow[i]) == ERR_OK);
+    }
+    for (size_t i = 0; i < ARRAY_LEN(settings); i++) {
+        const struct slice *url = (const void *)((const char *)config + settings[i].offset);
+
+        if (settings[i].type == TYPE_URL && url->len > 0 &&
+            slice_has_prefix(slice_of(settings[i].path), SLICE("aws."))) {
+            CHECK(egress->endpoint_count < EGRESS_ENDPOINTS_MAX);
+            egress->endpoints[egress->endpoint_count++] = *url;
+        }
+    }
 }

@@ -5,6 +5,7 @@
 #pragma once
 
 #include "core/arena.h"
+#include "core/egress.h"
 #include "core/err.h"
 #include "core/log.h"
 #include "core/slice.h"
@@ -46,5 +47,7 @@ MUST_USE enum err config_parse(struct config *config, struct slice text, struct 
 void config_clean_up(struct config *config);
 /* Where the state lies: DIR of `embedded:DIR`, else the configuration's folder. */
 struct slice config_state_folder(const struct config *config);
+/* Fill in what calls to targets may dial; it borrows from the configuration. */
+void config_fill_egress(const struct config *config, struct egress *egress);
 /* Is the store a Redis? */
 bool config_has_redis(const struct config *config);

@@ -238,6 +238,8 @@ static struct slice endpoint_of(struct arena *arena, const struct config *config
 static void open_credentials(struct control *control, struct arena *arena)
 {
     const struct config *config = control->config;
+    /* No guard of addresses: STS and the sources of weir's own credentials, some of them metadata
+     * services, are named by configuration and environment alone. */
     const struct http_client_options http_options = {
         .loop = control->loop,
         .ca_path = config->egress_ca,

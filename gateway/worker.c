@@ -48,6 +48,7 @@ struct worker {
     struct stream_loop *streams;
     struct listener *listener;
     struct http_client *http;
+    struct egress egress;
     struct delivery_engine *engine;
     struct ingest *ingest;
     struct api_desk *api_desk;
@@ -138,6 +139,11 @@ static uint64_t share(const struct worker *worker, uint64_t whole)
     return MAX_OF(whole / worker->options.count, 1);
 }
 
+static bool may_connect(void *context, const char *url, const struct sockaddr *address)
+{
+    return egress_may_dial(context, url, address);
+}
+
 static void open_delivery(struct worker *worker)
 {
     const struct config *config = worker->options.config;
@@ -146,6 +152,8 @@ static void open_delivery(struct worker *worker)
         .ca_path = config->egress_ca,
         .connections_max = CALLS_MAX,
         .host_connections_max = HOST_CALLS_MAX,
+        .may_connect = may_connect,
+        .context = &worker->egress,
     };
     struct delivery_options options = {
         .loop = worker->loop,
@@ -168,6 +176,7 @@ static void open_delivery(struct worker *worker)
                   .on_credentials = on_credentials},
     };
 
+    config_fill_egress(config, &worker->egress);
     worker->http = http_client_new(&http_options);
     options.http = worker->http;
     worker->engine = delivery_new(&options);

@@ -491,11 +491,12 @@ static void test_refused_connection(void **state)
     ev_loop_destroy(loop);
 }
 
-static bool refuse_loopback(void *context, const struct sockaddr *address)
+static bool refuse_loopback(void *context, const char *url, const struct sockaddr *address)
 {
     unsigned *asked = context;
     const struct sockaddr_in *v4 = (const void *)address;
 
+    assert_int_equal(strncmp(url, "http://", 7), 0);
     ++*asked;
     return address->sa_family == AF_INET && ntohl(v4->sin_addr.s_addr) >> 24 != 127;
 }
