@@ -48,14 +48,15 @@ static enum err read_filter(const struct admin_call *call, struct store_dead_fil
     TRY(read_text(call, SLICE("target"), &filter->target_id, why));
     TRY(read_text(call, SLICE("reason"), &filter->reason, why));
     TRY(read_number(call, SLICE("id"), &filter->id, why));
-    return read_number(call, SLICE("since_ms"), &filter->since_ms, why);
+    TRY(read_number(call, SLICE("since_ms"), &filter->since_ms, why));
+    return read_number(call, SLICE("until_ms"), &filter->until_ms, why);
 }
 
 static bool is_everything(const struct store_dead_filter *filter)
 {
     return filter->account.len == 0 && filter->bus.len == 0 && filter->rule.len == 0 &&
            filter->target_id.len == 0 && filter->reason.len == 0 && filter->id == 0 &&
-           filter->since_ms == 0;
+           filter->since_ms == 0 && filter->until_ms == 0;
 }
 
 /* Only what the filter and `own` name may be asked: a name that is misspelt would otherwise widen
@@ -64,8 +65,8 @@ static enum err check_names(const struct admin_call *call, const struct slice *o
                             size_t own_count, struct err_why *why)
 {
     static const struct slice filters[] = {
-        SLICE_INIT("account"), SLICE_INIT("bus"), SLICE_INIT("rule"),    SLICE_INIT("target"),
-        SLICE_INIT("reason"),  SLICE_INIT("id"),  SLICE_INIT("since_ms")};
+        SLICE_INIT("account"), SLICE_INIT("bus"), SLICE_INIT("rule"),     SLICE_INIT("target"),
+        SLICE_INIT("reason"),  SLICE_INIT("id"),  SLICE_INIT("since_ms"), SLICE_INIT("until_ms")};
     struct slice query = call->request->query;
 
     while (query.len > 0) {

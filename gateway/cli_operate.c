@@ -72,6 +72,7 @@ static void print_totals(const json_t *totals)
         {"entries", "received", "committed", "unmatched", "duplicate", "throttled", "refused",
          "failed"},
         {"deliveries", "created", "delivered", "live", "dead", "retried", "dropped", NULL},
+        {"dlq", "dlq_sent", "dlq_refused", "dlq_failed", NULL, NULL, NULL, NULL},
     };
 
     for (size_t i = 0; i < ARRAY_LEN(lines); i++) {
@@ -171,12 +172,17 @@ int cli_stats(int argc, char **argv)
 /* ---- dead --------------------------------------------------------------------------------- */
 
 static const char dead_usage[] =
-    "usage: weir dead list [FILTER] [--limit N]\n"
+    "usage: weir dead list [FILTER] [--limit N] [--next ID]\n"
     "       weir dead show ID\n"
     "       weir dead redrive|drop ID|FILTER|--all [--dry-run]\n"
     "       each with [--admin URL] [--config FILE]\n"
     "FILTER: --account A --bus B --rule R --target T --reason REASON\n"
     "        --since SPAN          given up within the last SPAN, such as 90m or 7d\n"
+    "        --until SPAN          given up longer ago than SPAN\n"
+    "\n"
+    "A page of the list ends with \"next\" where there is more: the --next of the next page.\n"
+    "redrive sends again, with a new retry budget, and drop lets go; both print how many.  While\n"
+    "they work, `weir stats` shows how far they are (dead, redriven, dropped).\n"
     "\n"
     "Dead letters keep payload and reason until they are redriven or dropped.\n";
 
@@ -187,7 +193,9 @@ struct dead_options {
     const char *target;
     const char *reason;
     const char *since;
+    const char *until;
     const char *limit;
+    const char *next;
     bool is_dry_run;
     bool is_all;
 };
@@ -201,7 +209,7 @@ static void add_parameter(struct buf *path, const char *name, const char *value)
 }
 
 /* A span before now, as the moment that the gateway filters by. False: not a span. */
-static bool add_since(struct buf *path, const char *span)
+static bool add_moment(struct buf *path, const char *name, const char *span)
 {
     uint64_t span_ms;
     char text[24];
@@ -214,7 +222,7 @@ static bool add_since(struct buf *path, const char *span)
     }
     (void)snprintf(text, sizeof(text), "%" PRIu64,
                    moment_now_ms() - MIN_OF(span_ms, moment_now_ms() - 1));
-    add_parameter(path, "since_ms", text);
+    add_parameter(path, name, text);
     return true;
 }
 
@@ -224,15 +232,16 @@ static const char *object_to(bool is_read, const char *id, const struct dead_opt
 {
     const bool has_filter = id != NULL || options->account != NULL || options->bus != NULL ||
                             options->rule != NULL || options->target != NULL ||
-                            options->reason != NULL || options->since != NULL;
+                            options->reason != NULL || options->since != NULL ||
+                            options->until != NULL;
 
     if (is_read) {
         return options->is_all || options->is_dry_run
                    ? "--all and --dry-run are for redrive and drop"
                    : NULL;
     }
-    if (options->limit != NULL) {
-        return "--limit is for list";
+    if (options->limit != NULL || options->next != NULL) {
+        return "--limit and --next are for list";
     }
     if (has_filter == options->is_all) {
         return has_filter ? "--all stands alone, without ID or FILTER"
@@ -279,8 +288,11 @@ static int ask_dead(const struct cli_common *common, const char *verb, const cha
     add_parameter(&path, "target", options->target);
     add_parameter(&path, "reason", options->reason);
     add_parameter(&path, "limit", options->limit);
-    if (!add_since(&path, options->since)) {
-        (void)fprintf(stderr, "weir: --since: must be a span of time such as 90m or 7d\n");
+    add_parameter(&path, "next", options->next);
+    if (!add_moment(&path, "since_ms", options->since) ||
+        !add_moment(&path, "until_ms", options->until)) {
+        (void)fprintf(stderr,
+                      "weir: --since and --until: must be a span of time such as 90m or 7d\n");
         buf_clean_up(&path);
         return CLI_USAGE;
     }
@@ -305,7 +317,8 @@ int cli_dead(int argc, char **argv)
         {"--account", &dead.account, NULL}, {"--bus", &dead.bus, NULL},
         {"--rule", &dead.rule, NULL},       {"--target", &dead.target, NULL},
         {"--reason", &dead.reason, NULL},   {"--limit", &dead.limit, NULL},
-        {"--since", &dead.since, NULL},     {"--dry-run", NULL, &dead.is_dry_run},
+        {"--since", &dead.since, NULL},     {"--until", &dead.until, NULL},
+        {"--next", &dead.next, NULL},       {"--dry-run", NULL, &dead.is_dry_run},
         {"--all", NULL, &dead.is_all},      {NULL, NULL, NULL},
     };
     static const char *const verbs[] = {"list", "show", "redrive", "drop"};

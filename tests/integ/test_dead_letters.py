@@ -31,7 +31,8 @@ def listed(weir, *filters):
     ["drop", "12x"], ["drop", "0"], ["drop", ""], ["drop", "--account", ""],
     ["drop", "--rule", ""], ["redrive", "all"], ["drop", "--since", "yesterday"],
     ["drop"], ["redrive"], ["drop", "--dry-run"], ["drop", "--all", "--rule", "pings"],
-    ["drop", "--all", "--limit", "1"], ["list", "--all"]])
+    ["drop", "--all", "--limit", "1"], ["redrive", "--all", "--next", "1"],
+    ["drop", "--until", "yesterday"], ["drop", "--all", "--until", "1h"], ["list", "--all"]])
 def test_a_mistake_in_the_filter_touches_nothing(graveyard, wrong):
     done = graveyard.cli("dead", *wrong, check=False)
     assert done.returncode in (1, 2), done.stdout
@@ -72,6 +73,19 @@ def test_a_misspelt_parameter_of_the_list_is_refused(graveyard):
 def test_since_looks_back_from_now(graveyard):
     assert listed(graveyard, "--since", "1h") == 3
     assert listed(graveyard, "--since", "1ms") == 0
+    assert listed(graveyard, "--until", "1h") == 0
+    assert listed(graveyard, "--until", "1ms") == 3
+    assert listed(graveyard, "--since", "1h", "--until", "1ms") == 3
+
+
+def test_pages_of_the_list_hold_each_letter_once(graveyard):
+    pages, after = [], []
+    while after is not None:
+        page = json.loads(graveyard.cli("dead", "list", "--limit", "2", *after).stdout)
+        pages.append([letter["id"] for letter in page["dead"]])
+        after = ["--next", page["next"]] if "next" in page else None
+    assert [len(page) for page in pages] == [2, 1]
+    assert len(set(sum(pages, []))) == 3
 
 
 def test_one_letter_is_dropped_by_its_id(graveyard):
