@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
  * redis_internal.h - what the files of a Redis link share: redis_link.c (policy: what an answer
- * leads to), redis_cluster.c (which node), redis_node.c (the life of a connection), redis_pipe.c
- * (the calls of a connection), redis_command.c (bytes of a call).
+ * leads to), redis_cluster.c (which node), redis_node.c (the life of a connection),
+ * redis_greeting.c (its first words), redis_pipe.c (the calls of a connection), redis_command.c
+ * (bytes of a call).
  */
 #pragma once
 
@@ -113,6 +114,16 @@ typedef void (*redis_answer_fn)(struct redis_node *node, unsigned step, enum err
                                 const struct redisReply *reply);
 void redis_node_ask(struct redis_node *node, unsigned step, const struct redis_command *command,
                     redis_answer_fn on_answer);
+
+void redis_node_ask_words(struct redis_node *node, unsigned step, const struct slice *words,
+                          size_t word_count, redis_answer_fn on_answer);
+/* The greeting is over. */
+void redis_node_greeted(struct redis_node *node, enum err err);
+
+/* ---- redis_greeting.c: the first words on a connection --------------------------------------- */
+
+/* In NODE_GREETING, once. */
+void redis_node_greet(struct redis_node *node);
 
 /* ---- redis_cluster.c: which node ------------------------------------------------------------ */
 

@@ -8,29 +8,22 @@
  *      ^                  │             │           │                           │ READONLY
  *      └──── any failure ─┴─────────────┴───────────┴───────────────────────────┴─> DRAINING
  *
- * Greeting is AUTH, CLIENT SETNAME, SELECT, CLUSTER SLOTS and every script, pipelined.  Then the
- * gate's owner asks what it wants to know (redis_check.c).  Only an admitted connection carries
- * calls; what comes before waits, unless `breaker_failures` attempts have failed in a row.
+ * How a connection is greeted is told in redis_greeting.c.  Then the gate's owner asks what it
+ * wants to know (redis_check.c).  Only an admitted connection carries calls; what comes before
+ * waits, unless `breaker_failures` attempts have failed in a row.
  *
  * When a connection ends, what was sent has an unknown outcome and says so; what was not sent is
  * failed too, because whoever asked can decide better than a queue whether it is still wanted.  Two
  * exceptions wait for the next connection: calls that came while there was none, and those that met
  * a Redis that has become a replica: the name may point to the new master by then.
- *
- * The password is read from its file at every attempt, and a copy lives as long as AUTH is unsent.
  */
 #include "storage/redis_internal.h"
 
 #include "core/check.h"
-#include "core/file.h"
 #include "core/log.h"
 #include "core/moment.h"
 #include "core/random.h"
 #include "storage/redis_reply.h"
-
-enum { PASSWORD_BYTES_MAX = 4096 };
-
-enum greeting_step { STEP_AUTH, STEP_NAME, STEP_SELECT, STEP_SLOTS, STEP_SCRIPT };
 
 static const struct sm_state states[] = {
     [NODE_DOWN] = {"DOWN", SM_TO(NODE_CONNECTING), NULL},
@@ -160,8 +153,8 @@ void redis_node_ask(struct redis_node *node, unsigned step, const struct redis_c
     redis_node_call(node, &question->call, command);
 }
 
-static void ask_words(struct redis_node *node, unsigned step, const struct slice *words,
-                      size_t word_count, redis_answer_fn on_answer)
+void redis_node_ask_words(struct redis_node *node, unsigned step, const struct slice *words,
+                          size_t word_count, redis_answer_fn on_answer)
 {
     redis_node_ask(node, step,
                    &(struct redis_command){.args = words,
@@ -288,7 +281,7 @@ uint64_t redis_node_expire(struct redis_node *node, uint64_t now_ms)
     return next_ms;
 }
 
-/* ---- greeting and gate ---- */
+/* ---- the gate ---- */
 
 void redis_node_admit(struct redis_node *node)
 {
@@ -324,12 +317,12 @@ static void on_recheck(struct ev_loop *ev, ev_timer *timer, int events)
     options->on_greeted(node, options->context);
 }
 
-static void end_greeting(struct redis_node *node)
+void redis_node_greeted(struct redis_node *node, enum err err)
 {
     const struct redis_link_options *options = &node->link->options;
 
-    if (node->greeting_err != ERR_OK) {
-        redis_node_drop(node, node->greeting_err, ERR_REMOTE_FAILED);
+    if (err != ERR_OK) {
+        redis_node_drop(node, err, ERR_REMOTE_FAILED);
         return;
     }
     sm_move(&node->state, NODE_GATED, node);
@@ -337,107 +330,6 @@ static void end_greeting(struct redis_node *node)
         options->on_greeted(node, options->context);
     } else {
         redis_node_admit(node);
-    }
-}
-
-/* What an error in the greeting means for the connection. */
-static enum err judge_greeting(enum greeting_step step, const struct redisReply *reply)
-{
-    const enum err err = redis_reply_err(reply);
-    const struct slice text = redis_reply_text(reply);
-
-    if (err != ERR_STORE_FAILED) {
-        return err; /* fine, or a matter of time */
-    }
-    if (step == STEP_AUTH || slice_has_prefix(text, SLICE("NOAUTH")) ||
-        slice_has_prefix(text, SLICE("WRONGPASS"))) {
-        return ERR_REMOTE_DENIED;
-    }
-    if (step == STEP_NAME || step == STEP_SLOTS) {
-        return ERR_OK; /* a comfort; and "this instance has cluster support disabled" */
-    }
-    return slice_has_prefix(text, SLICE("NOPERM")) ? ERR_REMOTE_DENIED : ERR_STORE_FAILED;
-}
-
-static void on_greeting(struct redis_node *node, unsigned step, enum err err,
-                        const struct redisReply *reply)
-{
-    (void)err;
-    if (!is_in(node, NODE_GREETING) || reply == NULL) {
-        return; /* the connection has ended, or is about to */
-    }
-    err = judge_greeting((enum greeting_step)step, reply);
-    if (err != ERR_OK && node->greeting_err == ERR_OK) {
-        log_warn("redis.greeting", LOG_SLICE("node", redis_node_name(node)),
-                 LOG_SLICE("answer", redis_reply_text(reply)), LOG_ERR(err));
-        node->greeting_err = err;
-    }
-    if (step == STEP_SLOTS) {
-        redis_cluster_learn(node, reply);
-    }
-    if (--node->greeting_left == 0 || node->greeting_err == ERR_REMOTE_DENIED) {
-        end_greeting(node);
-    }
-}
-
-static void greet_with(struct redis_node *node, enum greeting_step step, const struct slice *words,
-                       size_t word_count)
-{
-    node->greeting_left++;
-    ask_words(node, step, words, word_count, on_greeting);
-}
-
-static enum err authenticate(struct redis_node *node)
-{
-    const struct redis_link_options *options = &node->link->options;
-    struct slice words[3] = {SLICE("AUTH")};
-    size_t count = 1;
-    struct buf password;
-    struct err_why why;
-    enum err err;
-
-    if (options->password_file.len == 0) {
-        return ERR_OK;
-    }
-    buf_init(&password, PASSWORD_BYTES_MAX);
-    err = file_read_secret(options->password_file.data, &password, &why);
-    if (err == ERR_OK) {
-        struct slice text = buf_slice(&password);
-
-        if (options->user.len > 0) {
-            words[count++] = options->user;
-        }
-        words[count++] = slice_first(text, slice_find(text, '\n'));
-        greet_with(node, STEP_AUTH, words, count);
-    } else if (node->trouble != ERR_REMOTE_DENIED) {
-        log_error("redis.password", LOG_TEXT("why", why.text), LOG_ERR(err));
-    }
-    buf_wipe(&password);
-    return err == ERR_OK ? ERR_OK : ERR_REMOTE_DENIED;
-}
-
-static void greet(struct redis_node *node)
-{
-    const struct redis_link_options *options = &node->link->options;
-    char db[16];
-
-    node->greeting_left = 0;
-    node->greeting_err = ERR_OK;
-    if (authenticate(node) != ERR_OK) {
-        redis_node_drop(node, ERR_REMOTE_DENIED, ERR_REMOTE_FAILED);
-        return;
-    }
-    greet_with(node, STEP_NAME,
-               (const struct slice[]){SLICE("CLIENT"), SLICE("SETNAME"), SLICE("weir")}, 3);
-    if (options->db != 0) {
-        (void)snprintf(db, sizeof(db), "%u", options->db);
-        greet_with(node, STEP_SELECT, (const struct slice[]){SLICE("SELECT"), slice_of(db)}, 2);
-    }
-    greet_with(node, STEP_SLOTS, (const struct slice[]){SLICE("CLUSTER"), SLICE("SLOTS")}, 2);
-    for (size_t i = 0; i < options->script_count; i++) {
-        greet_with(
-            node, STEP_SCRIPT,
-            (const struct slice[]){SLICE("SCRIPT"), SLICE("LOAD"), options->scripts[i]->text}, 3);
     }
 }
 
@@ -455,7 +347,7 @@ void redis_node_teach(struct redis_node *node, struct redis_call *call)
     const struct slice words[] = {SLICE("SCRIPT"), SLICE("LOAD"), call->script->text};
 
     call->was_taught = true;
-    ask_words(node, STEP_SCRIPT, words, ARRAY_LEN(words), ignore_answer);
+    redis_node_ask_words(node, 0, words, ARRAY_LEN(words), ignore_answer);
     redis_pipe_put_back(&node->pipe, call);
     want_write(node);
 }
@@ -480,7 +372,7 @@ static void on_open(struct stream *stream, struct slice alpn)
     if (node != NULL) {
         sm_move(&node->state, NODE_GREETING, node);
         start_timer(node, node->link->options.connect_timeout_ms);
-        greet(node);
+        redis_node_greet(node);
     }
 }
 

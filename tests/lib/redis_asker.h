@@ -11,7 +11,7 @@
 #include "storage/redis_link.h"
 #include "storage/redis_reply.h"
 
-enum { ASK_WORDS_MAX = 16, ASK_MS = 20000 };
+enum { ASK_WORDS_MAX = 16, ASK_MS = 120000 };
 
 struct asked {
     struct redis_call call;

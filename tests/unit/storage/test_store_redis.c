@@ -133,6 +133,30 @@ static void replicas_share_marks_deliveries_and_documents(void **state)
     desk_close(&other);
 }
 
+/* Goal: what another process has in flight is not sent twice because this one parks the lane. */
+static void a_park_ends_the_claims_of_its_own_process(void **state)
+{
+    struct desk *desk = *state;
+    struct desk other;
+    struct desk_entry ours;
+    struct desk_entry theirs;
+    struct desk_event event = plain;
+    struct store_ref ref;
+
+    event.claim = true;
+    desk_open(&other, redis_open());
+    assert_int_equal(desk_commit(desk, T0, &event, &ours), ERR_OK);
+    assert_int_equal(desk_commit(&other, T0, &event, &theirs), ERR_OK);
+    assert_true(theirs.deliveries[0].claim);
+    assert_int_equal(desk_park(desk, LANE_A, 0), ERR_OK);
+    assert_int_equal(desk_claim(desk, LANE_A, T0, 1, &ref), 1);
+    assert_int_equal(ref.seq, ours.entry.seq);
+    assert_int_equal(desk_claim(desk, LANE_A, T0, 1, &ref), 0);
+    ref = desk_ref(theirs.entry.seq, 0, LANE_A, theirs.deliveries[0].claim_no);
+    assert_int_equal(desk_bury(&other, ref, T0 + 1, "given-up"), ERR_OK);
+    desk_close(&other);
+}
+
 /* Has the only replica said that it has everything?  It says so once a second, unasked. */
 static bool is_replica_level(void)
 {
@@ -191,6 +215,7 @@ int main(void)
         CONTRACT_TESTS,
         CONTRACT_TEST(what_was_answered_survives_a_kill_of_redis),
         CONTRACT_TEST(replicas_share_marks_deliveries_and_documents),
+        CONTRACT_TEST(a_park_ends_the_claims_of_its_own_process),
         cmocka_unit_test(a_repeated_commit_is_waited_for_again),
     };
 
