@@ -8,9 +8,15 @@
  *
  *     0          want / 2          want              most = burst / (2 * replicas)
  *     |--- calls ---|--- rests -----|                  |
- *                   least = rate * 100 ms, within 1 and most <= want <= most
+ *                   least <= want <= most
  *
- * `want` is what a lease fills up to.  It begins at 100 ms of the rate.  A refusal after a lease
+ *     least = rate * max(100 ms, 2 * (lag + 20 ms)), 32 or more, but never more than most
+ *
+ * `want` is what a lease fills up to.  It begins at the least, of which one half must last, at the
+ * full rate, until the answer to a lease is here: that takes the desk's 20 ms and the lag, which is
+ * as long as the slowest of the last leases took.  At a small rate 100 ms are a few tokens, which
+ * callers that were held up for a moment spend at once without being any faster than they may; so
+ * it is 32 at least, where that is no more than one lease may hold.  A refusal after a lease
  * that was granted whole tells that the account comes in bursts which its rate would bear, and
  * `want` grows by what was missed, at least twofold; every 10 s without such a refusal halve it
  * again.  A refusal after a lease that was granted in part is the limit itself at work and changes
@@ -18,7 +24,8 @@
  * at its limit and then falls silent is found ready by its next event.
  *
  * A new account begins with its least on credit: charged at the first lease in any case, whether
- * spent or not.  How many replicas there are is not known then, so many are assumed.
+ * spent or not.  How many replicas there are is not known then, so many are assumed; who asked as
+ * one of more than there are asks again before it rests, for what it may hold is more.
  *
  * While the store is away the desk grants rate / replicas by the clock, from nothing: the replicas
  * together give no more than the rate, and what they held before is the lease that the bound
@@ -35,10 +42,12 @@
 #include "core/check.h"
 
 enum {
-    LEAST_PER_SECOND = 10, /* the least is the rate of 1/10 s */
+    LEAST_US = 100000, /* the least is the rate of that */
+    LEAST_TOKENS = 32, /* and no fewer than these */
     SHRINK_US = 10000000,
     EARN_US_MAX = 1000000, /* between two visits of the desk */
     US_PER_SECOND = 1000000,
+    LAG_US_MAX = 2000000, /* longer is an outage */
 };
 
 static uint64_t most_of(uint64_t burst, uint64_t replicas)
@@ -46,9 +55,13 @@ static uint64_t most_of(uint64_t burst, uint64_t replicas)
     return MAX_OF(burst / (2 * replicas), 1);
 }
 
-static uint64_t least_of(uint64_t rate, uint64_t most)
+/* `rate` is 10^9 at most, `lag_us` counts up to two seconds. */
+static uint64_t least_of(uint64_t rate, uint64_t lag_us, uint64_t most)
 {
-    return MIN_OF(MAX_OF(rate / LEAST_PER_SECOND, 1), most);
+    const uint64_t round_us = MIN_OF(lag_us, (uint64_t)LAG_US_MAX) + LIMITER_LEASE_MS * 1000;
+    const uint64_t lasts_us = MAX_OF((uint64_t)LEAST_US, 2 * round_us);
+
+    return MIN_OF(MAX_OF(rate * lasts_us / US_PER_SECOND, (uint64_t)LEAST_TOKENS), most);
 }
 
 /* Add tokens, but hold no more than one lease may. */
@@ -94,7 +107,7 @@ void limiter_share_configure(struct limiter *limiter, uint64_t rate, uint64_t bu
         atomic_store(&limiter->tokens, 0);
         share->used = 0;
     } else if (old_rate == 0) {
-        share->want = least_of(rate, most);
+        share->want = least_of(rate, 0, most);
         share->used = share->want;
         share->was_short = false;
         atomic_store(&limiter->tokens, share->want);
@@ -126,7 +139,7 @@ static void adapt_want(struct limiter *limiter, uint64_t least, uint64_t most, u
     atomic_store(&limiter->allowance, share->want);
 }
 
-bool limiter_share_ask(struct limiter *limiter, uint64_t replicas, uint64_t now_us,
+bool limiter_share_ask(struct limiter *limiter, uint64_t replicas, uint64_t lag_us, uint64_t now_us,
                        struct limiter_ask *ask)
 {
     struct limiter_share *share = &limiter->share;
@@ -140,7 +153,7 @@ bool limiter_share_ask(struct limiter *limiter, uint64_t replicas, uint64_t now_
     if (rate == 0) {
         return false;
     }
-    adapt_want(limiter, least_of(rate, most), most, now_us);
+    adapt_want(limiter, least_of(rate, lag_us, most), most, now_us);
     tokens = atomic_load(&limiter->tokens);
     if (tokens >= share->want && share->used == 0) {
         return false;
@@ -198,11 +211,12 @@ void limiter_share_earn(struct limiter *limiter, uint64_t replicas, uint64_t out
     share->used = MIN_OF(share->used + earned, MAX_OF(most, share->used));
 }
 
-bool limiter_share_rest(struct limiter *limiter)
+bool limiter_share_rest(struct limiter *limiter, uint64_t replicas)
 {
+    const struct limiter_share *share = &limiter->share;
     const bool is_limited = atomic_load(&limiter->rate) > 0;
 
-    if (is_limited && (limiter->share.used > 0 || is_low(limiter))) {
+    if (is_limited && (share->used > 0 || share->replicas > replicas || is_low(limiter))) {
         return false;
     }
     atomic_store(&limiter->is_wanting, false);

@@ -58,9 +58,10 @@ void limiter_share_configure(struct limiter *limiter, uint64_t rate, uint64_t bu
 /* Any thread: tell the desk that tokens are wanted, unless it knows. */
 void limiter_share_call(struct limiter *limiter);
 
-/* The rest is for the desk's thread.  `ask` is filled; false: nothing is needed.  Every ask that
- * was filled ends in one grant or one return. */
-bool limiter_share_ask(struct limiter *limiter, uint64_t replicas, uint64_t now_us,
+/* The rest is for the desk's thread.  `lag_us` is how long the answer to a lease may take.  `ask`
+ * is filled; false: nothing is needed.  Every ask that was filled ends in one grant or one return.
+ */
+bool limiter_share_ask(struct limiter *limiter, uint64_t replicas, uint64_t lag_us, uint64_t now_us,
                        struct limiter_ask *ask);
 /* At most `wanted` is taken of what was granted. */
 void limiter_share_grant(struct limiter *limiter, const struct limiter_ask *ask, uint64_t granted);
@@ -70,5 +71,6 @@ void limiter_share_return(struct limiter *limiter, const struct limiter_ask *ask
  * has another number, the first is 1); charged at the next lease, up to what one lease may hold. */
 void limiter_share_earn(struct limiter *limiter, uint64_t replicas, uint64_t outage,
                         uint64_t now_us);
-/* True: it has enough, or has called again by mail; the desk may forget it until that arrives. */
-bool limiter_share_rest(struct limiter *limiter);
+/* True: it has enough as one of so many replicas, or has called again by mail; the desk may forget
+ * it until that arrives. */
+bool limiter_share_rest(struct limiter *limiter, uint64_t replicas);

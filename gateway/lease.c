@@ -15,6 +15,9 @@
  * A lease takes ROWS_MAX rows; the pages that it took go to the end of the list, so with more
  * accounts than that everybody has a turn, and the next lease leaves as soon as this one is back.
  *
+ * How long leases take decides how much must be held while one is out: the slowest of the last ten
+ * to twenty seconds is told to the limiters (limiter_share.c).
+ *
  * When the store has answered no lease for OUTAGE_US, the desk grants by the clock, this replica's
  * part of each rate (limiter_share_earn()), and goes on asking; the first answer ends that.  How
  * many replicas there are is what the last answer said.
@@ -37,6 +40,7 @@ enum {
     SHORT_WAIT_US_MAX = 100000, /* before a page whose rate is spent is asked for again */
     RETRY_US = 100000,          /* after a lease that failed */
     OUTAGE_US = 1000000,
+    LAG_SPAN_US = 10000000,
     REPLICAS_MAX = 4096,
 };
 
@@ -51,6 +55,9 @@ struct lease_desk {
     uint64_t replicas;
     uint64_t sent_us;       /* the last lease */
     uint64_t send_after_us; /* the next one */
+    uint64_t lag_us;        /* the slowest answer since */
+    uint64_t lag_since_us;  /* this moment, and */
+    uint64_t lag_before_us; /* the slowest of the span before */
     uint64_t unanswered_us; /* since when leases fail or stay out; 0: they do not */
     uint64_t outage;        /* how many there have been */
     bool is_out;
@@ -103,6 +110,16 @@ static void grant_locally(struct lease_desk *desk, uint64_t now_us)
     }
 }
 
+static void note_lag(struct lease_desk *desk, uint64_t now_us)
+{
+    if (now_us - desk->lag_since_us >= LAG_SPAN_US) {
+        desk->lag_before_us = desk->lag_us;
+        desk->lag_us = 0;
+        desk->lag_since_us = now_us;
+    }
+    desk->lag_us = MAX_OF(desk->lag_us, now_us - desk->sent_us);
+}
+
 static void note_answer(struct lease_desk *desk)
 {
     desk->replicas = MIN_OF(MAX_OF(desk->lease.replicas, 1), (uint64_t)REPLICAS_MAX);
@@ -122,16 +139,18 @@ static uint64_t short_wait_us(const struct limiter_ask *ask)
     return MIN_OF(MAX_OF(earned_us, (uint64_t)TICK_US), (uint64_t)SHORT_WAIT_US_MAX);
 }
 
-static void take_answer(struct lease_page *page, const struct store_lease_row *row, enum err err,
-                        uint64_t now_us)
+static void take_answer(struct lease_desk *desk, size_t index, enum err err, uint64_t now_us)
 {
+    struct lease_page *page = desk->asked[index];
+    const struct store_lease_row *row = &desk->rows[index];
+
     if (err != ERR_OK) {
         limiter_share_return(&page->limiter, &page->ask);
         return;
     }
     limiter_share_grant(&page->limiter, &page->ask, row->granted);
     page->ask_after_us = row->granted < row->wanted ? now_us + short_wait_us(&page->ask) : 0;
-    if (limiter_share_rest(&page->limiter)) {
+    if (limiter_share_rest(&page->limiter, desk->replicas)) {
         list_remove(&page->node);
     }
 }
@@ -145,6 +164,7 @@ static void on_leased(struct store_op *op)
     CHECK(desk->is_out);
     desk->is_out = false;
     if (op->err == ERR_OK) {
+        note_lag(desk, now_us);
         note_answer(desk);
     } else {
         log_debug("lease.failed", LOG_ERR(op->err));
@@ -152,7 +172,7 @@ static void on_leased(struct store_op *op)
         desk->send_after_us = now_us + RETRY_US;
     }
     for (size_t i = 0; i < lease->row_count; i++) {
-        take_answer(desk->asked[i], &lease->rows[i], op->err, now_us);
+        take_answer(desk, i, op->err, now_us);
     }
     if (desk->has_more && op->err == ERR_OK && !desk->is_stopped) {
         send_lease(desk, now_us);
@@ -176,6 +196,7 @@ static void fill_row(struct lease_desk *desk, struct lease_page *page)
 
 static void fill_rows(struct lease_desk *desk, uint64_t now_us)
 {
+    const uint64_t lag_us = MAX_OF(desk->lag_us, desk->lag_before_us);
     struct list later; /* behind those that are not asked for now */
 
     list_init(&later);
@@ -191,11 +212,11 @@ static void fill_rows(struct lease_desk *desk, uint64_t now_us)
             desk->has_more = true;
             break;
         }
-        if (limiter_share_ask(&page->limiter, desk->replicas, now_us, &page->ask)) {
+        if (limiter_share_ask(&page->limiter, desk->replicas, lag_us, now_us, &page->ask)) {
             fill_row(desk, page);
             list_remove(&page->node);
             list_append(&later, &page->node);
-        } else if (limiter_share_rest(&page->limiter)) {
+        } else if (limiter_share_rest(&page->limiter, desk->replicas)) {
             list_remove(&page->node);
         }
     }

@@ -57,6 +57,9 @@ struct replica {
     uint64_t send_at;   /* ms: not before */
     uint64_t served_at; /* ms: when the question reaches the store; 0: it has */
     uint64_t home_at;   /* ms: when the answer is back; 0: none is out */
+    uint64_t asked_at;  /* ms */
+    uint64_t lag_ms;    /* the slowest answer so far */
+    uint64_t replicas;  /* as the last answer said */
     bool is_failing;
     bool is_wanting;
 };
@@ -65,6 +68,7 @@ struct world {
     struct replica replicas[REPLICAS_MAX];
     struct naive store;
     size_t count;
+    uint64_t lag_ms_max;
     uint64_t rate;
     uint64_t burst;
     uint64_t random;
@@ -89,6 +93,7 @@ static void world_init(struct world *world, uint64_t seed)
 {
     *world = (struct world){.random = seed};
     world->count = random_between(&world->random, 1, REPLICAS_MAX);
+    world->lag_ms_max = LAG_MS_MAX;
     world->away_from = UINT64_MAX;
 }
 
@@ -97,6 +102,7 @@ static void world_start(struct world *world)
     for (size_t i = 0; i < world->count; i++) {
         struct replica *replica = &world->replicas[i];
 
+        replica->replicas = LIMITER_REPLICAS_ASSUMED;
         replica->desk.mailbox = &replica->mailbox;
         replica->desk.on_wanting = on_wanting;
         mailbox_init(&replica->mailbox, NULL);
@@ -134,8 +140,10 @@ static void hear(struct world *world, struct replica *replica, uint64_t now_ms)
         limiter_share_return(&replica->limiter, &replica->ask);
         return;
     }
+    replica->replicas = world->count;
+    replica->lag_ms = MAX_OF(replica->lag_ms, now_ms - replica->asked_at);
     limiter_share_grant(&replica->limiter, &replica->ask, replica->granted);
-    replica->is_wanting = !limiter_share_rest(&replica->limiter);
+    replica->is_wanting = !limiter_share_rest(&replica->limiter, replica->replicas);
 }
 
 static void work(struct world *world, struct replica *replica, uint64_t now_ms)
@@ -148,13 +156,15 @@ static void work(struct world *world, struct replica *replica, uint64_t now_ms)
     if (!replica->is_wanting || replica->home_at != 0 || now_ms < replica->send_at) {
         return;
     }
-    if (!limiter_share_ask(&replica->limiter, world->count, now_ms * 1000, &replica->ask)) {
-        replica->is_wanting = !limiter_share_rest(&replica->limiter);
+    if (!limiter_share_ask(&replica->limiter, replica->replicas, replica->lag_ms * 1000,
+                           now_ms * 1000, &replica->ask)) {
+        replica->is_wanting = !limiter_share_rest(&replica->limiter, replica->replicas);
         return;
     }
+    replica->asked_at = now_ms;
     replica->send_at = now_ms + LIMITER_LEASE_MS;
-    replica->served_at = now_ms + random_between(&world->random, 1, LAG_MS_MAX);
-    replica->home_at = replica->served_at + random_between(&world->random, 0, LAG_MS_MAX);
+    replica->served_at = now_ms + random_between(&world->random, 1, world->lag_ms_max);
+    replica->home_at = replica->served_at + random_between(&world->random, 0, world->lag_ms_max);
 }
 
 /* Offer `count` events to one replica; returns how many were refused. */
@@ -300,6 +310,44 @@ static void test_compliant_account_is_never_refused(void **state)
     }
 }
 
+/* Goal:   nor is it where leases take up to 200 ms, and what it could not send for 400 ms comes at
+ *         once: on one or two replicas, at rates where the burst allows for that.
+ * Method: at rates of which 32 are no 100 ms it may be refused until the first slow lease is seen.
+ */
+static void test_slow_leases_refuse_no_compliant_account(void **state)
+{
+    (void)state;
+    for (uint64_t seed = 1; seed <= 40; seed++) {
+        const uint64_t learns_ms = seed % 2 == 0 ? 0 : 2000;
+        struct world world;
+        uint64_t sent = 0;
+
+        world_init(&world, seed);
+        world.count = 1 + seed % 4 / 2;
+        world.lag_ms_max = 100;
+        world.rate = random_between(&world.random, 20, seed % 2 == 0 ? 60 : 5000);
+        world.burst = 4 * world.rate;
+        world_start(&world);
+        for (uint64_t now_ms = 1; now_ms <= STEPS; now_ms++) {
+            const uint64_t due = now_ms / 400 * 400 * world.rate / 2000;
+
+            pass_one_ms(&world, now_ms);
+            if (now_ms < 1000 || due == sent) {
+                sent = due;
+                continue;
+            }
+            if (offer(&world, 0, due - sent, now_ms) > 0 && now_ms > learns_ms) {
+                fail_msg("seed %" PRIu64 ": refused at %" PRIu64 " ms, %zu replicas, rate "
+                         "%" PRIu64,
+                         seed, now_ms, world.count, world.rate);
+            }
+            sent = due;
+        }
+        check_bound(&world, seed);
+        world_clean_up(&world);
+    }
+}
+
 /* Goal:   while the store is away the replicas together give the rate, not a multiple of it. */
 static void test_away_they_give_the_rate(void **state)
 {
@@ -343,6 +391,7 @@ int main(void)
         cmocka_unit_test(test_no_window_passes_the_bound),
         cmocka_unit_test(test_greedy_account_gets_its_rate),
         cmocka_unit_test(test_compliant_account_is_never_refused),
+        cmocka_unit_test(test_slow_leases_refuse_no_compliant_account),
         cmocka_unit_test(test_away_they_give_the_rate),
     };
 

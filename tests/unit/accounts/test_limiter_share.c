@@ -52,20 +52,20 @@ static void start(struct desk *desk, struct limiter *limiter, uint64_t rate, uin
     limiter_share_init(limiter, &desk->base);
     limiter_configure(limiter, rate, burst, 0);
     assert_int_equal(desk_calls(desk), 1);
-    assert_true(limiter_share_ask(limiter, REPLICAS, 0, &ask));
+    assert_true(limiter_share_ask(limiter, REPLICAS, 0, 0, &ask));
     limiter_share_grant(limiter, &ask, ask.wanted);
-    assert_true(limiter_share_rest(limiter));
+    assert_true(limiter_share_rest(limiter, REPLICAS));
 }
 
-/* Goal:   a lease fills up to 100 ms of the rate, within 1 and what the burst can lease. */
+/* Goal:   a lease fills up to 100 ms of the rate, or 32, within what the burst can lease. */
 static void test_what_is_held(void **state)
 {
     static const struct {
         uint64_t rate;
         uint64_t burst;
         uint64_t held;
-    } rows[] = {{1000, 1000, 100}, {1000, 400, 50}, {1000, 8, 1}, {1000, 1, 1},
-                {5, 1000, 1},      {29, 1000, 2},   {1, 1, 1}};
+    } rows[] = {{1000, 1000, 100}, {1000, 400, 50}, {1000, 8, 1}, {1000, 1, 1}, {330, 1000, 33},
+                {319, 1000, 32},   {5, 1000, 32},   {5, 80, 10},  {1, 1, 1}};
 
     (void)state;
     for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
@@ -79,6 +79,57 @@ static void test_what_is_held(void **state)
         }
         mailbox_clean_up(&desk.mailbox);
     }
+}
+
+/* Goal:   one half of what is held lasts, at the full rate, while a slow lease is out. */
+static void test_a_slow_store_means_more_is_held(void **state)
+{
+    static const struct {
+        uint64_t lag_us;
+        uint64_t held;
+    } rows[] = {{0, 100}, {30000, 100}, {80000, 200}, {230000, 500}, {900000, 1000}};
+
+    (void)state;
+    for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+        struct desk desk;
+        struct limiter limiter;
+        struct limiter_ask ask;
+
+        start(&desk, &limiter, 1000, 8000); /* one lease: 1000 */
+        assert_int_equal(limiter_take(&limiter, 100, 0, NULL), 100);
+        assert_true(limiter_share_ask(&limiter, REPLICAS, rows[i].lag_us, 0, &ask));
+        assert_int_equal(ask.wanted, rows[i].held);
+        limiter_share_grant(&limiter, &ask, ask.wanted);
+        (void)desk_calls(&desk);
+        mailbox_clean_up(&desk.mailbox);
+    }
+}
+
+/* Goal:   an account that asked as one of the replicas that are assumed asks again when there are
+ *         fewer: it does not rest on the little that it took for its share. */
+static void test_fewer_replicas_than_assumed(void **state)
+{
+    struct desk desk;
+    struct limiter limiter = {0};
+    struct limiter_ask ask;
+
+    (void)state;
+    desk_init(&desk);
+    limiter_share_init(&limiter, &desk.base);
+    limiter_configure(&limiter, 40, 40, 0);
+    assert_int_equal(desk_calls(&desk), 1);
+    assert_true(limiter_share_ask(&limiter, LIMITER_REPLICAS_ASSUMED, 0, 0, &ask));
+    limiter_share_grant(&limiter, &ask, 0);
+    assert_int_equal(atomic_load(&limiter.tokens), 2);
+    assert_false(limiter_share_rest(&limiter, 1)); /* the answer says that it is alone */
+    assert_true(limiter_share_ask(&limiter, 1, 0, 0, &ask));
+    assert_int_equal(ask.wanted, 18);
+    limiter_share_grant(&limiter, &ask, ask.wanted);
+    assert_true(limiter_share_rest(&limiter, 1));
+    assert_true(limiter_share_rest(&limiter, 2)); /* more than it asked as one of: later */
+    assert_int_equal(limiter_take(&limiter, 20, 0, NULL), 20);
+    (void)desk_calls(&desk);
+    mailbox_clean_up(&desk.mailbox);
 }
 
 /* Goal:   a new account may spend before its first lease, which charges that in any case. */
@@ -98,17 +149,17 @@ static void test_a_new_account_begins_on_credit(void **state)
     assert_int_equal(limiter_take(&limiter, 70, 0, &retry_ms), 30);
     assert_int_equal(retry_ms, 20);
     assert_int_equal(desk_calls(&desk), 1);
-    assert_true(limiter_share_ask(&limiter, REPLICAS, 0, &ask));
+    assert_true(limiter_share_ask(&limiter, REPLICAS, 0, 0, &ask));
     assert_int_equal(ask.rate, 1000);
     assert_int_equal(ask.burst, 1600);
     assert_int_equal(ask.used, 100);
     limiter_share_return(&limiter, &ask);
-    assert_false(limiter_share_rest(&limiter));
-    assert_true(limiter_share_ask(&limiter, REPLICAS, 0, &ask));
+    assert_false(limiter_share_rest(&limiter, REPLICAS));
+    assert_true(limiter_share_ask(&limiter, REPLICAS, 0, 0, &ask));
     assert_int_equal(ask.used, 100);
     limiter_share_grant(&limiter, &ask, ask.wanted);
-    assert_true(limiter_share_rest(&limiter));
-    assert_false(limiter_share_ask(&limiter, REPLICAS, 0, &ask));
+    assert_true(limiter_share_rest(&limiter, REPLICAS));
+    assert_false(limiter_share_ask(&limiter, REPLICAS, 0, 0, &ask));
     mailbox_clean_up(&desk.mailbox);
 }
 
@@ -126,16 +177,16 @@ static void test_calls_once_at_half(void **state)
     assert_int_equal(limiter_take(&limiter, 1, 0, NULL), 1);
     assert_int_equal(limiter_take(&limiter, 1, 0, NULL), 1);
     assert_int_equal(desk_calls(&desk), 1);
-    assert_true(limiter_share_ask(&limiter, REPLICAS, 0, &ask));
+    assert_true(limiter_share_ask(&limiter, REPLICAS, 0, 0, &ask));
     assert_int_equal(ask.wanted, 51);
     assert_int_equal(limiter_take(&limiter, 9, 0, NULL), 9);
     limiter_share_grant(&limiter, &ask, 10); /* 50 of 100: still low */
-    assert_false(limiter_share_rest(&limiter));
+    assert_false(limiter_share_rest(&limiter, REPLICAS));
     assert_int_equal(desk_calls(&desk), 0);
-    assert_true(limiter_share_ask(&limiter, REPLICAS, 0, &ask));
+    assert_true(limiter_share_ask(&limiter, REPLICAS, 0, 0, &ask));
     limiter_share_grant(&limiter, &ask, 1000); /* more than was wanted is not taken */
     assert_int_equal(atomic_load(&limiter.tokens), 100);
-    assert_true(limiter_share_rest(&limiter));
+    assert_true(limiter_share_rest(&limiter, REPLICAS));
     assert_int_equal(limiter_take(&limiter, 60, 0, NULL), 60);
     assert_int_equal(desk_calls(&desk), 1);
     mailbox_clean_up(&desk.mailbox);
@@ -151,33 +202,24 @@ static void test_what_is_held_follows_the_bursts(void **state)
     uint64_t now_us = SECOND_US;
 
     (void)state;
-    start(&desk, &limiter, 100, 1000); /* 10 are held, 125 at most */
-    assert_int_equal(limiter_take(&limiter, 50, now_us, NULL), 10);
-    assert_true(limiter_share_ask(&limiter, REPLICAS, now_us, &ask));
-    assert_int_equal(ask.wanted, 50);
-    limiter_share_grant(&limiter, &ask, 50);
-    assert_int_equal(limiter_take(&limiter, 51, now_us, NULL), 50);
-    assert_true(limiter_share_ask(&limiter, REPLICAS, now_us, &ask));
-    assert_int_equal(ask.wanted, 100);
-    limiter_share_grant(&limiter, &ask, 99); /* the rate is spent */
-    assert_int_equal(limiter_take(&limiter, 500, now_us, NULL), 99);
-    assert_true(limiter_share_ask(&limiter, REPLICAS, now_us, &ask));
-    assert_int_equal(ask.wanted, 100);
-    limiter_share_grant(&limiter, &ask, 100);
-    assert_int_equal(limiter_take(&limiter, 500, now_us, NULL), 100);
-    assert_true(limiter_share_ask(&limiter, REPLICAS, now_us, &ask));
+    start(&desk, &limiter, 100, 1000); /* 32 are held, 125 at most */
+    assert_int_equal(limiter_take(&limiter, 50, now_us, NULL), 32);
+    assert_true(limiter_share_ask(&limiter, REPLICAS, 0, now_us, &ask));
+    assert_int_equal(ask.wanted, 64);
+    limiter_share_grant(&limiter, &ask, 63); /* the rate is spent */
+    assert_int_equal(limiter_take(&limiter, 500, now_us, NULL), 63);
+    assert_true(limiter_share_ask(&limiter, REPLICAS, 0, now_us, &ask));
+    assert_int_equal(ask.wanted, 64);
+    limiter_share_grant(&limiter, &ask, 64);
+    assert_int_equal(limiter_take(&limiter, 500, now_us, NULL), 64);
+    assert_true(limiter_share_ask(&limiter, REPLICAS, 0, now_us, &ask));
     assert_int_equal(ask.wanted, 125);
     limiter_share_grant(&limiter, &ask, 125);
 
     now_us += 20u * SECOND_US;
     assert_int_equal(limiter_take(&limiter, 125, now_us, NULL), 125);
-    assert_true(limiter_share_ask(&limiter, REPLICAS, now_us, &ask));
-    assert_int_equal(ask.wanted, 125 / 4);
-    limiter_share_grant(&limiter, &ask, ask.wanted);
-    now_us += 1000u * SECOND_US;
-    assert_int_equal(limiter_take(&limiter, 31, now_us, NULL), 31);
-    assert_true(limiter_share_ask(&limiter, REPLICAS, now_us, &ask));
-    assert_int_equal(ask.wanted, 10);
+    assert_true(limiter_share_ask(&limiter, REPLICAS, 0, now_us, &ask));
+    assert_int_equal(ask.wanted, 32); /* no less */
     limiter_share_grant(&limiter, &ask, ask.wanted);
     (void)desk_calls(&desk);
     mailbox_clean_up(&desk.mailbox);
@@ -202,15 +244,15 @@ static void test_change_of_limits(void **state)
     assert_int_equal(retry_ms, 100);
     limiter_configure(&limiter, 1000, 1000, 0);
     assert_int_equal(limiter_take(&limiter, 1, 0, NULL), 0); /* spent stays spent */
-    assert_true(limiter_share_ask(&limiter, REPLICAS, 0, &ask));
+    assert_true(limiter_share_ask(&limiter, REPLICAS, 0, 0, &ask));
     assert_int_equal(ask.used, 0);
     limiter_configure(&limiter, 0, 0, 0);
     assert_int_equal(limiter_take(&limiter, 5000, 0, NULL), 5000);
     limiter_share_grant(&limiter, &ask, ask.wanted);
-    assert_true(limiter_share_rest(&limiter));
-    assert_false(limiter_share_ask(&limiter, REPLICAS, 0, &ask));
+    assert_true(limiter_share_rest(&limiter, REPLICAS));
+    assert_false(limiter_share_ask(&limiter, REPLICAS, 0, 0, &ask));
     limiter_configure(&limiter, 100, 1000, 0);
-    assert_int_equal(limiter_take(&limiter, 1000, 0, NULL), 10);
+    assert_int_equal(limiter_take(&limiter, 1000, 0, NULL), 32);
     assert_int_equal(desk_calls(&desk), 1);
     mailbox_clean_up(&desk.mailbox);
 }
@@ -237,8 +279,8 @@ static void test_earns_its_part_while_the_store_is_away(void **state)
             sum += limiter_take(&limiter, 1000000, now_us, NULL);
         }
         assert_int_equal(sum, rates[i] * 100 / REPLICAS);
-        assert_false(limiter_share_rest(&limiter)); /* until it is charged */
-        assert_true(limiter_share_ask(&limiter, REPLICAS, 101u * SECOND_US, &ask));
+        assert_false(limiter_share_rest(&limiter, REPLICAS)); /* until it is charged */
+        assert_true(limiter_share_ask(&limiter, REPLICAS, 0, 101u * SECOND_US, &ask));
         assert_int_equal(ask.used, MIN_OF(sum, MAX_OF(most, 1)));
 
         /* another outage begins from nothing, too */
@@ -290,11 +332,11 @@ static void test_threads_spend_what_is_granted(void **state)
             mailbox_wait(&crowd.desk.mailbox, -1);
         }
         do {
-            if (limiter_share_ask(&crowd.limiter, REPLICAS, 0, &ask)) {
+            if (limiter_share_ask(&crowd.limiter, REPLICAS, 0, 0, &ask)) {
                 limiter_share_grant(&crowd.limiter, &ask, ask.wanted);
                 granted += ask.wanted;
             }
-        } while (!limiter_share_rest(&crowd.limiter));
+        } while (!limiter_share_rest(&crowd.limiter, REPLICAS));
     }
     atomic_store(&crowd.is_over, true);
     for (size_t i = 0; i < THREADS; i++) {
@@ -309,6 +351,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_what_is_held),
+        cmocka_unit_test(test_a_slow_store_means_more_is_held),
+        cmocka_unit_test(test_fewer_replicas_than_assumed),
         cmocka_unit_test(test_a_new_account_begins_on_credit),
         cmocka_unit_test(test_calls_once_at_half),
         cmocka_unit_test(test_what_is_held_follows_the_bursts),
