@@ -34,7 +34,8 @@ struct catalog_watch {
     struct list waiting; /* struct catalog_look: for the next read */
     struct list served;  /* by the read under way */
     ev_timer timer;
-    enum err trouble; /* of the last read */
+    enum err trouble;  /* of the last read */
+    uint64_t lost_rev; /* of a store that knows less than we do; UINT64_MAX: it does not */
     bool is_reading;
     bool is_held;
     bool is_stopped;
@@ -62,11 +63,23 @@ static void tell(struct list *looks, enum err err)
     }
 }
 
+/* The store knows less than we do: it was emptied, or a failover lost what it had written last. The
+ * catalog in memory stays in force; an operator has to see to the store. */
+static void note_loss(struct catalog_watch *watch, uint64_t rev)
+{
+    if (rev < watch->options.catalog->rev && rev != watch->lost_rev) {
+        log_error("catalog.lost", LOG_U64("rev", rev),
+                  LOG_U64("known_rev", watch->options.catalog->rev));
+    }
+    watch->lost_rev = rev < watch->options.catalog->rev ? rev : UINT64_MAX;
+}
+
 static void follow(struct catalog_watch *watch)
 {
     const struct store_catalog_read *read = &watch->read;
     struct catalog_follow news;
 
+    note_loss(watch, read->rev);
     catalog_follow(watch->options.catalog, read->documents, read->document_count, read->rev, &news);
     atomic_store_explicit(&watch->options.age->read_ms,
                           watch->options.store->is_shared ? watch->sent_ms : UINT64_MAX,
@@ -143,6 +156,7 @@ struct catalog_watch *catalog_watch_new(const struct catalog_watch_options *opti
     struct catalog_watch *watch = xcalloc(1, sizeof(*watch));
 
     watch->options = *options;
+    watch->lost_rev = UINT64_MAX;
     list_init(&watch->waiting);
     list_init(&watch->served);
     ev_timer_init(&watch->timer, on_timer, CATALOG_LOOK_MS / 1e3, CATALOG_LOOK_MS / 1e3);

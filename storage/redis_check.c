@@ -306,6 +306,19 @@ static void alarm_memory(struct seen *seen)
     seen->alarm_percent = level;
 }
 
+/* Fewer replicas than a commit waits for, where there are or were any: while there are some, every
+ * commit is refused; with none it waits for none, unless Redis insists (min-replicas-to-write). */
+static void alarm_replicas(const struct redis_check *check, const struct seen *seen,
+                           uint64_t before)
+{
+    const uint64_t wanted = check->options.wait_replicas;
+
+    if (seen->replica_count != before && seen->replica_count < wanted) {
+        log_error("redis.replicas_short", LOG_TEXT("node", seen->name),
+                  LOG_U64("connected", seen->replica_count), LOG_U64("wait_replicas", wanted));
+    }
+}
+
 static void alarm_replid(struct redis_check *check, const struct seen *seen, const char *replid)
 {
     if (seen->replid[0] != '\0' && strcmp(seen->replid, replid) != 0) {
@@ -391,6 +404,7 @@ static void judge(struct inquiry *inquiry)
     const char *reason;
     const enum err err = refusal(inquiry, &reason);
     const enum guarantee before = seen->guarantee; /* AOF at first, so that is not told */
+    const uint64_t replicas_before = seen->replica_count;
 
     alarm_replid(check, seen, inquiry->replid);
     tell_refusal(seen, reason);
@@ -407,6 +421,7 @@ static void judge(struct inquiry *inquiry)
     if (inquiry->info_err == ERR_OK) {
         warn_once(seen, inquiry);
         tell_guarantee(seen, before);
+        alarm_replicas(check, seen, replicas_before);
     }
     alarm_memory(seen);
     if (inquiry->clock_offset_ms > CLOCK_WARN_MS || inquiry->clock_offset_ms < -CLOCK_WARN_MS) {

@@ -89,6 +89,41 @@ def test_commits_are_refused_while_the_replica_does_not_acknowledge(tmp_path):
             assert stats["ledger"]["balanced"] is True
 
 
+def test_fewer_replicas_than_commits_wait_for_refuse_events(tmp_path):
+    """And are alarmed, when some are there; with the one that was missing events are taken again."""
+    with RedisServer(tmp_path / "primary", maxmemory="200mb", min_replicas_to_write="1") as primary, \
+            RedisServer(tmp_path / "one", replica_of=primary) as one, \
+            RedisServer(tmp_path / "two", replica_of=primary) as two:
+        one.wait_for_link()
+        two.wait_for_link()
+        with stage_in(tmp_path, primary, config={"redis": {"wait_replicas": 2}}) as stage:
+            first, event = ping(), ping()
+            wait_until(lambda: stage.post(first), "both have acknowledged in time")
+            two.kill9()
+            assert not stage.post(event)
+            wait_until(lambda: stage.logged("redis.replicas_short", level="error", connected=1,
+                                            wait_replicas=2), "the alarm")
+            assert not stage.post(event), "it does not make do with fewer"
+            two.start()
+            assert seconds_until(lambda: stage.post(event), "taken again") <= RECOVERY_S
+            assert stage.weir.stats()["totals"]["created"] == len(stage.told) == 2
+
+
+def test_a_redis_that_is_emptied_is_alarmed_and_used(stage):
+    """What it held is lost, outside of what is claimed; the catalog in memory stays in force, and no
+    change is made on top of one that is not stored."""
+    assert stage.post(ping())
+    stage.check()
+    stage.redis.call("FLUSHALL")
+    wait_until(lambda: stage.logged("catalog.lost", level="error", rev=0), "the alarm")
+    stage.told.clear()
+    event = ping()
+    assert stage.post(event)
+    wait_until(lambda: event["id"] in stage.arrivals(), "it is delivered by the known rules")
+    assert stage.weir.drain()["ledger"]["balanced"] is True
+    assert stage.weir.apply({"rules": []}, check=False).returncode != 0
+
+
 def test_a_failover_to_a_replica_without_the_write_is_alarmed(tmp_path):
     """What only the old primary had is lost, as published; the caller's repetition is stored."""
     with RedisServer(tmp_path / "primary", maxmemory="200mb") as primary, \
