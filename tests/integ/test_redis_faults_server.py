@@ -122,6 +122,9 @@ def test_a_redis_that_is_emptied_is_alarmed_and_used(stage):
     wait_until(lambda: event["id"] in stage.arrivals(), "it is delivered by the known rules")
     assert stage.weir.drain()["ledger"]["balanced"] is True
     assert stage.weir.apply({"rules": []}, check=False).returncode != 0
+    assert stage.weir.stop() == 0  # what the reference says is to be done then
+    stage.weir.start()
+    assert stage.prepare().post(ping())
 
 
 def test_a_failover_to_a_replica_without_the_write_is_alarmed(tmp_path):
