@@ -54,3 +54,13 @@ int cli_finish(int code)
     }
     return code;
 }
+
+enum err cli_read_text(struct json_reader *reader, const struct json_token *token,
+                       struct arena *arena, struct slice *text)
+{
+    if (token->type == JSON_TYPE_STRING) {
+        *text = json_token_text(token, arena);
+        return ERR_OK;
+    }
+    return json_read_value(reader, token, text);
+}

@@ -1,116 +1,94 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * cli_match.c - `weir match` and `weir test-pattern`: ask the matcher without a gateway.
+ * cli_match.c - `weir match`: hold events against rules without a gateway.
  *
- * Both read lines of JSON and answer each with a line, in order.  Where a pattern or an event is
- * asked for, a JSON value counts with its exact text, so numbers keep their spelling and keys may
- * repeat; a string stands for the text it holds.  Any JSON object is an event here: only the API
- * asks for an envelope.
+ * A line with an event is answered with a line of names, in order.  A rule's pattern and an event
+ * count with their exact text, so numbers keep their spelling and keys may repeat; a string stands
+ * for the text it holds.  Any JSON object is an event here: only the API asks for an envelope.
  *
  * A line that cannot be answered gets {"error": …} in its place, so that answers stay in step with
- * questions, and the exit code tells at the end.
+ * events, and the exit code tells at the end.
  *
- * Memory: one line at a time; rules, and with --bench all events, until the end.
+ * Memory: one line at a time; the compiled rules, and with --bench all events, until the end.
  */
 #include "gateway/cli_match.h"
 
 #include "core/check.h"
 #include "core/file.h"
-#include "core/json.h"
 #include "core/json_write.h"
 #include "core/map.h"
 #include "core/moment.h"
 #include "gateway/cli.h"
 #include "gateway/cli_lines.h"
+#include "routing/matcher.h"
 #include "routing/pattern.h"
 
 enum {
     RULES_BYTES_MAX = 1 << 30,
-    LINE_BYTES_MAX = 64 << 20,
     BENCH_PASSES_MAX = 1000000,
 };
 
-/* ---- what a line holds ---------------------------------------------------------------------- */
+/* ---- events -------------------------------------------------------------------------------- */
 
-/* The text that a JSON value stands for; the value's first token was just read. */
-static enum err read_text(struct json_reader *reader, const struct json_token *token,
-                          struct arena *arena, struct slice *text)
-{
-    if (token->type == JSON_TYPE_STRING) {
-        *text = json_token_text(token, arena);
-        return ERR_OK;
-    }
-    return json_read_value(reader, token, text);
-}
-
-/* An event as a line holds it: an object, or a string with the text of one. */
-static enum err read_event(struct slice line, struct arena *arena, struct event_tree **tree,
+/* The event that a line holds: an object, or a string with the text of one. */
+static enum err read_event(struct slice line, struct arena *arena, struct slice *event,
                            struct err_why *why)
 {
     struct json_reader reader;
     struct json_token token;
 
+    *event = line;
+    if (slice_trim(line).len == 0 || slice_trim(line).data[0] != '"') {
+        return ERR_OK;
+    }
     json_reader_init(&reader, line, JSON_DEPTH_MAX);
     if (json_next(&reader, &token) == JSON_TYPE_STRING) {
-        const struct slice text = json_token_text(&token, arena);
-
-        if (json_next(&reader, &token) != JSON_TYPE_END) {
-            return json_fault(&reader, why);
-        }
-        line = text;
+        *event = json_token_text(&token, arena);
+        (void)json_next(&reader, &token);
     }
-    return event_tree_read(line, arena, tree, why);
+    return token.type == JSON_TYPE_END ? ERR_OK : json_fault(&reader, why);
 }
 
 /* ---- rules --------------------------------------------------------------------------------- */
-
-struct named_rule {
-    struct slice name;
-    struct pattern *pattern;
-    struct named_rule *next; /* in the order of the file */
-};
 
 struct rule_file {
     struct buf text;
     struct arena arena;
     struct map names;
-    struct named_rule **rules; /* sorted by name */
-    size_t count;
-    struct named_rule *first;
+    struct slice *rules; /* names, in the order of the file: a pattern's number is its place */
+    size_t count, max;
+    struct matcher_builder *builder;
+    struct matcher *matcher;
     uint64_t build_us;
 };
-
-static int compare_names(const void *a, const void *b)
-{
-    const struct named_rule *const *left = a;
-    const struct named_rule *const *right = b;
-
-    return slice_compare((*left)->name, (*right)->name);
-}
 
 /* One member of the rules file.  False, with the reason printed, if it is no rule. */
 static bool read_rule(struct rule_file *file, struct json_reader *reader, struct json_token *token)
 {
-    struct named_rule *rule = ARENA_NEW(&file->arena, struct named_rule);
+    const struct slice name = json_token_text(token, &file->arena);
+    struct pattern *pattern = NULL;
     struct err_why why = {.text = "the rule is not a pattern"};
     struct slice text;
 
-    rule->name = json_token_text(token, &file->arena);
     if (json_next(reader, token) == JSON_TYPE_ERROR ||
-        read_text(reader, token, &file->arena, &text) != ERR_OK) {
+        cli_read_text(reader, token, &file->arena, &text) != ERR_OK) {
         return true; /* the caller sees the fault */
     }
-    if (map_put(&file->names, rule->name, rule) != NULL) {
-        (void)fprintf(stderr, "weir: rule \"%.*s\" is named twice\n", SLICE_ARG(rule->name));
+    if (map_put(&file->names, name, file) != NULL) {
+        (void)fprintf(stderr, "weir: rule \"%.*s\" is named twice\n", SLICE_ARG(name));
         return false;
     }
-    if (pattern_compile(text, &rule->pattern, &why) != ERR_OK) {
-        (void)fprintf(stderr, "weir: rule \"%.*s\": %s\n", SLICE_ARG(rule->name), why.text);
+    if (pattern_compile(text, &pattern, &why) != ERR_OK) {
+        (void)fprintf(stderr, "weir: rule \"%.*s\": %s\n", SLICE_ARG(name), why.text);
         return false;
     }
-    rule->next = file->first;
-    file->first = rule;
-    file->count++;
+    if (file->count == file->max) {
+        file->max = 2 * file->max + 16;
+        file->rules = xrealloc(file->rules, sizeof(*file->rules) * file->max);
+    }
+    file->rules[file->count++] = name;
+    matcher_add(file->builder, pattern);
+    pattern_release(pattern); /* the compiled set needs it no more */
     return true;
 }
 
@@ -141,43 +119,32 @@ static bool read_rules(struct rule_file *file, const char *path)
 {
     struct err_why why = {.text = ""};
     const uint64_t start_us = moment_steady_us();
-    size_t i = 0;
 
     buf_init(&file->text, RULES_BYTES_MAX);
     if (file_read(path, &file->text, &why) != ERR_OK) {
         (void)fprintf(stderr, "weir: %s\n", why.text);
         return false;
     }
+    file->builder = matcher_begin();
     if (!read_members(file)) {
         return false;
     }
-    file->rules = ARENA_ARRAY(&file->arena, struct named_rule *, file->count);
-    for (struct named_rule *rule = file->first; rule != NULL; rule = rule->next) {
-        file->rules[i++] = rule;
-    }
-    qsort(file->rules, file->count, sizeof(struct named_rule *), compare_names);
+    file->matcher = matcher_finish(file->builder);
+    file->builder = NULL;
     file->build_us = moment_steady_us() - start_us;
     return true;
 }
 
 static void rule_file_clean_up(struct rule_file *file)
 {
-    for (struct named_rule *rule = file->first; rule != NULL; rule = rule->next) {
-        pattern_release(rule->pattern);
+    if (file->builder != NULL) {
+        file->matcher = matcher_finish(file->builder);
     }
+    matcher_release(file->matcher);
+    xfree(file->rules);
     map_clean_up(&file->names);
     arena_clean_up(&file->arena);
     buf_clean_up(&file->text);
-}
-
-static size_t rule_file_bytes(const struct rule_file *file)
-{
-    size_t bytes = 0;
-
-    for (size_t i = 0; i < file->count; i++) {
-        bytes += sizeof(*file->rules[i]) + pattern_memory_bytes(file->rules[i]->pattern);
-    }
-    return bytes;
 }
 
 /* ---- match --------------------------------------------------------------------------------- */
@@ -194,18 +161,66 @@ static const char match_usage[] =
     "object: events, bytes, rules and matches of one pass; seconds of all passes, events and\n"
     "megabytes per second; ruleset_bytes and build_seconds of the rules.\n";
 
-/* The names that match one event, as a JSON array into `out`. */
-static void answer_event(const struct rule_file *file, const struct event_tree *tree,
-                         struct buf *out)
+/* What asking needs between events. */
+struct asking {
+    const struct rule_file *file;
+    struct arena arena;
+    struct matcher_scratch *scratch;
+    struct matcher_answer answer;
+};
+
+static struct asking asking_begin(const struct rule_file *file)
 {
+    return (struct asking){.file = file, .scratch = matcher_scratch_new()};
+}
+
+static void asking_end(struct asking *asking)
+{
+    arena_clean_up(&asking->arena);
+    matcher_scratch_destroy(asking->scratch);
+}
+
+/* Which rules match the event of this line?  The answer holds until the next. */
+static enum err ask_line(struct asking *asking, struct slice line, struct err_why *why)
+{
+    const struct matcher *const sets[] = {asking->file->matcher};
+    size_t steps_left = SIZE_MAX;
+    struct event_tree *tree;
+    struct slice event;
+    enum err err;
+
+    arena_reset(&asking->arena);
+    TRY(read_event(line, &asking->arena, &event, why));
+    err = matcher_match(sets, 1, event, &steps_left, asking->scratch, &asking->answer);
+    if (err != ERR_OK) {
+        err = event_tree_read(event, &asking->arena, &tree, why); /* says what is wrong */
+        CHECK(err != ERR_OK);
+    }
+    return err;
+}
+
+static int compare_names(const void *a, const void *b)
+{
+    return slice_compare(*(const struct slice *)a, *(const struct slice *)b);
+}
+
+/* The names that match, sorted, as a JSON array into `out`. */
+static void write_answer(struct asking *asking, struct buf *out)
+{
+    const struct matcher_answer *answer = &asking->answer;
+    struct slice *names = ARENA_ARRAY(&asking->arena, struct slice, answer->match_count);
     struct json_writer writer;
 
+    for (size_t i = 0; i < answer->match_count; i++) {
+        names[i] = asking->file->rules[answer->matches[i]];
+    }
+    if (answer->match_count > 1) {
+        qsort(names, answer->match_count, sizeof(*names), compare_names);
+    }
     json_write_begin(&writer, out);
     json_write_array_begin(&writer);
-    for (size_t i = 0; i < file->count; i++) {
-        if (pattern_matches(file->rules[i]->pattern, tree)) {
-            json_write_string(&writer, file->rules[i]->name);
-        }
+    for (size_t i = 0; i < answer->match_count; i++) {
+        json_write_string(&writer, names[i]);
     }
     json_write_array_end(&writer);
     CHECK(json_write_end(&writer) == ERR_OK);
@@ -213,32 +228,29 @@ static void answer_event(const struct rule_file *file, const struct event_tree *
 
 static int match_lines(const struct rule_file *file, FILE *events)
 {
-    struct arena arena = {0};
+    struct asking asking = asking_begin(file);
     struct buf line;
     struct buf out;
     int code = CLI_DONE;
 
-    buf_init(&line, LINE_BYTES_MAX);
+    buf_init(&line, CLI_LINE_BYTES_MAX);
     buf_init(&out, SIZE_MAX / 2);
     for (;;) {
         struct err_why why = {.text = "the line is too long"};
         const enum cli_line result = cli_read_line(events, &line);
-        struct event_tree *tree = NULL;
 
         if (result == CLI_LINE_END) {
             break;
         }
-        if (result == CLI_LINE_READ &&
-            read_event(buf_slice(&line), &arena, &tree, &why) == ERR_OK) {
-            answer_event(file, tree, &out);
+        if (result == CLI_LINE_READ && ask_line(&asking, buf_slice(&line), &why) == ERR_OK) {
+            write_answer(&asking, &out);
         } else {
             cli_put_error(why.text, &out);
             code = CLI_FAILED;
         }
         cli_print_line(&out);
-        arena_reset(&arena);
     }
-    arena_clean_up(&arena);
+    asking_end(&asking);
     buf_clean_up(&line);
     buf_clean_up(&out);
     return code;
@@ -266,7 +278,7 @@ static bool load_events(struct bench *bench, FILE *events)
     struct buf line;
     enum cli_line result;
 
-    buf_init(&line, LINE_BYTES_MAX);
+    buf_init(&line, CLI_LINE_BYTES_MAX);
     while ((result = cli_read_line(events, &line)) == CLI_LINE_READ) {
         struct bench_event *event = ARENA_NEW(&bench->arena, struct bench_event);
 
@@ -284,24 +296,20 @@ static bool load_events(struct bench *bench, FILE *events)
 }
 
 /* All events once. */
-static bool run_pass(struct bench *bench, const struct rule_file *file, struct arena *arena)
+static bool run_pass(struct bench *bench, struct asking *asking)
 {
     size_t number = 0;
 
     bench->match_count = 0;
     for (const struct bench_event *event = bench->first; event != NULL; event = event->next) {
-        struct event_tree *tree = NULL;
         struct err_why why;
 
         number++;
-        arena_reset(arena);
-        if (read_event(event->text, arena, &tree, &why) != ERR_OK) {
+        if (ask_line(asking, event->text, &why) != ERR_OK) {
             (void)fprintf(stderr, "weir: event %zu: %s\n", number, why.text);
             return false;
         }
-        for (size_t i = 0; i < file->count; i++) {
-            bench->match_count += pattern_matches(file->rules[i]->pattern, tree) ? 1 : 0;
-        }
+        bench->match_count += asking->answer.match_count;
     }
     return true;
 }
@@ -334,7 +342,7 @@ static void print_bench(const struct bench *bench, const struct rule_file *file,
                   count * (double)bench->event_count / seconds);
     write_decimal(&writer, SLICE("megabytes_per_second"),
                   count * (double)bench->byte_count / 1e6 / seconds);
-    json_write_key_u64(&writer, SLICE("ruleset_bytes"), rule_file_bytes(file));
+    json_write_key_u64(&writer, SLICE("ruleset_bytes"), matcher_memory_bytes(file->matcher));
     write_decimal(&writer, SLICE("build_seconds"), (double)file->build_us / 1e6);
     json_write_object_end(&writer);
     CHECK(json_write_end(&writer) == ERR_OK);
@@ -345,18 +353,18 @@ static void print_bench(const struct bench *bench, const struct rule_file *file,
 static int match_bench(const struct rule_file *file, FILE *events, uint64_t passes)
 {
     struct bench bench = {.event_count = 0};
-    struct arena arena = {0};
+    struct asking asking = asking_begin(file);
     bool is_good = load_events(&bench, events);
     const uint64_t start_us = moment_steady_us();
 
     for (uint64_t pass = 0; is_good && pass < passes; pass++) {
-        is_good = run_pass(&bench, file, &arena);
+        is_good = run_pass(&bench, &asking);
     }
     bench.elapsed_us = moment_steady_us() - start_us;
     if (is_good) {
         print_bench(&bench, file, passes);
     }
-    arena_clean_up(&arena);
+    asking_end(&asking);
     arena_clean_up(&bench.arena);
     return is_good ? CLI_DONE : CLI_FAILED;
 }
@@ -410,153 +418,4 @@ int cli_match(int argc, char **argv)
     code = read_rules(&file, rules) ? match_file(&file, path, passes) : CLI_FAILED;
     rule_file_clean_up(&file);
     return code;
-}
-
-/* ---- test-pattern -------------------------------------------------------------------------- */
-
-static const char test_usage[] =
-    "usage: weir test-pattern\n"
-    "\n"
-    "Read lines {\"id\": …, \"pattern\": …, \"event\": …} from standard input and answer each, in\n"
-    "order, with {\"id\": …, \"match\": true|false} or {\"id\": …, \"error\": MESSAGE}, where "
-    "MESSAGE "
-    "is\n"
-    "the one that EventBridge's TestEventPattern gives.\n";
-
-struct question {
-    struct slice id; /* JSON text; null if none was read */
-    struct slice pattern;
-    struct slice event;
-};
-
-/* One member of a question; its key was just read. */
-static enum err read_question_member(struct json_reader *reader, struct json_token *token,
-                                     struct arena *arena, struct question *question)
-{
-    const struct slice key = json_token_text(token, arena);
-    struct slice other;
-
-    if (json_next(reader, token) == JSON_TYPE_ERROR) {
-        return ERR_BAD_JSON;
-    }
-    if (slice_eq(key, SLICE("pattern"))) {
-        return read_text(reader, token, arena, &question->pattern);
-    }
-    if (slice_eq(key, SLICE("event"))) {
-        return read_text(reader, token, arena, &question->event);
-    }
-    TRY(json_read_value(reader, token, &other));
-    if (slice_eq(key, SLICE("id"))) {
-        question->id = other;
-    }
-    return ERR_OK;
-}
-
-static enum err read_question(struct slice line, struct arena *arena, struct question *question,
-                              struct err_why *why)
-{
-    struct json_reader reader;
-    struct json_token token;
-
-    *question = (struct question){.id = SLICE("null")};
-    json_reader_init(&reader, line, JSON_DEPTH_MAX);
-    if (json_next(&reader, &token) == JSON_TYPE_OBJECT_BEGIN) {
-        while (json_next(&reader, &token) == JSON_TYPE_KEY) {
-            if (read_question_member(&reader, &token, arena, question) != ERR_OK) {
-                return json_fault(&reader, why);
-            }
-        }
-        if (token.type != JSON_TYPE_ERROR) {
-            (void)json_next(&reader, &token);
-        }
-    }
-    if (token.type == JSON_TYPE_ERROR) {
-        return json_fault(&reader, why);
-    }
-    if (token.type != JSON_TYPE_END || question->pattern.data == NULL ||
-        question->event.data == NULL) {
-        return err_because(ERR_BAD_VALUE, why,
-                           "a line must be an object with `pattern` and `event`");
-    }
-    return ERR_OK;
-}
-
-static enum err ask(const struct question *question, struct arena *arena, bool *matches,
-                    struct err_why *why)
-{
-    struct pattern *pattern = NULL;
-    struct event_tree *tree;
-    enum err err;
-
-    TRY(pattern_compile(question->pattern, &pattern, why));
-    err = event_tree_read(question->event, arena, &tree, NULL);
-    if (err == ERR_OK) {
-        *matches = pattern_matches(pattern, tree);
-    } else {
-        (void)err_because(err, why, "Parameter Event is not valid.");
-    }
-    pattern_release(pattern);
-    return err;
-}
-
-/* Answer one line into `out`.  False if the line was no question. */
-static bool answer_question(struct slice line, struct arena *arena, struct buf *out)
-{
-    struct question question;
-    struct err_why why = {.text = ""};
-    struct json_writer writer;
-    bool matches = false;
-    const bool is_question = read_question(line, arena, &question, &why) == ERR_OK;
-    const bool is_answered = is_question && ask(&question, arena, &matches, &why) == ERR_OK;
-
-    json_write_begin(&writer, out);
-    json_write_object_begin(&writer);
-    json_write_key(&writer, SLICE("id"));
-    json_write_raw(&writer, question.id);
-    if (is_answered) {
-        json_write_key_bool(&writer, SLICE("match"), matches);
-    } else {
-        json_write_key_string(&writer, SLICE("error"), slice_of(why.text));
-    }
-    json_write_object_end(&writer);
-    CHECK(json_write_end(&writer) == ERR_OK);
-    return is_question;
-}
-
-int cli_test_pattern(int argc, char **argv)
-{
-    struct cli_common common = {0};
-    const struct cli_option options[] = {{NULL, NULL, NULL}};
-    struct arena arena = {0};
-    struct buf line;
-    struct buf out;
-    size_t operand_count;
-    int code;
-
-    if (!cli_parse(argc, argv, options, &common, NULL, 0, &operand_count, test_usage, &code)) {
-        return code;
-    }
-    code = CLI_DONE;
-    buf_init(&line, LINE_BYTES_MAX);
-    buf_init(&out, SIZE_MAX / 2);
-    for (;;) {
-        const enum cli_line result = cli_read_line(stdin, &line);
-
-        if (result == CLI_LINE_END) {
-            break;
-        }
-        if (result == CLI_LINE_TOO_LONG) {
-            cli_put_error("the line is too long", &out);
-            code = CLI_FAILED;
-        } else if (!answer_question(buf_slice(&line), &arena, &out)) {
-            code = CLI_FAILED;
-        }
-        cli_print_line(&out);
-        (void)fflush(stdout); /* whoever asks line by line waits for it */
-        arena_reset(&arena);
-    }
-    arena_clean_up(&arena);
-    buf_clean_up(&line);
-    buf_clean_up(&out);
-    return cli_finish(code);
 }

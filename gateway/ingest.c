@@ -78,7 +78,7 @@ void ingest_destroy(struct ingest *ingest)
     ev_timer_stop(ingest->options.loop, &ingest->deadline);
     sigv4_key_cache_destroy(ingest->keys);
     snapshot_release(ingest->snapshot);
-    arena_clean_up(&ingest->scratch.arena);
+    ruleset_scratch_clean_up(&ingest->scratch);
     xfree(ingest);
 }
 

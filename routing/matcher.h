@@ -15,6 +15,7 @@
 
 struct pattern;
 struct matcher;         /* immutable and counted */
+struct matcher_builder; /* a set that is still growing */
 struct matcher_scratch; /* what matching needs between events; one per thread */
 
 enum { MATCHER_SETS_MAX = 4 };
@@ -22,6 +23,11 @@ enum { MATCHER_SETS_MAX = 4 };
 /* Compile the patterns; number i of the answer is patterns[i].  A NULL never matches.  Nothing of
  * them is kept: they may be released. */
 struct matcher *matcher_new(const struct pattern *const *patterns, size_t count);
+/* The same one by one: the n-th pattern that is added, from 0, has number n.  Finishing frees the
+ * builder. */
+struct matcher_builder *matcher_begin(void);
+void matcher_add(struct matcher_builder *builder, const struct pattern *pattern);
+struct matcher *matcher_finish(struct matcher_builder *builder);
 struct matcher *matcher_acquire(struct matcher *matcher);
 /* The last release frees. NULL is fine. */
 void matcher_release(struct matcher *matcher);

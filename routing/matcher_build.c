@@ -16,7 +16,7 @@
 #include "routing/matcher_internal.h"
 
 /* What is only needed while a set is built. */
-struct builder {
+struct matcher_builder {
     struct matcher *matcher;
     struct matcher_table conditions; /* by content */
     size_t node_max, path_max, predicate_max, condition_max, member_max, branch_max,
@@ -44,7 +44,7 @@ static void *grow(void *items, size_t size, size_t count, size_t *max)
 #define GROW(array, count, max) ((array) = grow((array), sizeof(*(array)), (count), (max)))
 
 /* A copy without the arena's alignment. */
-static struct slice copy_bytes(struct builder *builder, struct slice bytes)
+static struct slice copy_bytes(struct matcher_builder *builder, struct slice bytes)
 {
     char *at;
 
@@ -71,7 +71,8 @@ static uint64_t first_byte_bit(struct slice name)
     return (uint64_t)1 << (name.len > 0 ? (uint8_t)name.data[0] & 63 : 0);
 }
 
-static uint32_t add_node(struct builder *builder, uint32_t parent, struct slice name, uint64_t hash)
+static uint32_t add_node(struct matcher_builder *builder, uint32_t parent, struct slice name,
+                         uint64_t hash)
 {
     struct matcher *matcher = builder->matcher;
     const uint32_t number = (uint32_t)matcher->node_count;
@@ -92,7 +93,7 @@ static uint32_t add_node(struct builder *builder, uint32_t parent, struct slice 
     return number;
 }
 
-static uint32_t path_number(struct builder *builder, struct slice text)
+static uint32_t path_number(struct matcher_builder *builder, struct slice text)
 {
     struct matcher *matcher = builder->matcher;
     uint32_t node = 0;
@@ -286,7 +287,8 @@ static void set_form(struct form *form, const struct predicate *predicate)
     CHECK(!"an operand has a form");
 }
 
-static struct wildcard copy_wildcard(struct builder *builder, const struct wildcard *wildcard)
+static struct wildcard copy_wildcard(struct matcher_builder *builder,
+                                     const struct wildcard *wildcard)
 {
     struct wildcard copy = {.part_count = wildcard->part_count};
 
@@ -297,7 +299,8 @@ static struct wildcard copy_wildcard(struct builder *builder, const struct wildc
     return copy;
 }
 
-static void add_single(struct builder *builder, const struct predicate *predicate, uint32_t number)
+static void add_single(struct matcher_builder *builder, const struct predicate *predicate,
+                       uint32_t number)
 {
     struct matcher *matcher = builder->matcher;
     struct matcher_path *path = &matcher->paths[matcher->predicates[number].path];
@@ -318,7 +321,7 @@ static void add_single(struct builder *builder, const struct predicate *predicat
 }
 
 /* Tell the path of a predicate how its leaves find it. */
-static void enter_predicate(struct builder *builder, const struct predicate *predicate,
+static void enter_predicate(struct matcher_builder *builder, const struct predicate *predicate,
                             uint32_t number)
 {
     struct matcher *matcher = builder->matcher;
@@ -341,7 +344,7 @@ static void enter_predicate(struct builder *builder, const struct predicate *pre
     }
 }
 
-static uint32_t predicate_number(struct builder *builder, uint32_t path,
+static uint32_t predicate_number(struct matcher_builder *builder, uint32_t path,
                                  const struct predicate *predicate)
 {
     struct matcher *matcher = builder->matcher;
@@ -374,14 +377,14 @@ static int compare_numbers(const void *a, const void *b)
     return left < right ? -1 : left > right;
 }
 
-static void draft_append(struct builder *builder, uint32_t number)
+static void draft_append(struct matcher_builder *builder, uint32_t number)
 {
     GROW(builder->draft, builder->draft_count, &builder->draft_max);
     builder->draft[builder->draft_count++] = number;
 }
 
 /* Sort what was drafted from `start` on, and drop what is there twice. */
-static void draft_settle(struct builder *builder, size_t start)
+static void draft_settle(struct matcher_builder *builder, size_t start)
 {
     uint32_t *numbers = builder->draft + start;
     const size_t count = builder->draft_count - start;
@@ -398,7 +401,8 @@ static void draft_settle(struct builder *builder, size_t start)
     builder->draft_count = start + kept;
 }
 
-static void draft_negation(struct builder *builder, uint32_t path, const struct predicate *but)
+static void draft_negation(struct matcher_builder *builder, uint32_t path,
+                           const struct predicate *but)
 {
     const size_t start = builder->draft_count;
 
@@ -411,7 +415,8 @@ static void draft_negation(struct builder *builder, uint32_t path, const struct 
     builder->draft[start] = (uint32_t)(builder->draft_count - start - 1);
 }
 
-static uint32_t intern_condition(struct builder *builder, const struct matcher_condition *draft)
+static uint32_t intern_condition(struct matcher_builder *builder,
+                                 const struct matcher_condition *draft)
 {
     struct matcher *matcher = builder->matcher;
     const struct slice members = {(const char *)builder->draft,
@@ -447,7 +452,8 @@ static uint32_t intern_condition(struct builder *builder, const struct matcher_c
     return (uint32_t)matcher->condition_count++;
 }
 
-static uint32_t condition_number(struct builder *builder, const struct pattern_condition *from)
+static uint32_t condition_number(struct matcher_builder *builder,
+                                 const struct pattern_condition *from)
 {
     struct matcher_condition draft = {.may_be_absent = from->may_be_absent};
 
@@ -471,7 +477,8 @@ static uint32_t condition_number(struct builder *builder, const struct pattern_c
 
 /* ---- patterns ------------------------------------------------------------------------------ */
 
-static void add_branch(struct builder *builder, const struct pattern_branch *from, uint32_t pattern)
+static void add_branch(struct matcher_builder *builder, const struct pattern_branch *from,
+                       uint32_t pattern)
 {
     struct matcher *matcher = builder->matcher;
 
@@ -493,7 +500,8 @@ static void add_branch(struct builder *builder, const struct pattern_branch *fro
     }
 }
 
-static void add_pattern(struct builder *builder, const struct pattern *pattern, uint32_t number)
+static void add_pattern(struct matcher_builder *builder, const struct pattern *pattern,
+                        uint32_t number)
 {
     if (builder->known_max < pattern->condition_count) {
         builder->known_max = 2 * pattern->condition_count;
@@ -539,27 +547,48 @@ static void trim(struct matcher *matcher)
     TRIM(matcher->branch_conditions, matcher->branch_condition_count);
 }
 
-struct matcher *matcher_new(const struct pattern *const *patterns, size_t count)
+struct matcher_builder *matcher_begin(void)
 {
-    struct matcher *matcher = xcalloc(1, sizeof(*matcher));
-    struct builder builder = {.matcher = matcher};
+    struct matcher_builder *builder = xcalloc(1, sizeof(*builder));
 
-    CHECK(count < MATCHER_NONE);
-    matcher->references = 1;
-    matcher->pattern_count = count;
-    matcher_table_init(&matcher->edges);
-    matcher_table_init(&matcher->exact);
-    matcher_table_init(&builder.conditions);
-    (void)add_node(&builder, MATCHER_NONE, (struct slice){NULL, 0}, 0);
-    for (size_t i = 0; i < count; i++) {
-        if (patterns[i] != NULL) {
-            add_pattern(&builder, patterns[i], (uint32_t)i);
-        }
+    builder->matcher = xcalloc(1, sizeof(*builder->matcher));
+    builder->matcher->references = 1;
+    matcher_table_init(&builder->matcher->edges);
+    matcher_table_init(&builder->matcher->exact);
+    matcher_table_init(&builder->conditions);
+    (void)add_node(builder, MATCHER_NONE, (struct slice){NULL, 0}, 0);
+    return builder;
+}
+
+void matcher_add(struct matcher_builder *builder, const struct pattern *pattern)
+{
+    const size_t number = builder->matcher->pattern_count++;
+
+    CHECK(number < MATCHER_NONE);
+    if (pattern != NULL) {
+        add_pattern(builder, pattern, (uint32_t)number);
     }
+}
+
+struct matcher *matcher_finish(struct matcher_builder *builder)
+{
+    struct matcher *matcher = builder->matcher;
+
     trim(matcher);
     matcher_post_branches(matcher);
-    xfree(builder.conditions.slots);
-    xfree(builder.known);
-    xfree(builder.draft);
+    xfree(builder->conditions.slots);
+    xfree(builder->known);
+    xfree(builder->draft);
+    xfree(builder);
     return matcher;
+}
+
+struct matcher *matcher_new(const struct pattern *const *patterns, size_t count)
+{
+    struct matcher_builder *builder = matcher_begin();
+
+    for (size_t i = 0; i < count; i++) {
+        matcher_add(builder, patterns[i]);
+    }
+    return matcher_finish(builder);
 }

@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * ruleset.c - buses and their rules as one immutable value; matching by plain scan.
+ * ruleset.c - buses and their rules as one immutable value; matching by compiled sets.
  *
  * An event is held against the rules of the bus it was sent to and against those of the central
- * bus.  Most rules name a source or detail-type as literals, and those strings are known before the
- * event is read: a rule that they rule out costs a few comparisons, and an event that they rule out
- * altogether is never flattened.
+ * bus, in one scan.  The patterns of a bus are one compiled set.  Accounts that were set up from
+ * one template have equal patterns, so sets are interned: buses with the same patterns in the same
+ * order share one.
  *
  * The rules of one event share a budget of search steps, so that no account can make an event
  * expensive by writing many rules that search long; the central bus comes first.
@@ -13,19 +13,23 @@
  * Rules of a bus are sorted by name, so hits come in one order whatever the catalog's.
  *
  * Invariant: nothing changes after ruleset_new(); any thread may match with its own scratch.
- * Memory:    the set lives in its own arena, except for its tables; it holds a reference to each
- *            rule.
+ * Memory:    the set lives in its own arena, except for its tables and compiled sets; it holds a
+ *            reference to each rule.
  */
 #include "routing/ruleset.h"
 
 #include "core/check.h"
 #include "core/map.h"
+#include "routing/matcher.h"
 
 /* One bus: a run of the sorted rules. */
 struct bus {
     struct slice key; /* "ACCOUNT/NAME", of the central bus "central" */
     struct rule **rules;
     size_t rule_count;
+    struct matcher *matcher;     /* of these rules, in this order; NULL: none can match */
+    struct bus *next;            /* of all */
+    const struct bus *same_hash; /* the next that owns a matcher for patterns of this hash */
 };
 
 struct ruleset {
@@ -33,7 +37,8 @@ struct ruleset {
     struct arena arena;
     struct rule **rules; /* by bus, then by name */
     size_t rule_count;
-    struct map buses;   /* key -> struct bus */
+    struct map buses; /* key -> struct bus */
+    struct bus *first_bus;
     struct map targets; /* uid, 8 bytes -> struct ruleset_hit */
 };
 
@@ -58,6 +63,8 @@ static struct bus *add_bus(struct ruleset *ruleset, struct slice key)
     if (bus == NULL) {
         bus = ARENA_NEW(&ruleset->arena, struct bus);
         bus->key = arena_copy(&ruleset->arena, key);
+        bus->next = ruleset->first_bus;
+        ruleset->first_bus = bus;
         (void)map_put(&ruleset->buses, bus->key, bus);
     }
     return bus;
@@ -101,6 +108,90 @@ static void add_rule(struct ruleset *ruleset, struct rule **place)
     add_targets(ruleset, rule);
 }
 
+/* What an event can match of a rule, or NULL. */
+static const struct pattern *live_pattern(const struct rule *rule)
+{
+    return rule->is_enabled ? rule->pattern : NULL;
+}
+
+static struct slice live_text(const struct rule *rule)
+{
+    return live_pattern(rule) != NULL ? pattern_text(live_pattern(rule)) : (struct slice){NULL, 0};
+}
+
+static bool have_same_patterns(const struct bus *a, const struct bus *b)
+{
+    if (a->rule_count != b->rule_count) {
+        return false;
+    }
+    for (size_t i = 0; i < a->rule_count; i++) {
+        if (!slice_eq(live_text(a->rules[i]), live_text(b->rules[i]))) {
+            return false;
+        }
+    }
+    return true;
+}
+
+static uint64_t hash_patterns(const struct bus *bus)
+{
+    uint64_t hash = bus->rule_count;
+
+    for (size_t i = 0; i < bus->rule_count; i++) {
+        hash = (hash ^ map_hash(live_text(bus->rules[i]))) * 0x9e3779b97f4a7c15u;
+    }
+    return hash;
+}
+
+static struct matcher *compile_bus(const struct bus *bus, size_t pattern_count)
+{
+    const struct pattern **patterns = xmalloc(sizeof(struct pattern *) * bus->rule_count);
+    struct matcher *matcher = NULL;
+
+    for (size_t i = 0; i < bus->rule_count; i++) {
+        patterns[i] = live_pattern(bus->rules[i]);
+    }
+    if (pattern_count > 0) {
+        matcher = matcher_new(patterns, bus->rule_count);
+    }
+    xfree(patterns);
+    return matcher;
+}
+
+/* Give the bus its compiled set, of its own or of a bus with the same patterns. */
+static void give_matcher(struct ruleset *ruleset, struct map *owners, struct bus *bus)
+{
+    size_t pattern_count = 0;
+    uint64_t *hash = ARENA_NEW(&ruleset->arena, uint64_t);
+    const struct slice key = {(const char *)hash, sizeof(*hash)};
+
+    for (size_t i = 0; i < bus->rule_count; i++) {
+        pattern_count += live_pattern(bus->rules[i]) != NULL ? 1 : 0;
+    }
+    if (pattern_count == 0) {
+        return;
+    }
+    *hash = hash_patterns(bus);
+    bus->same_hash = map_get(owners, key);
+    for (const struct bus *owner = bus->same_hash; owner != NULL; owner = owner->same_hash) {
+        if (have_same_patterns(owner, bus)) {
+            bus->matcher = matcher_acquire(owner->matcher);
+            return;
+        }
+    }
+    bus->matcher = compile_bus(bus, pattern_count);
+    (void)map_put(owners, key, bus);
+}
+
+static void give_matchers(struct ruleset *ruleset)
+{
+    struct map owners = {.count = 0}; /* hash of the patterns, 8 bytes -> struct bus */
+
+    for (struct bus *bus = ruleset->first_bus; bus != NULL; bus = bus->next) {
+        give_matcher(ruleset, &owners, bus);
+    }
+    map_clean_up(&owners);
+}
+
 struct ruleset *ruleset_new(struct rule *const *rules, size_t rule_count, const struct slice *buses,
                             size_t bus_count)
 {
@@ -124,6 +215,7 @@ struct ruleset *ruleset_new(struct rule *const *rules, size_t rule_count, const 
     for (size_t i = 0; i < rule_count; i++) {
         add_rule(ruleset, &ruleset->rules[i]);
     }
+    give_matchers(ruleset);
     return ruleset;
 }
 
@@ -141,6 +233,9 @@ void ruleset_release(struct ruleset *ruleset)
     if (ruleset == NULL ||
         atomic_fetch_sub_explicit(&ruleset->references, 1, memory_order_acq_rel) > 1) {
         return;
+    }
+    for (const struct bus *bus = ruleset->first_bus; bus != NULL; bus = bus->next) {
+        matcher_release(bus->matcher);
     }
     for (size_t i = 0; i < ruleset->rule_count; i++) {
         rule_release(ruleset->rules[i]);
@@ -187,18 +282,11 @@ const struct rule_target *ruleset_target(const struct ruleset *ruleset, uint64_t
 void ruleset_scratch_clean_up(struct ruleset_scratch *scratch)
 {
     arena_clean_up(&scratch->arena);
+    matcher_scratch_destroy(scratch->matcher);
+    scratch->matcher = NULL;
 }
 
 /* ---- matching ------------------------------------------------------------------------------ */
-
-/* An event while it is matched; flattened when the first rule asks for it. */
-struct matching {
-    const struct event *event;
-    struct pattern_envelope envelope;
-    struct event_tree *tree;
-    size_t steps_left; /* of the searches of all rules */
-    struct ruleset_scratch *scratch;
-};
 
 static enum err add_hits(struct ruleset_scratch *scratch, const struct rule *rule)
 {
@@ -213,53 +301,35 @@ static enum err add_hits(struct ruleset_scratch *scratch, const struct rule *rul
     return ERR_OK;
 }
 
-static enum err match_rule(struct matching *matching, const struct rule *rule)
-{
-    if (!rule->is_enabled || rule->pattern == NULL ||
-        !pattern_may_match(rule->pattern, &matching->envelope)) {
-        return ERR_OK;
-    }
-    if (matching->tree == NULL) {
-        TRY(event_tree_read(matching->event->bytes, &matching->scratch->arena, &matching->tree,
-                            NULL));
-    }
-    switch (pattern_evaluate(rule->pattern, matching->tree, &matching->steps_left)) {
-    case PATTERN_MATCH:
-        return add_hits(matching->scratch, rule);
-    case PATTERN_EXHAUSTED:
-        matching->scratch->exhausted_count++;
-        break;
-    case PATTERN_NO_MATCH:
-        break;
-    }
-    return ERR_OK;
-}
-
-static enum err match_bus(struct matching *matching, const struct bus *bus)
-{
-    for (size_t i = 0; bus != NULL && i < bus->rule_count; i++) {
-        TRY(match_rule(matching, bus->rules[i]));
-    }
-    return ERR_OK;
-}
-
 enum err ruleset_match(const struct ruleset *ruleset, struct slice account, struct slice bus_name,
                        const struct event *event, struct ruleset_scratch *scratch)
 {
-    struct matching matching = {
-        .event = event,
-        .envelope = {.source = event->source,
-                     .detail_type = event->detail_type,
-                     .account = event->account,
-                     .region = event->region},
-        .steps_left = RULESET_STEPS_MAX,
-        .scratch = scratch,
-    };
+    const struct bus *buses[2];
+    const struct matcher *sets[ARRAY_LEN(buses)] = {NULL, NULL};
+    struct matcher_answer answers[ARRAY_LEN(buses)];
+    size_t steps_left = RULESET_STEPS_MAX;
 
     arena_reset(&scratch->arena);
     scratch->hit_count = 0;
     scratch->rule_count = 0;
     scratch->exhausted_count = 0;
-    TRY(match_bus(&matching, map_get(&ruleset->buses, central_key)));
-    return match_bus(&matching, find_bus(ruleset, account, bus_name, &scratch->arena));
+    if (scratch->matcher == NULL) {
+        scratch->matcher = matcher_scratch_new();
+    }
+    buses[0] = map_get(&ruleset->buses, central_key);
+    buses[1] = find_bus(ruleset, account, bus_name, &scratch->arena);
+    for (size_t i = 0; i < ARRAY_LEN(buses); i++) {
+        sets[i] = buses[i] != NULL ? buses[i]->matcher : NULL;
+    }
+    if (sets[0] == NULL && sets[1] == NULL) {
+        return ERR_OK;
+    }
+    TRY(matcher_match(sets, ARRAY_LEN(sets), event->bytes, &steps_left, scratch->matcher, answers));
+    for (size_t i = 0; i < ARRAY_LEN(buses); i++) {
+        scratch->exhausted_count += answers[i].exhausted_count;
+        for (size_t j = 0; j < answers[i].match_count; j++) {
+            TRY(add_hits(scratch, buses[i]->rules[answers[i].matches[j]]));
+        }
+    }
+    return ERR_OK;
 }

@@ -9,6 +9,7 @@
 #include "routing/rule.h"
 
 struct ruleset;
+struct matcher_scratch;
 
 /* One target of one rule that an event has to reach. Borrowed from the ruleset. */
 struct ruleset_hit {
@@ -24,6 +25,7 @@ enum {
 /* What a match needs between events; one per thread, reused, zeroed before the first. */
 struct ruleset_scratch {
     struct arena arena;
+    struct matcher_scratch *matcher; /* made by the first match */
     struct ruleset_hit hits[RULESET_HITS_MAX];
     size_t hit_count;
     size_t rule_count;      /* rules that matched */
@@ -42,8 +44,7 @@ void ruleset_release(struct ruleset *ruleset);
 bool ruleset_has_bus(const struct ruleset *ruleset, struct slice account, struct slice name);
 /* Fill scratch->hits with the targets of every enabled rule that matches on bus `account/name` and
  * on the central bus.  An unknown bus has no rules; the central bus sees the event all the same.
- * Rules whose pattern contradicts the envelope's strings cost a comparison; the event is flattened
- * only when some rule is left.
+ * The cost hardly depends on how many rules there are.
  * ERR_TOO_LARGE past RULESET_HITS_MAX; ERR_BAD_JSON if the event is not a JSON object. */
 MUST_USE enum err ruleset_match(const struct ruleset *ruleset, struct slice account,
                                 struct slice bus_name, const struct event *event,
