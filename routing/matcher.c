@@ -35,6 +35,9 @@ void matcher_release(struct matcher *matcher)
     }
     for (size_t i = 0; i < matcher->path_count; i++) {
         xfree(matcher->paths[i].singles);
+        if (matcher->paths[i].fields != NULL) {
+            matcher_stars_destroy(matcher->paths[i].fields->stars);
+        }
     }
     xfree(matcher->nodes);
     xfree(matcher->paths);
@@ -68,7 +71,12 @@ size_t matcher_memory_bytes(const struct matcher *matcher)
     bytes += matcher->edges.slot_count * sizeof(*matcher->edges.slots);
     bytes += matcher->exact.slot_count * sizeof(*matcher->exact.slots);
     for (size_t i = 0; i < matcher->path_count; i++) {
-        bytes += matcher->paths[i].single_count * sizeof(*matcher->paths[i].singles);
+        const struct matcher_path *path = &matcher->paths[i];
+
+        bytes += path->single_count * sizeof(*path->singles);
+        if (path->fields != NULL && path->fields->stars != NULL) {
+            bytes += matcher_stars_memory_bytes(path->fields->stars);
+        }
     }
     return bytes;
 }
@@ -96,6 +104,7 @@ void matcher_scratch_destroy(struct matcher_scratch *scratch)
         xfree(side->pattern_epochs);
         xfree(side->search_epochs);
         xfree(side->findings);
+        xfree(side->marks);
         xfree(side->leaves);
         xfree(side->hits.items);
         xfree(side->fired.items);
@@ -364,6 +373,7 @@ static void begin_side(struct matcher_side *side, const struct matcher *matcher)
         make_room(side->search_epochs, sizeof(uint32_t), matcher->branch_count, &side->branch_max);
     side->findings = make_room(side->findings, sizeof(struct matcher_finding), matcher->path_count,
                                &side->finding_max);
+    side->marks = make_room(side->marks, sizeof(uint64_t), matcher->mark_count, &side->mark_max);
     side->leaf_count = 0;
     side->hits.count = 0;
     side->fired.count = 0;
@@ -383,7 +393,7 @@ static void begin_epoch(struct matcher_scratch *scratch)
         struct matcher_side *side = &scratch->sides[i];
 
         side->predicate_max = side->condition_max = side->pattern_max = 0;
-        side->branch_max = side->finding_max = 0;
+        side->branch_max = side->finding_max = side->mark_max = 0;
     }
     scratch->epoch = 1;
 }

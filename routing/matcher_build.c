@@ -190,15 +190,9 @@ static void set_address(struct form *form, const struct ip_address *address, enu
 
 static void set_block(struct form *form, const struct predicate *predicate)
 {
-    const unsigned bits = predicate->bits;
-
-    set_address(form, &predicate->address, MATCHER_BLOCK);
-    for (unsigned i = 0; i < predicate->address.len; i++) {
-        const unsigned kept = bits <= 8 * i ? 0 : MIN_OF(bits - 8 * i, 8U);
-
-        form->bytes[i] = (char)(form->bytes[i] & (0xff00 >> kept));
-    }
-    form->bytes[form->key.len++] = (char)bits;
+    form->kind = MATCHER_BLOCK;
+    matcher_block_key(&predicate->address, predicate->bits, form->bytes);
+    form->key = (struct slice){form->bytes, predicate->address.len + 1U};
 }
 
 static void set_affix(struct form *form, struct slice text, enum matcher_kind kind)
@@ -575,6 +569,7 @@ struct matcher *matcher_finish(struct matcher_builder *builder)
     struct matcher *matcher = builder->matcher;
 
     trim(matcher);
+    matcher_index_fields(matcher);
     matcher_post_branches(matcher);
     xfree(builder->conditions.slots);
     xfree(builder->known);

@@ -5,7 +5,10 @@
  *   matcher_build.c   from patterns to paths, predicates, conditions and branches
  *   matcher_post.c    through which predicate each branch is reached
  *   matcher_walk.c    through the event, to the leaves that some path names
- *   matcher_field.c   the predicates that a leaf satisfies
+ *   matcher_field.c   the predicates that a leaf satisfies, by
+ *   matcher_affix.c     prefixes and suffixes
+ *   matcher_range.c     ranges of numbers
+ *   matcher_stars.c     wildcards
  *   matcher_arrays.c  do the leaves of a branch agree about array elements?
  *   matcher.c         the story
  *
@@ -85,11 +88,20 @@ struct matcher_single {
     uint32_t number;
 };
 
+/* What the rarer operators of a path are looked up in; each may be NULL. */
+struct matcher_fields {
+    struct matcher_affixes *prefixes, *suffixes, *folded_prefixes, *folded_suffixes;
+    struct matcher_ranges *ranges;
+    struct matcher_stars *stars;
+    uint64_t block_bits[3]; /* lengths of CIDR blocks: of IPv4, of IPv6 below 64 and from 64 on */
+};
+
 struct matcher_path {
     uint32_t kinds; /* a bit per matcher_kind that occurs */
     uint32_t is_present, is_true, is_false, is_null, any_string; /* predicates, or NONE */
     uint32_t single_count;
-    struct matcher_single *singles;
+    struct matcher_single *singles; /* what no index holds */
+    struct matcher_fields *fields;  /* or NULL */
 };
 
 struct matcher_condition {
@@ -129,6 +141,7 @@ struct matcher {
     struct matcher_table exact;     /* predicates by path, kind and key */
     size_t node_count, path_count, predicate_count, condition_count, member_count, branch_count,
         branch_condition_count, always_count, pattern_count;
+    uint32_t mark_count; /* parts of wildcards */
 };
 
 /* matcher_table.c */
@@ -149,6 +162,19 @@ uint32_t matcher_find_hashed(const struct matcher *matcher, uint32_t path, enum 
 
 /* ---- building ------------------------------------------------------------------------------ */
 
+/* matcher_field.c: sort the single predicates of every path into indexes. */
+void matcher_index_fields(struct matcher *matcher);
+/* The operand of a CIDR block as bytes: the address with the other bits zero, then their number. */
+void matcher_block_key(const struct ip_address *address, unsigned bits, char key[static 17]);
+/* `predicates` are numbers of prefixes, or of suffixes (is_backwards); in the set's arena. */
+struct matcher_affixes *matcher_affixes_new(struct matcher *matcher, const uint32_t *predicates,
+                                            size_t count, bool is_backwards);
+struct matcher_ranges *matcher_ranges_new(struct matcher *matcher, const uint32_t *predicates,
+                                          size_t count);
+struct matcher_stars *matcher_stars_new(struct matcher *matcher,
+                                        const struct matcher_single *wildcards, size_t count);
+void matcher_stars_destroy(struct matcher_stars *stars);
+size_t matcher_stars_memory_bytes(const struct matcher_stars *stars);
 /* matcher_post.c: choose the access of every branch and fill the postings. */
 void matcher_post_branches(struct matcher *matcher);
 /* matcher_build.c: the predicate {"exists": true} of a path. */
@@ -162,6 +188,16 @@ struct matcher_numbers {
     size_t count, max;
 };
 void matcher_numbers_append(struct matcher_numbers *numbers, uint32_t number);
+
+/* Append the predicates that hold of a text or number. */
+void matcher_affixes_find(const struct matcher *matcher, const struct matcher_affixes *affixes,
+                          struct slice text, struct matcher_numbers *found);
+void matcher_ranges_find(const struct matcher_ranges *ranges, double value,
+                         struct matcher_numbers *found);
+/* `marks` has room for all parts of the set; `mark` is a value that stands there for no other
+ * text. */
+void matcher_stars_find(const struct matcher_stars *stars, struct slice text, uint64_t *marks,
+                        uint64_t mark, struct matcher_numbers *found);
 
 /* An array of the event, and a container in one. */
 struct matcher_array {
@@ -205,10 +241,11 @@ struct matcher_side {
     uint32_t *pattern_epochs;         /* those that matched */
     uint32_t *search_epochs;          /* branches that were searched */
     struct matcher_finding *findings; /* by path */
-    size_t predicate_max, condition_max, pattern_max, branch_max, finding_max;
+    size_t predicate_max, condition_max, pattern_max, branch_max, finding_max, mark_max;
     struct matcher_leaf *leaves;
     size_t leaf_count, leaf_max;
     struct matcher_numbers hits;
+    uint64_t *marks;              /* by part of a wildcard: epoch and leaf */
     struct matcher_numbers fired; /* predicates that lead to branches */
     struct matcher_numbers matches;
     struct matcher_numbers listed;    /* leaves by path */

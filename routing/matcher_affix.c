@@ -1,0 +1,129 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * matcher_affix.c - which of many prefixes does a text begin with?  And suffixes: the same, read
+ * backwards.
+ *
+ * The prefixes are sorted, and each knows its parent, the longest other one that it begins with.
+ *
+ *     a       ab       abc       b         sorted; parents: -, a, ab, -
+ *
+ * Whatever begins a text lies, in this order, at or before the text, and everything between the two
+ * begins with it, too.  So one binary search for the last that is not behind the text finds the end
+ * of a chain of parents on which all answers lie.
+ *
+ * Memory: eight bytes for each, plus the set's own copy of the bytes.
+ */
+#include "routing/matcher_internal.h"
+
+struct matcher_affixes {
+    bool is_backwards;
+    uint32_t count;
+    struct affix {
+        uint32_t predicate;
+        uint32_t parent; /* its place in this list, or NONE */
+    } list[];
+};
+
+static uint8_t byte_at(struct slice text, size_t i, bool is_backwards)
+{
+    return (uint8_t)(is_backwards ? text.data[text.len - 1 - i] : text.data[i]);
+}
+
+/* How many bytes agree from the front (or the back). */
+static size_t common_len(struct slice a, struct slice b, bool is_backwards)
+{
+    const size_t len = MIN_OF(a.len, b.len);
+    size_t i = 0;
+
+    while (i < len && byte_at(a, i, is_backwards) == byte_at(b, i, is_backwards)) {
+        i++;
+    }
+    return i;
+}
+
+static int compare(struct slice a, struct slice b, bool is_backwards)
+{
+    const size_t common = common_len(a, b, is_backwards);
+
+    if (common == a.len || common == b.len) {
+        return a.len < b.len ? -1 : a.len > b.len;
+    }
+    return byte_at(a, common, is_backwards) < byte_at(b, common, is_backwards) ? -1 : 1;
+}
+
+/* What sorting needs to know. */
+struct order {
+    const struct matcher_predicate *predicates;
+    bool is_backwards;
+};
+
+static int compare_affixes(const void *a, const void *b, void *context)
+{
+    const struct order *order = context;
+
+    return compare(order->predicates[((const struct affix *)a)->predicate].key,
+                   order->predicates[((const struct affix *)b)->predicate].key,
+                   order->is_backwards);
+}
+
+struct matcher_affixes *matcher_affixes_new(struct matcher *matcher, const uint32_t *predicates,
+                                            size_t count, bool is_backwards)
+{
+    struct order order = {matcher->predicates, is_backwards};
+    struct matcher_affixes *affixes =
+        arena_alloc(&matcher->arena, sizeof(*affixes) + count * sizeof(affixes->list[0]));
+    uint32_t above = MATCHER_NONE;
+
+    affixes->is_backwards = is_backwards;
+    affixes->count = (uint32_t)count;
+    for (size_t i = 0; i < count; i++) {
+        affixes->list[i].predicate = predicates[i];
+    }
+    qsort_r(affixes->list, count, sizeof(affixes->list[0]), compare_affixes, &order);
+    for (uint32_t i = 0; i < count; i++) {
+        const struct slice key = matcher->predicates[affixes->list[i].predicate].key;
+
+        while (above != MATCHER_NONE) {
+            const struct slice outer = matcher->predicates[affixes->list[above].predicate].key;
+
+            if (common_len(key, outer, is_backwards) == outer.len) {
+                break;
+            }
+            above = affixes->list[above].parent;
+        }
+        affixes->list[i].parent = above;
+        above = i;
+    }
+    return affixes;
+}
+
+void matcher_affixes_find(const struct matcher *matcher, const struct matcher_affixes *affixes,
+                          struct slice text, struct matcher_numbers *found)
+{
+    uint32_t from = 0;
+    uint32_t end = affixes->count;
+    uint32_t at;
+    size_t common;
+
+    while (from < end) { /* the first that is behind the text */
+        const uint32_t middle = from + (end - from) / 2;
+
+        if (compare(matcher->predicates[affixes->list[middle].predicate].key, text,
+                    affixes->is_backwards) > 0) {
+            end = middle;
+        } else {
+            from = middle + 1;
+        }
+    }
+    if (from == 0) {
+        return;
+    }
+    at = from - 1;
+    common = common_len(matcher->predicates[affixes->list[at].predicate].key, text,
+                        affixes->is_backwards);
+    for (; at != MATCHER_NONE; at = affixes->list[at].parent) {
+        if (matcher->predicates[affixes->list[at].predicate].key.len <= common) {
+            matcher_numbers_append(found, affixes->list[at].predicate);
+        }
+    }
+}

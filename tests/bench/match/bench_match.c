@@ -1,0 +1,481 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * bench_match.c - events per second of compiled sets, beside jansson parsing the same bytes.
+ *
+ *     bench_match [WORKLOAD [RULES]]      all workloads without arguments
+ *
+ * Events and rules come from deterministic generators: parcels are GeoJSON features of some 930
+ * bytes with arrays of coordinates, findings are envelopes of six security sources of some 2.5 KB.
+ * Everything runs on one thread and validates the whole text.  Each workload is measured in
+ * alternating rounds with json_loadb() over the same lines, in CPU time of the thread, and the best
+ * round of each counts, so that other work on the machine weighs little.
+ *
+ * Columns: workload, rules, events/s, MB/s, times jansson, matches per event, bytes per rule, and
+ * microseconds to compile one rule from its text.
+ */
+#include <jansson.h>
+
+#include "core/buf.h"
+#include "core/check.h"
+#include "routing/matcher.h"
+#include "routing/pattern.h"
+
+enum { PARCELS = 4000, FINDINGS = 2000, ROUNDS = 5 };
+
+static uint64_t random_state;
+
+/* SplitMix64 */
+static unsigned below(unsigned bound)
+{
+    uint64_t z = (random_state += 0x9e3779b97f4a7c15u);
+
+    z = (z ^ (z >> 30)) * 0xbf58476d1ce4e5b9u;
+    z = (z ^ (z >> 27)) * 0x94d049bb133111ebu;
+    return (unsigned)((z ^ (z >> 31)) % bound);
+}
+
+#define PICK(array) ((array)[below(ARRAY_LEN(array))])
+#define PUT(...)    CHECK(buf_printf(__VA_ARGS__) == ERR_OK)
+
+/* ---- events -------------------------------------------------------------------------------- */
+
+struct events {
+    struct buf text;
+    struct slice *items;
+    size_t count;
+};
+
+static void put_coordinate(struct buf *out)
+{
+    PUT(out, "{ \"x\": -122.4%014u, \"y\": 37.7%014u, \"z\": 0.0 }", below(999999999),
+        below(999999999));
+}
+
+static void put_parcel(struct buf *out, unsigned number)
+{
+    static const char *const streets[] = {"UNKNOWN", "MARKET", "MISSION",  "16TH", "CRANLEIGH",
+                                          "FOLSOM",  "POLK",   "VALENCIA", "UTAH", "LEAVENWORTH"};
+    static const char *const types[] = {"\"ST\"", "\"AVE\"", "\"DR\"", "null"};
+    const unsigned corners = 4 + below(9);
+
+    PUT(out,
+        "{ \"type\": \"Feature\", \"properties\": { \"MAPBLKLOT\": \"%07u\", \"BLKLOT\": \"%07u\", "
+        "\"BLOCK_NUM\": \"%04u\", \"LOT_NUM\": \"%03u\", \"FROM_ST\": \"%u\", \"TO_ST\": \"%u\", "
+        "\"STREET\": \"%s\", \"ST_TYPE\": %s, \"ODD_EVEN\": \"%s\" }, \"geometry\": { \"type\": "
+        "\"Polygon\", \"firstCoordinates\": ",
+        number, number, number / 1000, number % 1000, below(2000), below(2000), PICK(streets),
+        PICK(types), below(2) == 0 ? "E" : "O");
+    put_coordinate(out);
+    PUT(out, ", \"coordinates\": [ ");
+    for (unsigned i = 0; i < corners; i++) {
+        PUT(out, "%s", i > 0 ? ", " : "");
+        put_coordinate(out);
+    }
+    PUT(out, " ] } }");
+}
+
+static const char *const severities[] = {"INFORMATIONAL", "LOW", "MEDIUM", "HIGH", "CRITICAL"};
+static const char *const regions[] = {"us-east-1",    "us-west-2",      "eu-west-1",
+                                      "eu-central-1", "ap-southeast-2", "ap-northeast-1",
+                                      "sa-east-1",    "ca-central-1"};
+static const char *const sources[][2] = {
+    {"aws.guardduty", "GuardDuty Finding"},
+    {"aws.securityhub", "Security Hub Findings - Imported"},
+    {"aws.cloudtrail", "AWS API Call via CloudTrail"},
+    {"aws.config", "Config Rules Compliance Change"},
+    {"aws.access-analyzer", "Access Analyzer Finding"},
+    {"aws.macie", "Macie Finding"},
+};
+static const char *const finding_types[] = {
+    "UnauthorizedAccess:EC2/SSHBruteForce",
+    "Recon:EC2/PortProbeUnprotectedPort",
+    "CryptoCurrency:EC2/BitcoinTool.B!DNS",
+    "Policy:IAMUser/RootCredentialUsage",
+    "Exfiltration:S3/ObjectRead.Unusual",
+    "Persistence:IAMUser/UserPermissions",
+    "Trojan:EC2/DropPoint",
+    "SensitiveData:S3Object/Personal",
+};
+
+enum { ACCOUNTS = 2000 };
+
+static unsigned long account_number(unsigned index)
+{
+    return 100000000000ul + index * 7919ul;
+}
+
+static void put_resource(struct buf *out, unsigned long account, const char *region)
+{
+    PUT(out,
+        "{\"Type\":\"AwsEc2Instance\",\"Id\":\"arn:aws:ec2:%s:%lu:instance/i-%08x%08x\","
+        "\"Partition\":\"aws\",\"Region\":\"%s\",\"Tags\":{\"team\":\"t%u\",\"stage\":\"%s\"},"
+        "\"Details\":{\"InstanceType\":\"m5.%uxlarge\",\"IpV4Addresses\":[\"10.%u.%u.%u\"],"
+        "\"LaunchedAt\":\"2026-05-0%uT10:00:00.000Z\",\"VpcId\":\"vpc-%08x\"}}",
+        region, account, below(1u << 31), below(1u << 31), region, below(200),
+        below(3) == 0 ? "live" : "dev", 1 + below(8), below(256), below(256), below(256),
+        1 + below(9), below(1u << 31));
+}
+
+static void put_finding(struct buf *out, unsigned number)
+{
+    const size_t source = below(ARRAY_LEN(sources));
+    const unsigned long account = account_number(below(ACCOUNTS));
+    const char *region = PICK(regions);
+    const unsigned resources = 1 + below(3);
+
+    PUT(out,
+        "{\"version\":\"0\",\"id\":\"%08x-0000-4000-8000-%012u\",\"detail-type\":\"%s\","
+        "\"source\":\"%s\",\"account\":\"%lu\",\"time\":\"2026-05-04T12:%02u:%02uZ\","
+        "\"region\":\"%s\",\"resources\":[\"arn:aws:securityhub:%s:%lu:product/x\"],\"detail\":{"
+        "\"findings\":[{\"SchemaVersion\":\"2018-10-08\",\"Id\":\"arn:aws:x:%s:%lu:finding/%u\","
+        "\"ProductName\":\"%s\",\"AwsAccountId\":\"%lu\",\"Types\":[\"%s\"],"
+        "\"FirstObservedAt\":\"2026-05-04T11:00:00.000Z\",\"CreatedAt\":\"2026-05-04T11:00:00Z\","
+        "\"Severity\":{\"Label\":\"%s\",\"Original\":\"%u.0\",\"Normalized\":%u},"
+        "\"Title\":\"%s was seen on instance %u\",\"Description\":\"A remote host has been trying "
+        "to do what it should not, from addresses that are known for it. See the runbook of your "
+        "team for what to do next, and who to tell.\",\"Remediation\":{\"Recommendation\":{"
+        "\"Text\":\"Rotate the keys\",\"Url\":\"https://docs.example.com/r/%u\"}},"
+        "\"ProductFields\":{\"aws/x/CompanyName\":\"AWS\",\"aws/x/annotation\":\"none\","
+        "\"detector\":\"%08x\",\"count\":\"%u\"},\"Resources\":[",
+        number, number, sources[source][1], sources[source][0], account, below(60), below(60),
+        region, region, account, region, account, number, sources[source][0] + 4, account,
+        PICK(finding_types), PICK(severities), below(10), below(100), PICK(finding_types),
+        below(100000), below(1000), below(1u << 31), below(50));
+    for (unsigned i = 0; i < resources; i++) {
+        PUT(out, "%s", i > 0 ? "," : "");
+        put_resource(out, account, region);
+    }
+    PUT(out,
+        "],\"Compliance\":{\"Status\":\"%s\"},\"WorkflowState\":\"NEW\",\"Workflow\":{\"Status\":"
+        "\"NEW\"},\"RecordState\":\"ACTIVE\",\"Network\":{\"SourceIpV4\":\"%u.%u.%u.%u\","
+        "\"SourcePort\":%u}}],\"severity\":%u.%u,\"type\":\"%s\",\"service\":{\"action\":"
+        "{\"actionType\":\"AWS_API_CALL\",\"awsApiCallAction\":{\"api\":\"%s\",\"serviceName\":"
+        "\"iam.amazonaws.com\"}},\"archived\":false,\"count\":%u},\"userIdentity\":{\"type\":"
+        "\"AssumedRole\",\"arn\":\"arn:aws:sts::%lu:assumed-role/role%u/session\"}}}",
+        below(2) == 0 ? "PASSED" : "FAILED", 1 + below(222), below(256), below(256), below(256),
+        below(65536), below(9), below(10), PICK(finding_types),
+        below(2) == 0 ? "DeleteTrail" : "PutBucketPolicy", below(30), account, below(500));
+}
+
+static struct events make_events(size_t count, void (*put)(struct buf *out, unsigned number))
+{
+    struct events events = {.count = count};
+    size_t *ends = xmalloc(sizeof(*ends) * count);
+
+    random_state = 1;
+    buf_init(&events.text, SIZE_MAX / 2);
+    for (size_t i = 0; i < count; i++) {
+        put(&events.text, (unsigned)i);
+        ends[i] = events.text.len;
+    }
+    events.items = xmalloc(sizeof(*events.items) * count);
+    for (size_t i = 0; i < count; i++) {
+        const size_t start = i > 0 ? ends[i - 1] : 0;
+
+        events.items[i] = (struct slice){events.text.data + start, ends[i] - start};
+    }
+    xfree(ends);
+    return events;
+}
+
+/* ---- rules --------------------------------------------------------------------------------- */
+
+typedef void (*put_rule_fn)(struct buf *out, unsigned number);
+
+static void put_exact(struct buf *out, unsigned number)
+{
+    PUT(out, "{\"properties\":{\"MAPBLKLOT\":[\"%07u\"]}}", number * 701 % PARCELS);
+}
+
+static void put_prefix(struct buf *out, unsigned number)
+{
+    static const char *const streets[] = {"AC", "BL", "DR", "FU", "RH"};
+
+    PUT(out, "{\"properties\":{\"STREET\":[{\"prefix\":\"%s\"}]}}", streets[number % 5]);
+}
+
+static void put_wildcard(struct buf *out, unsigned number)
+{
+    static const char *const streets[] = {"*E*H", "MAR*", "*MISSION*", "L*N*W*", "1*T*"};
+
+    PUT(out, "{\"properties\":{\"STREET\":[{\"wildcard\":\"%s\"}]}}", streets[number % 5]);
+}
+
+static void put_but(struct buf *out, unsigned number)
+{
+    static const char *const lists[] = {"\"FULTON\"", "\"MASON\"", "\"ST\",\"POLK\"", "\"X\"",
+                                        "\"UNKNOWN\""};
+
+    PUT(out, "{\"properties\":{\"STREET\":[{\"anything-but\":[%s]}],\"ODD_EVEN\":[\"%s\"]}}",
+        lists[number % 5], number % 2 == 0 ? "E" : "O");
+}
+
+static void put_numeric(struct buf *out, unsigned number)
+{
+    static const char *const tests[] = {"\"=\",-122.42916360922355", "\"<\",-122.43",
+                                        "\">\",-122.405", "\">\",-122.42,\"<\",-122.41",
+                                        "\"=\",-122.4"};
+
+    PUT(out,
+        "{\"geometry\":{\"type\":[\"Polygon\"],\"firstCoordinates\":{\"x\":[{\"numeric\":[%s]}]}}}",
+        tests[number % 5]);
+}
+
+static void put_arrays(struct buf *out, unsigned number)
+{
+    PUT(out,
+        "{\"geometry\":{\"type\":[\"Polygon\"],\"coordinates\":{\"x\":[{\"numeric\":[\"<\","
+        "-122.4%u]}],\"y\":[{\"numeric\":[\">\",37.7%u]}],\"z\":[{\"numeric\":[\"=\",%u]}]}}}",
+        number % 5 * 2, number % 5, number % 2);
+}
+
+static void put_combined(struct buf *out, unsigned number)
+{
+    static const put_rule_fn kinds[] = {put_exact,  put_prefix, put_wildcard, put_but, put_numeric,
+                                        put_arrays, put_exact,  put_wildcard, put_but};
+
+    kinds[number % ARRAY_LEN(kinds)](out, number / (unsigned)ARRAY_LEN(kinds));
+}
+
+/* Rules of a security team: all operators, about one source or account each. */
+static void put_security(struct buf *out, unsigned number)
+{
+    const size_t source = below(ARRAY_LEN(sources));
+    const unsigned long account = account_number(below(ACCOUNTS));
+
+    PUT(out, "{\"source\":[\"%s\"],", sources[source][0]);
+    switch (number % 10) {
+    case 0:
+        PUT(out, "\"account\":[\"%lu\"],\"detail\":{\"severity\":[{\"numeric\":[\">=\",%u]}]}",
+            account, below(9));
+        break;
+    case 1:
+        PUT(out, "\"account\":[\"%lu\"],\"detail\":{\"type\":[{\"prefix\":\"%.*s\"}]}", account, 8,
+            PICK(finding_types));
+        break;
+    case 2:
+        PUT(out,
+            "\"detail-type\":[\"%s\"],\"detail\":{\"findings\":{\"AwsAccountId\":[\"%lu\"],"
+            "\"Severity\":{\"Label\":[\"HIGH\",\"CRITICAL\"]}}}",
+            sources[source][1], account);
+        break;
+    case 3:
+        PUT(out,
+            "\"detail\":{\"findings\":{\"Resources\":{\"Tags\":{\"team\":[\"t%u\"],\"stage\":"
+            "[\"live\"]},\"Region\":[\"%s\"]}},\"severity\":[{\"numeric\":[\">\",%u]}]}",
+            below(200), PICK(regions), below(9));
+        break;
+    case 4:
+        PUT(out,
+            "\"account\":[\"%lu\"],\"detail\":{\"userIdentity\":{\"arn\":[{\"wildcard\":"
+            "\"*:assumed-role/role%u/*\"}]}}",
+            account, below(500));
+        break;
+    case 5:
+        PUT(out, "\"account\":[\"%lu\"],\"region\":[{\"anything-but\":[\"%s\"]}]", account,
+            PICK(regions));
+        break;
+    case 6:
+        PUT(out,
+            "\"account\":[\"%lu\"],\"detail\":{\"findings\":{\"Network\":{\"SourceIpV4\":[{"
+            "\"cidr\":"
+            "\"%u.%u.0.0/16\"}]}}}",
+            account, 1 + below(222), below(256));
+        break;
+    case 7:
+        PUT(out,
+            "\"account\":[\"%lu\",\"%lu\"],\"detail\":{\"findings\":{\"Compliance\":{\"Status\":"
+            "[\"FAILED\"]},\"Title\":[{\"suffix\":\"%u\"}]}}",
+            account, account_number(below(ACCOUNTS)), below(1000));
+        break;
+    case 8:
+        PUT(out,
+            "\"account\":[\"%lu\"],\"detail\":{\"findings\":{\"ProductName\":"
+            "[{\"equals-ignore-case\":\"%s\"}],\"Archived\":[{\"exists\":false}]}}",
+            account, sources[source][0] + 4);
+        break;
+    default:
+        PUT(out,
+            "\"account\":[\"%lu\"],\"$or\":[{\"detail\":{\"severity\":[{\"numeric\":[\">\",7]}]}},"
+            "{\"detail\":{\"findings\":{\"Severity\":{\"Label\":[\"CRITICAL\"]}}}}]",
+            account);
+        break;
+    }
+    PUT(out, "}");
+}
+
+/* What most rules are: a source and a value that few others name. */
+static void put_simple(struct buf *out, unsigned number)
+{
+    PUT(out,
+        "{\"source\":[\"%s\"],\"detail\":{\"findings\":{\"ProductFields\":{\"detector\":[\"%08x\"]}"
+        "}}}",
+        sources[number % ARRAY_LEN(sources)][0], number * 2654435761u);
+}
+
+static void put_star(struct buf *out, unsigned number)
+{
+    PUT(out,
+        "{\"detail\":{\"userIdentity\":{\"arn\":[{\"wildcard\":\"*:assumed-role/role%u/*\"}]}}}",
+        number);
+}
+
+static void put_buts(struct buf *out, unsigned number)
+{
+    PUT(out, "{\"account\":[{\"anything-but\":[\"%lu\"]}]}", account_number(number));
+}
+
+/* What the thread has used of its CPU. */
+static uint64_t cpu_us(void)
+{
+    struct timespec time;
+
+    CHECK(clock_gettime(CLOCK_THREAD_CPUTIME_ID, &time) == 0);
+    return (uint64_t)time.tv_sec * 1000000u + (uint64_t)time.tv_nsec / 1000u;
+}
+
+/* ---- measuring ----------------------------------------------------------------------------- */
+
+struct workload {
+    const char *name;
+    bool is_parcels;
+    put_rule_fn put_rule;
+    size_t rule_counts[5];
+};
+
+static const struct workload workloads[] = {
+    {"parcels-exact", true, put_exact, {5}},
+    {"parcels-prefix", true, put_prefix, {5}},
+    {"parcels-wildcard", true, put_wildcard, {5}},
+    {"parcels-anything-but", true, put_but, {5}},
+    {"parcels-numeric", true, put_numeric, {5}},
+    {"parcels-arrays", true, put_arrays, {5}},
+    {"parcels-combined", true, put_combined, {45}},
+    {"security", false, put_security, {10, 1000, 10000, 100000}},
+    {"simple", false, put_simple, {1, 1000, 10000, 100000, 1000000}},
+    {"stars", false, put_star, {1000}},
+    {"anything-but", false, put_buts, {1000}},
+};
+
+static struct matcher *build(const struct workload *workload, size_t count, double *seconds)
+{
+    struct matcher_builder *builder = matcher_begin();
+    struct matcher *matcher;
+    struct buf text;
+    uint64_t spent_us = 0;
+    uint64_t start_us;
+
+    random_state = 2;
+    buf_init(&text, PATTERN_BYTES_MAX);
+    for (size_t i = 0; i < count; i++) {
+        struct pattern *pattern;
+        struct err_why why;
+
+        buf_clear(&text);
+        workload->put_rule(&text, (unsigned)i);
+        start_us = cpu_us();
+        if (pattern_compile(buf_slice(&text), &pattern, &why) != ERR_OK) {
+            (void)fprintf(stderr, "%.*s: %s\n", SLICE_ARG(buf_slice(&text)), why.text);
+            exit(1);
+        }
+        matcher_add(builder, pattern);
+        pattern_release(pattern);
+        spent_us += cpu_us() - start_us;
+    }
+    start_us = cpu_us();
+    matcher = matcher_finish(builder);
+    *seconds = (double)(spent_us + cpu_us() - start_us) / 1e6;
+    buf_clean_up(&text);
+    return matcher;
+}
+
+/* Seconds of one pass over the events. */
+static double time_matcher(const struct events *events, const struct matcher *matcher,
+                           struct matcher_scratch *scratch, size_t *match_count)
+{
+    const uint64_t start_us = cpu_us();
+    size_t count = 0;
+
+    for (size_t i = 0; i < events->count; i++) {
+        size_t steps_left = SIZE_MAX;
+        struct matcher_answer answer;
+
+        CHECK(matcher_match(&matcher, 1, events->items[i], &steps_left, scratch, &answer) ==
+              ERR_OK);
+        count += answer.match_count;
+    }
+    *match_count = count;
+    return (double)(cpu_us() - start_us) / 1e6;
+}
+
+static double time_jansson(const struct events *events)
+{
+    const uint64_t start_us = cpu_us();
+
+    for (size_t i = 0; i < events->count; i++) {
+        json_t *value = json_loadb(events->items[i].data, events->items[i].len, 0, NULL);
+
+        CHECK(value != NULL);
+        json_decref(value);
+    }
+    return (double)(cpu_us() - start_us) / 1e6;
+}
+
+static void measure(const struct workload *workload, const struct events *events, size_t rule_count)
+{
+    struct matcher_scratch *scratch = matcher_scratch_new();
+    double build_seconds, ours = 1e9, theirs = 1e9;
+    struct matcher *matcher = build(workload, rule_count, &build_seconds);
+    size_t match_count;
+    const double count = (double)events->count;
+
+    (void)time_matcher(events, matcher, scratch, &match_count);
+    for (unsigned round = 0; round < ROUNDS; round++) {
+        for (unsigned again = 0; again < 3; again++) {
+            const double seconds = time_matcher(events, matcher, scratch, &match_count);
+
+            ours = MIN_OF(ours, seconds);
+        }
+        {
+            const double seconds = time_jansson(events);
+
+            theirs = MIN_OF(theirs, seconds);
+        }
+    }
+    (void)printf("%-22s %8zu %10.0f %8.0f %8.1f %9.2f %8.0f %8.2f\n", workload->name, rule_count,
+                 count / ours, (double)events->text.len / ours / 1e6, theirs / ours,
+                 (double)match_count / count,
+                 (double)matcher_memory_bytes(matcher) / (double)rule_count,
+                 build_seconds / (double)rule_count * 1e6);
+    (void)fflush(stdout);
+    matcher_release(matcher);
+    matcher_scratch_destroy(scratch);
+}
+
+int main(int argc, char **argv)
+{
+    struct events parcels = make_events(PARCELS, put_parcel);
+    struct events findings = make_events(FINDINGS, put_finding);
+
+    (void)printf("parcels: %zu bytes each, findings: %zu\n", parcels.text.len / parcels.count,
+                 findings.text.len / findings.count);
+    (void)printf("%-22s %8s %10s %8s %8s %9s %8s %8s\n", "workload", "rules", "events/s", "MB/s",
+                 "jansson", "matches", "B/rule", "us/rule");
+    for (size_t i = 0; i < ARRAY_LEN(workloads); i++) {
+        if (argc > 1 && strcmp(argv[1], workloads[i].name) != 0) {
+            continue;
+        }
+        for (size_t j = 0; j < ARRAY_LEN(workloads[i].rule_counts); j++) {
+            const size_t count = workloads[i].rule_counts[j];
+
+            if (count > 0 && (argc < 3 || strtoull(argv[2], NULL, 10) == count)) {
+                measure(&workloads[i], workloads[i].is_parcels ? &parcels : &findings, count);
+            }
+        }
+    }
+    xfree(parcels.items);
+    xfree(findings.items);
+    buf_clean_up(&parcels.text);
+    buf_clean_up(&findings.text);
+    return 0;
+}
