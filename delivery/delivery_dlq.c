@@ -43,6 +43,7 @@ struct copy_mail {
     struct delivery_engine *engine;
     struct delivery *delivery;
     struct buf body;
+    struct arena names; /* the store reads them later, when the snapshot may be another */
     enum err err;
     char lane[STORE_LANE_CHARS_MAX + 1];
     char reason[STORE_REASON_CHARS_MAX + 1];
@@ -53,7 +54,7 @@ bool delivery_dlq_is_due(const struct delivery *delivery)
 {
     const struct lane *lane = delivery->lane;
 
-    return !lane->is_dlq && lane->target != NULL && lane->rule != NULL &&
+    return !lane->is_dlq && lane->target != NULL && lane->rule != NULL && lane->account != NULL &&
            lane->target->dlq_arn.len > 0;
 }
 
@@ -150,6 +151,25 @@ static void name_death(struct copy_mail *mail)
     mail->entry.mark_ttl_ms = MARK_TTL_MS;
 }
 
+static void name_copy(struct copy_mail *mail)
+{
+    const struct lane *lane = mail->delivery->lane;
+    const struct slice bus =
+        lane->rule->is_central
+            ? SLICE("central")
+            : slice_first(lane->label, lane->label.len - lane->rule->name.len - 1);
+
+    CHECK(lane->name.len + strlen(RESOLVE_DLQ_SUFFIX) <= STORE_LANE_CHARS_MAX);
+    memcpy(mail->lane, lane->name.data, lane->name.len);
+    memcpy(mail->lane + lane->name.len, RESOLVE_DLQ_SUFFIX, sizeof(RESOLVE_DLQ_SUFFIX));
+    mail->copy = (struct store_delivery){
+        .lane = slice_of(mail->lane),
+        .bus = arena_copy(&mail->names, bus),
+        .rule = arena_copy(&mail->names, lane->rule->name),
+        .target_id = arena_copy(&mail->names, lane->target->id),
+    };
+}
+
 static void on_kept(struct store_op *op)
 {
     struct copy_mail *mail = CONTAINER_OF(op, struct copy_mail, commit.op);
@@ -171,6 +191,7 @@ static void on_kept(struct store_op *op)
         delivery_store_refused(engine, delivery, op->err);
     }
     buf_clean_up(&mail->body);
+    arena_clean_up(&mail->names);
     xfree(mail);
 }
 
@@ -184,21 +205,11 @@ void delivery_dlq_keep(struct delivery_engine *engine, struct delivery *delivery
     mail->engine = engine;
     mail->delivery = delivery;
     mail->err = err;
-    CHECK(lane->name.len + strlen(RESOLVE_DLQ_SUFFIX) <= STORE_LANE_CHARS_MAX);
-    memcpy(mail->lane, lane->name.data, lane->name.len);
-    memcpy(mail->lane + lane->name.len, RESOLVE_DLQ_SUFFIX, sizeof(RESOLVE_DLQ_SUFFIX));
     (void)snprintf(mail->reason, sizeof(mail->reason), "%s", reason);
     (void)snprintf(mail->message, sizeof(mail->message), "%s", message);
     buf_init(&mail->body, delivery->body.len + WRAPPER_BYTES_MAX);
     CHECK(write_body(mail) == ERR_OK);
-    mail->copy = (struct store_delivery){
-        .lane = slice_of(mail->lane),
-        .bus = lane->rule->is_central
-                   ? SLICE("central")
-                   : slice_first(lane->label, lane->label.len - lane->rule->name.len - 1),
-        .rule = lane->rule->name,
-        .target_id = lane->target->id,
-    };
+    name_copy(mail);
     mail->entry = (struct store_entry){
         .account = slice_first(lane->name, slice_find(lane->name, '/')),
         .event_id = delivery->event_id,
