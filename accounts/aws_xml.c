@@ -26,6 +26,11 @@ struct reading {
     struct aws_xml_want *current; /* whose text is being read, or NULL */
     size_t current_depth;
     size_t current_start;
+    /* of a walk */
+    aws_xml_fn on_end;
+    void *context;
+    struct buf text; /* since the last tag */
+    bool is_leaf;    /* the last tag was an opening one */
     enum err err;
 };
 
@@ -53,15 +58,14 @@ static struct aws_xml_want *find_want(const struct reading *reading)
     return NULL;
 }
 
-static void on_start(void *context, const XML_Char *name, const XML_Char **attributes)
+/* One element deeper; false if that is too deep. */
+static bool push_name(struct reading *reading, const XML_Char *name)
 {
-    struct reading *reading = context;
     const size_t len = strlen(name);
 
-    (void)attributes;
     if (reading->depth == AWS_XML_DEPTH_MAX) {
         give_up(reading, ERR_BAD_VALUE);
-        return;
+        return false;
     }
     if (len <= NAME_CHARS_MAX) {
         memcpy(reading->names[reading->depth], name, len + 1);
@@ -69,7 +73,15 @@ static void on_start(void *context, const XML_Char *name, const XML_Char **attri
         reading->names[reading->depth][0] = '\0';
     }
     reading->depth++;
-    if (reading->current == NULL) {
+    return true;
+}
+
+static void on_want_start(void *context, const XML_Char *name, const XML_Char **attributes)
+{
+    struct reading *reading = context;
+
+    (void)attributes;
+    if (push_name(reading, name) && reading->current == NULL) {
         reading->current = find_want(reading);
         reading->current_depth = reading->depth;
         reading->current_start = reading->current != NULL ? reading->current->text->len : 0;
@@ -92,7 +104,7 @@ static void trim_text(struct buf *text, size_t start)
     text->len = start + kept.len;
 }
 
-static void on_end(void *context, const XML_Char *name)
+static void on_want_end(void *context, const XML_Char *name)
 {
     struct reading *reading = context;
 
@@ -106,7 +118,7 @@ static void on_end(void *context, const XML_Char *name)
     reading->depth--;
 }
 
-static void on_text(void *context, const XML_Char *text, int len)
+static void on_want_text(void *context, const XML_Char *text, int len)
 {
     struct reading *reading = context;
 
@@ -128,6 +140,29 @@ static void on_doctype(void *context, const XML_Char *name, const XML_Char *syst
     give_up(context, ERR_BAD_VALUE);
 }
 
+static enum err parse(struct reading *reading, struct slice xml, XML_StartElementHandler on_open,
+                      XML_EndElementHandler on_close, XML_CharacterDataHandler on_characters)
+{
+    if (xml.len == 0) {
+        return ERR_BAD_VALUE;
+    }
+    if (xml.len > AWS_XML_BYTES_MAX) {
+        return ERR_TOO_LARGE;
+    }
+    reading->parser = XML_ParserCreate("UTF-8");
+    CHECK(reading->parser != NULL);
+    XML_SetUserData(reading->parser, reading);
+    XML_SetElementHandler(reading->parser, on_open, on_close);
+    XML_SetCharacterDataHandler(reading->parser, on_characters);
+    XML_SetStartDoctypeDeclHandler(reading->parser, on_doctype);
+    if (XML_Parse(reading->parser, xml.data, (int)xml.len, XML_TRUE) != XML_STATUS_OK &&
+        reading->err == ERR_OK) {
+        reading->err = ERR_BAD_VALUE;
+    }
+    XML_ParserFree(reading->parser);
+    return reading->err;
+}
+
 enum err aws_xml_read(struct slice xml, struct aws_xml_want *wants, size_t want_count)
 {
     struct reading reading = {.wants = wants, .want_count = want_count};
@@ -136,22 +171,63 @@ enum err aws_xml_read(struct slice xml, struct aws_xml_want *wants, size_t want_
     for (size_t i = 0; i < want_count; i++) {
         wants[i].is_found = false;
     }
-    if (xml.len == 0) {
-        return ERR_BAD_VALUE;
+    return parse(&reading, xml, on_want_start, on_want_end, on_want_text);
+}
+
+/* ---- walking ------------------------------------------------------------------------------ */
+
+static void on_walk_start(void *context, const XML_Char *name, const XML_Char **attributes)
+{
+    struct reading *reading = context;
+
+    (void)attributes;
+    if (push_name(reading, name)) {
+        buf_clear(&reading->text);
+        reading->is_leaf = true;
     }
-    if (xml.len > AWS_XML_BYTES_MAX) {
-        return ERR_TOO_LARGE;
+}
+
+static void on_walk_end(void *context, const XML_Char *name)
+{
+    struct reading *reading = context;
+    struct slice parent = {"", 0};
+
+    (void)name;
+    if (reading->err != ERR_OK) {
+        return; /* expat still closes the empty element that was one too deep */
     }
-    reading.parser = XML_ParserCreate("UTF-8");
-    CHECK(reading.parser != NULL);
-    XML_SetUserData(reading.parser, &reading);
-    XML_SetElementHandler(reading.parser, on_start, on_end);
-    XML_SetCharacterDataHandler(reading.parser, on_text);
-    XML_SetStartDoctypeDeclHandler(reading.parser, on_doctype);
-    if (XML_Parse(reading.parser, xml.data, (int)xml.len, XML_TRUE) != XML_STATUS_OK &&
-        reading.err == ERR_OK) {
-        reading.err = ERR_BAD_VALUE;
+    CHECK(reading->depth > 0);
+    if (!reading->is_leaf) {
+        buf_clear(&reading->text);
     }
-    XML_ParserFree(reading.parser);
-    return reading.err;
+    trim_text(&reading->text, 0);
+    if (reading->depth >= 2) {
+        parent = slice_of(reading->names[reading->depth - 2]);
+    }
+    reading->on_end(reading->context, parent, slice_of(reading->names[reading->depth - 1]),
+                    buf_slice(&reading->text));
+    reading->depth--;
+    reading->is_leaf = false;
+}
+
+static void on_walk_text(void *context, const XML_Char *text, int len)
+{
+    struct reading *reading = context;
+
+    /* Between elements there is white space only, and it is nobody's text. */
+    if (reading->is_leaf &&
+        buf_append(&reading->text, (struct slice){text, (size_t)len}) != ERR_OK) {
+        give_up(reading, ERR_TOO_LARGE);
+    }
+}
+
+enum err aws_xml_walk(struct slice xml, aws_xml_fn on_end, void *context)
+{
+    struct reading reading = {.on_end = on_end, .context = context};
+    enum err err;
+
+    buf_init(&reading.text, AWS_XML_BYTES_MAX);
+    err = parse(&reading, xml, on_walk_start, on_walk_end, on_walk_text);
+    buf_clean_up(&reading.text);
+    return err;
 }

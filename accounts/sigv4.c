@@ -24,30 +24,7 @@
 #include <openssl/crypto.h>
 
 #include "core/check.h"
-
-static const char hex_digits[] = "0123456789ABCDEF";
-
-static bool is_unreserved(unsigned char byte)
-{
-    return (byte >= 'A' && byte <= 'Z') || (byte >= 'a' && byte <= 'z') ||
-           (byte >= '0' && byte <= '9') || byte == '-' || byte == '_' || byte == '.' || byte == '~';
-}
-
-static enum err append_encoded(struct buf *out, struct slice text)
-{
-    for (size_t i = 0; i < text.len; i++) {
-        const unsigned char byte = (unsigned char)text.data[i];
-
-        if (is_unreserved(byte)) {
-            TRY(buf_append_byte(out, text.data[i]));
-        } else {
-            const char escape[3] = {'%', hex_digits[byte >> 4], hex_digits[byte & 15]};
-
-            TRY(buf_append(out, (struct slice){escape, sizeof(escape)}));
-        }
-    }
-    return ERR_OK;
-}
+#include "core/percent.h"
 
 /* ---- path ---- */
 
@@ -75,7 +52,7 @@ static enum err append_normal_path(struct buf *out, struct slice path)
             pop_segment(out, start);
         } else if (segment.len > 0 && !slice_eq(segment, SLICE("."))) {
             TRY(buf_append_byte(out, '/'));
-            TRY(append_encoded(out, segment));
+            TRY(percent_encode(segment, out));
         }
     }
     if (ends_with_slash || out->len == start) {
@@ -126,7 +103,7 @@ static enum err append_recoded(struct buf *out, struct slice text)
             byte = (char)(unsigned char)(high << 4 | low);
             i += 2;
         }
-        TRY(append_encoded(out, (struct slice){&byte, 1}));
+        TRY(percent_encode((struct slice){&byte, 1}, out));
     }
     return ERR_OK;
 }

@@ -5,6 +5,8 @@
  * The happy path: add x-amz-date (and the session token), list every header name once, in order,
  * run the stages of sigv4.c over that, and put the result into an Authorization header.
  *
+ * The path is encoded once more for the signature, except for S3.
+ *
  * All headers given are signed; what the HTTP library adds by itself (content-length, accept) is
  * not, and need not be.
  *
@@ -82,7 +84,8 @@ static enum err make_signature(const struct sigv4_request *request, struct slice
     enum err err;
 
     buf_init(&text, SIGV4_CANONICAL_BYTES_MAX);
-    err = sigv4_canonical_request(request, signed_headers, true, &text);
+    err = sigv4_canonical_request(request, signed_headers, !slice_eq(scope->service, SLICE("s3")),
+                                  &text);
     canonical_len = text.len;
     if (err == ERR_OK) {
         /* Safe on one buffer: the first text is hashed before the second is written behind it. */

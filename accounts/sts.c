@@ -14,32 +14,16 @@
 #include "accounts/sigv4.h"
 #include "core/check.h"
 #include "core/moment.h"
+#include "core/percent.h"
 
 enum { TEXT_BYTES_MAX = 8192, KEY_ID_BYTES_MAX = 128 };
-
-static enum err append_encoded(struct buf *out, struct slice text)
-{
-    for (size_t i = 0; i < text.len; i++) {
-        const unsigned char byte = (unsigned char)text.data[i];
-        const bool is_plain = (byte >= 'a' && byte <= 'z') || (byte >= 'A' && byte <= 'Z') ||
-                              (byte >= '0' && byte <= '9') ||
-                              (byte != '\0' && strchr("-_.~", byte) != NULL);
-
-        if (is_plain) {
-            TRY(buf_append_byte(out, text.data[i]));
-        } else {
-            TRY(buf_printf(out, "%%%02X", byte));
-        }
-    }
-    return ERR_OK;
-}
 
 static enum err append_field(struct buf *out, struct slice name, struct slice value)
 {
     TRY(buf_append_byte(out, '&'));
     TRY(buf_append(out, name));
     TRY(buf_append_byte(out, '='));
-    return append_encoded(out, value);
+    return percent_encode(value, out);
 }
 
 enum err sts_write_assume_role(const struct sts_assume_role *ask, struct buf *body)
