@@ -29,6 +29,7 @@ struct event;
 struct http_call;
 struct http_client;
 struct ruleset;
+struct target_endpoint;
 
 struct delivery_engine;
 
@@ -92,7 +93,9 @@ struct delivery_options {
     unsigned worker_count;
     /* The engine of each worker, by index; complete before the threads start, borrowed. */
     struct delivery_engine *const *engines;
-    struct slice sqs_endpoint;  /* "http://127.0.0.1:4566", or empty: AWS itself */
+    /* Where calls go instead of to AWS; see target.h. Borrowed for the engine's life. */
+    const struct target_endpoint *endpoints;
+    size_t endpoint_count;
     size_t memory_bytes_max;    /* event bytes held at once; 0: 64 MiB */
     size_t event_bytes_max;     /* of one event, for reservations; 0: 1 MiB */
     size_t calls_max;           /* calls open at once; 0: 256 */

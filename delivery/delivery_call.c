@@ -116,6 +116,7 @@ static bool fill_item(struct call *call, const struct delivery *delivery, struct
 
     why.text[0] = '\0';
     *item = (struct target_item){.body = delivery->body,
+                                 .event = delivery->body,
                                  .event_id = delivery->event_id,
                                  .account = slice_first(lane->name, slice_find(lane->name, '/')),
                                  .rule = lane->label,
@@ -408,6 +409,7 @@ static enum err sign(struct call *call, const struct target_request *request)
     struct header *headers = ARENA_ARRAY(&call->arena, struct header, TARGET_HEADERS_MAX + 1 + 4);
     struct sigv4_request unsigned_request = {.method = slice_of(request->method),
                                              .path = request->path,
+                                             .query = request->query,
                                              .headers = headers,
                                              .header_count = count + 1};
     struct sigv4_signed added = {0};

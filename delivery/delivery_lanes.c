@@ -25,8 +25,10 @@ static struct destination *destination_make(struct delivery_engine *engine,
                                             const struct resolution *resolution)
 {
     const struct target_ops *ops = target_find(resolution->arn);
-    const struct target_options options = {.endpoint = engine->options.sqs_endpoint,
-                                           .batch_bytes_max = engine->options.sqs_batch_bytes_max};
+    const struct target_options options = {.endpoints = engine->options.endpoints,
+                                           .endpoint_count = engine->options.endpoint_count,
+                                           .sqs_batch_bytes_max =
+                                               engine->options.sqs_batch_bytes_max};
     struct destination *destination;
     struct target *target;
     struct err_why why;

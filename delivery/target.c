@@ -4,18 +4,19 @@
  *
  * A reply is judged by its error code first, because JSON services report throttling with HTTP 400,
  * and by its status only when the code says nothing.  The code comes from the header
- * x-amzn-errortype, else from `__type` or `code` of the body; whatever stands before a '#' or after
- * a ':' is decoration.
+ * x-amzn-errortype, else from `__type` or `code` of a JSON body or `Code` of an XML one; whatever
+ * stands before a '#' or after a ':' is decoration.
  *
  * Pure: bytes in, values out; texts from outside are kept short and never interpreted further.
  */
 #include "delivery/target.h"
 
+#include "accounts/aws_xml.h"
 #include "core/check.h"
 #include "core/json.h"
 #include "delivery/retry.h"
 
-static const struct target_ops *const kinds[] = {&target_sqs};
+static const struct target_ops *const kinds[] = {&target_lambda, &target_sns, &target_sqs};
 
 const struct target_ops *target_find(struct slice arn)
 {
@@ -30,6 +31,25 @@ const struct target_ops *target_find(struct slice arn)
         }
     }
     return NULL;
+}
+
+enum err target_check_arn(struct slice arn, struct err_why *why)
+{
+    const struct target_options options = {0};
+    const struct target_ops *ops = target_find(arn);
+    struct target_arn parts;
+    struct target *target;
+
+    if (!target_arn_split(arn, &parts)) {
+        return err_because(ERR_BAD_VALUE, why, "is not an ARN");
+    }
+    if (ops == NULL) {
+        return err_because(ERR_BAD_VALUE, why, "targets of service \"%.*s\" are not supported",
+                           SLICE_ARG(slice_first(parts.service, 64)));
+    }
+    TRY(ops->open(&options, arn, &target, why));
+    ops->close(target);
+    return ERR_OK;
 }
 
 /* Both become part of a host's name. */
@@ -99,7 +119,7 @@ static void take_member(struct slice key, struct slice value, struct target_faul
 }
 
 /* Walk the members of the body; a body that is no JSON object leaves what was found so far. */
-static void read_body(struct slice body, struct arena *arena, struct target_fault *fault)
+static void read_json(struct slice body, struct arena *arena, struct target_fault *fault)
 {
     struct json_reader reader;
     struct json_token token;
@@ -120,13 +140,35 @@ static void read_body(struct slice body, struct arena *arena, struct target_faul
     }
 }
 
+/* The first Code and Message inside an Error: so say query, EC2 and REST-XML alike. */
+static void read_xml(struct slice body, struct arena *arena, struct target_fault *fault)
+{
+    struct buf code;
+    struct buf message;
+    struct aws_xml_want wants[] = {{.parent = "Error", .name = "Code", .text = &code},
+                                   {.parent = "Error", .name = "Message", .text = &message}};
+
+    buf_init(&code, AWS_XML_BYTES_MAX);
+    buf_init(&message, AWS_XML_BYTES_MAX);
+    if (aws_xml_read(body, wants, ARRAY_LEN(wants)) == ERR_OK) {
+        fault->code = arena_copy(arena, buf_slice(&code));
+        fault->message = arena_copy(arena, buf_slice(&message));
+    }
+    buf_clean_up(&code);
+    buf_clean_up(&message);
+}
+
 void target_fault_read(const struct target_reply *reply, struct arena *arena,
                        struct target_fault *fault)
 {
     const struct slice type = target_reply_header(reply, SLICE("x-amzn-errortype"));
 
     *fault = (struct target_fault){0};
-    read_body(reply->body, arena, fault);
+    if (slice_has_prefix(reply->body, SLICE("<"))) {
+        read_xml(reply->body, arena, fault);
+    } else {
+        read_json(reply->body, arena, fault);
+    }
     if (type.len > 0) {
         fault->code = short_code(type);
     }

@@ -16,7 +16,7 @@
 
 enum {
     TARGET_BATCH_MAX = 10,
-    TARGET_HEADERS_MAX = 4,
+    TARGET_HEADERS_MAX = 8,
     TARGET_MESSAGE_BYTES_MAX = 256,
     TARGET_ATTRIBUTES_MAX = 8,
 };
@@ -29,11 +29,13 @@ struct target_attribute {
 
 /* One delivery as a target sees it. */
 struct target_item {
-    struct slice body; /* the bytes that the target shall get */
+    struct slice body;  /* the bytes that the target shall get */
+    struct slice event; /* those of the event itself; `body` is the same slice if none was made */
     struct slice event_id;
     struct slice account;
     struct slice rule;      /* "BUS/RULE" */
     struct slice target_id; /* Id of the target in its rule */
+    struct slice step;      /* of a sequence; empty outside of one */
     struct slice message_group_id;
     const struct target_attribute *attributes; /* of a message to a queue; usually none */
     size_t attribute_count;
@@ -60,6 +62,7 @@ struct target_request {
     const char *method;
     const char *url;
     struct slice path;                         /* as on the wire */
+    struct slice query;                        /* the same, without '?' */
     struct slice host;                         /* as the Host header says it */
     struct header headers[TARGET_HEADERS_MAX]; /* host not among them */
     size_t header_count;
@@ -76,9 +79,16 @@ struct target_reply {
     struct slice body;
 };
 
+/* Where calls to one service go instead of to AWS. */
+struct target_endpoint {
+    struct slice service; /* as signatures name it; empty: every service not named otherwise */
+    struct slice url;     /* "http://127.0.0.1:4566" */
+};
+
 struct target_options {
-    struct slice endpoint; /* override of the service's endpoint, or empty */
-    size_t batch_bytes_max;
+    const struct target_endpoint *endpoints;
+    size_t endpoint_count;
+    size_t sqs_batch_bytes_max; /* sum of bodies in one call to a queue */
 };
 
 struct target_ops;
@@ -123,9 +133,15 @@ struct target_ops {
 };
 
 extern const struct target_ops target_sqs;
+extern const struct target_ops target_lambda;
+extern const struct target_ops target_sns;
 
 /* The kind that serves this ARN, or NULL. */
 const struct target_ops *target_find(struct slice arn);
+
+/* May this ARN be a target?  ERR_BAD_VALUE with the reason.  What opens here opens later too: the
+ * kind itself is asked. */
+MUST_USE enum err target_check_arn(struct slice arn, struct err_why *why);
 
 /* "arn:partition:service:region:account:resource", split. False unless it has these parts, the
  * partition and the region of a-z 0-9 and '-' alone. */
@@ -147,7 +163,7 @@ struct target_fault {
     struct slice message;
 };
 
-/* Read both from headers and JSON body of an error reply; either may come out empty. */
+/* Read both from headers and body, JSON or XML, of an error reply; either may come out empty. */
 void target_fault_read(const struct target_reply *reply, struct arena *arena,
                        struct target_fault *fault);
 

@@ -14,7 +14,7 @@
  *
  *= https://docs.aws.amazon.com/AWSSimpleQueueService/latest/APIReference/API_SendMessageBatch.html
  */
-#include "delivery/target.h"
+#include "delivery/target_wire.h"
 
 #include "core/check.h"
 #include "core/digest.h"
@@ -28,10 +28,8 @@ struct queue {
     struct arena arena;
     struct target_arn arn;
     bool is_fifo;
-    struct slice url;     /* of the queue, empty until looked up */
-    const char *call_url; /* where requests go */
-    struct slice call_host;
-    struct slice call_path;
+    struct slice url; /* of the queue, empty until looked up */
+    struct target_place place;
     size_t batch_bytes_max;
 };
 
@@ -41,48 +39,25 @@ static const struct queue *queue_of(const struct target *target)
     return (const struct queue *)(const void *)target;
 }
 
-static void split_url(struct queue *queue, struct slice url)
-{
-    struct slice rest = url;
-    size_t slash;
-
-    if (slice_has_suffix(rest, SLICE("/"))) {
-        rest.len--;
-    }
-    queue->call_url = arena_printf(&queue->arena, "%.*s/", SLICE_ARG(rest)).data;
-    rest = slice_of(queue->call_url);
-    rest = slice_from(rest, slice_has_prefix(rest, SLICE("https://")) ? 8 : 7);
-    slash = slice_find(rest, '/');
-    queue->call_host = slice_first(rest, slash);
-    queue->call_path = slice_from(rest, slash);
-}
-
 static enum err open_queue(const struct target_options *options, struct slice arn,
                            struct target **target, struct err_why *why)
 {
     struct target_arn parts;
     struct queue *queue;
-    const char *suffix;
 
-    if (!target_arn_split(arn, &parts) || !slice_eq(parts.service, target_sqs.service) ||
-        parts.region.len == 0 || parts.account.len != 12 ||
-        slice_find(parts.resource, ':') < parts.resource.len) {
-        return err_because(ERR_BAD_VALUE, why, "%.*s is not the ARN of an SQS queue",
-                           SLICE_ARG(slice_first(arn, 256)));
+    if (!target_arn_split(arn, &parts) || !target_arn_is(&parts, target_sqs.service) ||
+        !target_name_is(parts.resource, 80, ".")) {
+        return err_because(ERR_BAD_VALUE, why, "an SQS ARN is arn:aws:sqs:REGION:ACCOUNT:NAME");
     }
     queue = xcalloc(1, sizeof(*queue));
     queue->target.ops = &target_sqs;
     (void)target_arn_split(arena_copy(&queue->arena, arn), &queue->arn);
     queue->is_fifo = slice_has_suffix(queue->arn.resource, SLICE(".fifo"));
-    queue->batch_bytes_max = options->batch_bytes_max;
-    if (options->endpoint.len > 0) {
-        split_url(queue, options->endpoint);
-    } else {
-        suffix = slice_eq(parts.partition, SLICE("aws-cn")) ? ".cn" : "";
-        split_url(queue, arena_printf(&queue->arena, "https://sqs.%.*s.amazonaws.com%s",
-                                      SLICE_ARG(parts.region), suffix));
-        queue->url = arena_printf(&queue->arena, "%s%.*s/%.*s", queue->call_url,
-                                  SLICE_ARG(parts.account), SLICE_ARG(parts.resource));
+    queue->batch_bytes_max = options->sqs_batch_bytes_max;
+    target_place_open(&queue->place, options, &queue->arn, &queue->arena);
+    if (target_endpoint(options, target_sqs.service).len == 0) {
+        queue->url = arena_printf(&queue->arena, "%s%.*s/%.*s", queue->place.url,
+                                  SLICE_ARG(queue->arn.account), SLICE_ARG(queue->arn.resource));
     }
     *target = &queue->target;
     return ERR_OK;
@@ -177,38 +152,13 @@ static bool check_item(const struct target *target, const struct target_item *it
 
 /* ---- requests ----------------------------------------------------------------------------- */
 
-static void begin_request(const struct queue *queue, struct slice action,
-                          struct target_request *request)
-{
-    request->method = "POST";
-    request->url = queue->call_url;
-    request->path = queue->call_path;
-    request->host = queue->call_host;
-    request->headers[0] =
-        (struct header){SLICE("content-type"), SLICE("application/x-amz-json-1.0")};
-    request->headers[1] = (struct header){SLICE("x-amz-target"), action};
-    request->header_count = 2;
-    request->service = SLICE("sqs");
-    request->region = queue->arn.region;
-}
-
-/* Every attempt of one delivery carries the same id, and no other event of the queue does: the
- * event's id is its sender's to choose, so account and bytes stand beside it. */
+/* Every attempt of one delivery carries the same id, and no other event of the queue does. */
 static void write_deduplication(struct json_writer *writer, const struct target_item *item)
 {
-    const struct slice fields[] = {item->account, item->event_id, item->rule, item->target_id,
-                                   item->body};
-    struct digest_stream stream = {0};
     struct digest digest;
     char hex[DIGEST_HEX_CHARS];
 
-    digest_stream_begin(&stream);
-    for (size_t i = 0; i < ARRAY_LEN(fields); i++) {
-        digest_stream_add(&stream, fields[i]);
-        digest_stream_add(&stream, SLICE("\n"));
-    }
-    digest_stream_end(&stream, &digest);
-    digest_stream_clean_up(&stream);
+    target_identity(item, &digest);
     digest_hex(&digest, hex);
     json_write_key_string(writer, SLICE("MessageDeduplicationId"),
                           (struct slice){hex, sizeof(hex)});
@@ -256,9 +206,9 @@ static enum err build_send(const struct target *target, const struct target_item
     CHECK(count >= 1);
     CHECK(count <= TARGET_BATCH_MAX);
     CHECK(queue->url.len > 0);
-    begin_request(queue,
-                  count == 1 ? SLICE("AmazonSQS.SendMessage") : SLICE("AmazonSQS.SendMessageBatch"),
-                  request);
+    target_begin_json(
+        &queue->place, "1.0",
+        count == 1 ? SLICE("AmazonSQS.SendMessage") : SLICE("AmazonSQS.SendMessageBatch"), request);
     json_write_begin(&writer, request->body);
     json_write_object_begin(&writer);
     json_write_key_string(&writer, SLICE("QueueUrl"), queue->url);
@@ -292,7 +242,7 @@ static enum err build_lookup(const struct target *target, struct arena *arena,
     struct json_writer writer;
 
     (void)arena;
-    begin_request(queue, SLICE("AmazonSQS.GetQueueUrl"), request);
+    target_begin_json(&queue->place, "1.0", SLICE("AmazonSQS.GetQueueUrl"), request);
     json_write_begin(&writer, request->body);
     json_write_object_begin(&writer);
     json_write_key_string(&writer, SLICE("QueueName"), queue->arn.resource);
@@ -379,58 +329,35 @@ static void judge_accepted(const struct target_item *item, const struct reply_en
 
     digest_md5_hex(item->body, md5);
     if (entry->message_id.len == 0 && entry->md5.len == 0) {
-        target_verdict_set(verdict, TARGET_RETRY, ERR_REMOTE_FAILED, NULL, SLICE("BadReply"),
-                           SLICE("the reply names no message"));
+        target_bad_reply(verdict, SLICE("the reply names no message"));
     } else if (entry->md5.len > 0 &&
                !slice_eq_ignore_case(entry->md5, (struct slice){md5, sizeof(md5)})) {
         target_verdict_set(verdict, TARGET_RETRY, ERR_REMOTE_FAILED, NULL,
                            SLICE("MD5OfMessageBody"), SLICE("the queue got other bytes"));
     } else {
-        target_verdict_set(verdict, TARGET_SETTLE, ERR_OK, NULL, SLICE(""), SLICE(""));
+        target_settle(verdict);
     }
 }
-
-#define RETRIED(name, err)                                                                         \
-    {                                                                                              \
-        SLICE_INIT(name), TARGET_RETRY, err, NULL                                                  \
-    }
-#define BURIED(name, err, reason)                                                                  \
-    {                                                                                              \
-        SLICE_INIT(name), TARGET_BURY, err, reason                                                 \
-    }
 
 static const struct target_error own_errors[] = {
-    BURIED("QueueDoesNotExist", ERR_REMOTE_MISSING, "NO_RESOURCE"),
-    BURIED("AWS.SimpleQueueService.NonExistentQueue", ERR_REMOTE_MISSING, "NO_RESOURCE"),
-    RETRIED("QueueDeletedRecently", ERR_REMOTE_FAILED),
-    RETRIED("KmsThrottled", ERR_REMOTE_THROTTLED),
-    RETRIED("KMS.ThrottlingException", ERR_REMOTE_THROTTLED),
-    RETRIED("OverLimit", ERR_REMOTE_THROTTLED),
-    BURIED("KmsAccessDenied", ERR_REMOTE_DENIED, "NO_PERMISSIONS"),
-    BURIED("KMS.AccessDeniedException", ERR_REMOTE_DENIED, "NO_PERMISSIONS"),
-    BURIED("KmsDisabled", ERR_REMOTE_MISSING, "NO_RESOURCE"),
-    BURIED("KmsInvalidState", ERR_REMOTE_MISSING, "NO_RESOURCE"),
-    BURIED("KmsNotFound", ERR_REMOTE_MISSING, "NO_RESOURCE"),
-    BURIED("InvalidMessageContents", ERR_REMOTE_REJECTED, "invalid-message"),
-    BURIED("InvalidSecurity", ERR_REMOTE_REJECTED, "SDK_CLIENT_ERROR"),
-    BURIED("UnsupportedOperation", ERR_REMOTE_REJECTED, "SDK_CLIENT_ERROR"),
-    BURIED("BatchRequestTooLong", ERR_REMOTE_REJECTED, "message-too-large"),
-    BURIED("AWS.SimpleQueueService.BatchRequestTooLong", ERR_REMOTE_REJECTED, "message-too-large"),
+    TARGET_BURIED("QueueDoesNotExist", ERR_REMOTE_MISSING, "NO_RESOURCE"),
+    TARGET_BURIED("AWS.SimpleQueueService.NonExistentQueue", ERR_REMOTE_MISSING, "NO_RESOURCE"),
+    TARGET_RETRIED("QueueDeletedRecently", ERR_REMOTE_FAILED),
+    TARGET_RETRIED("KmsThrottled", ERR_REMOTE_THROTTLED),
+    TARGET_RETRIED("KMS.ThrottlingException", ERR_REMOTE_THROTTLED),
+    TARGET_RETRIED("OverLimit", ERR_REMOTE_THROTTLED),
+    TARGET_BURIED("KmsAccessDenied", ERR_REMOTE_DENIED, "NO_PERMISSIONS"),
+    TARGET_BURIED("KMS.AccessDeniedException", ERR_REMOTE_DENIED, "NO_PERMISSIONS"),
+    TARGET_BURIED("KmsDisabled", ERR_REMOTE_MISSING, "NO_RESOURCE"),
+    TARGET_BURIED("KmsInvalidState", ERR_REMOTE_MISSING, "NO_RESOURCE"),
+    TARGET_BURIED("KmsNotFound", ERR_REMOTE_MISSING, "NO_RESOURCE"),
+    TARGET_BURIED("InvalidMessageContents", ERR_REMOTE_REJECTED, "invalid-message"),
+    TARGET_BURIED("InvalidSecurity", ERR_REMOTE_REJECTED, "SDK_CLIENT_ERROR"),
+    TARGET_BURIED("UnsupportedOperation", ERR_REMOTE_REJECTED, "SDK_CLIENT_ERROR"),
+    TARGET_BURIED("BatchRequestTooLong", ERR_REMOTE_REJECTED, "message-too-large"),
+    TARGET_BURIED("AWS.SimpleQueueService.BatchRequestTooLong", ERR_REMOTE_REJECTED,
+                  "message-too-large"),
 };
-
-static void judge_whole(const struct target_reply *reply, size_t count, struct arena *arena,
-                        struct target_verdict *verdict)
-{
-    struct target_fault fault;
-
-    target_fault_read(reply, arena, &fault);
-    target_fault_judge(reply, &fault, own_errors, ARRAY_LEN(own_errors), verdict);
-    /* Rejected for what it holds, not for where it goes: one entry may be to blame. */
-    if (count > 1 && verdict->action == TARGET_BURY && verdict->err == ERR_REMOTE_REJECTED) {
-        verdict->action = TARGET_SPLIT;
-        verdict->reason = NULL;
-    }
-}
 
 static bool read_lookup(struct target *target, const struct target_reply *reply,
                         struct arena *arena, struct target_verdict *verdict)
@@ -439,13 +366,12 @@ static bool read_lookup(struct target *target, const struct target_reply *reply,
     struct reply_entry entry;
 
     CHECK(target->ops == &target_sqs);
-    if (reply->err != ERR_OK || reply->status < 200 || reply->status > 299) {
-        judge_whole(reply, 1, arena, verdict);
+    if (!target_reply_is_good(reply)) {
+        target_judge_whole(reply, own_errors, ARRAY_LEN(own_errors), 1, arena, verdict);
         return false;
     }
     if (read_flat(reply->body, arena, &entry) != ERR_OK || entry.queue_url.len == 0) {
-        target_verdict_set(verdict, TARGET_RETRY, ERR_REMOTE_FAILED, NULL, SLICE("BadReply"),
-                           SLICE("GetQueueUrl gave no QueueUrl"));
+        target_bad_reply(verdict, SLICE("GetQueueUrl gave no QueueUrl"));
         return false;
     }
     queue->url = arena_copy(&queue->arena, entry.queue_url);
@@ -485,8 +411,7 @@ static void judge_batch(const struct target_item *items, size_t count, struct sl
     struct slice skipped;
 
     for (size_t i = 0; i < count; i++) {
-        target_verdict_set(&verdicts[i], TARGET_RETRY, ERR_REMOTE_FAILED, NULL, SLICE("BadReply"),
-                           SLICE("the reply does not mention the message"));
+        target_bad_reply(&verdicts[i], SLICE("the reply does not mention the message"));
     }
     json_reader_init(&reader, body, 16);
     if (json_next(&reader, &token) != JSON_TYPE_OBJECT_BEGIN) {
@@ -516,11 +441,8 @@ static void classify(struct target *target, const struct target_item *items, siz
     struct reply_entry entry;
 
     (void)queue_of(target);
-    if (reply->err != ERR_OK || reply->status < 200 || reply->status > 299) {
-        judge_whole(reply, count, arena, &verdicts[0]);
-        for (size_t i = 1; i < count; i++) {
-            verdicts[i] = verdicts[0];
-        }
+    if (!target_reply_is_good(reply)) {
+        target_judge_whole(reply, own_errors, ARRAY_LEN(own_errors), count, arena, verdicts);
     } else if (count > 1) {
         judge_batch(items, count, reply->body, arena, verdicts);
     } else {

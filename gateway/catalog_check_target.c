@@ -3,10 +3,12 @@
  * catalog_check_target.c - what a target of a rule may hold, and what its members mean.
  */
 #include "core/check.h"
+#include "delivery/target.h"
 #include "gateway/catalog.h"
 #include "gateway/catalog_check_internal.h"
 #include "gateway/input_config.h"
 #include "routing/path.h"
+#include "routing/rule.h"
 
 enum { EVENT_AGE_LEAST_S = 60 };
 
@@ -17,6 +19,10 @@ static const struct catalog_member transformer_members[] = {
 };
 static const struct catalog_member sqs_members[] = {
     {"message_group_id", CATALOG_TEXT, false, 100, NULL},
+    {NULL, CATALOG_TEXT, false, 0, NULL},
+};
+static const struct catalog_member sns_members[] = {
+    {"message_group_id", CATALOG_TEXT, false, 128, NULL},
     {NULL, CATALOG_TEXT, false, 0, NULL},
 };
 static const struct catalog_member dead_letter_members[] = {
@@ -36,52 +42,67 @@ const struct catalog_member catalog_target_members[] = {
     {"input_path", CATALOG_TEXT, false, JSON_PATH_BYTES_MAX, NULL},
     {"input_transformer", CATALOG_OBJECT, false, 0, transformer_members},
     {"sqs_parameters", CATALOG_OBJECT, false, 0, sqs_members},
+    {"sns_parameters", CATALOG_OBJECT, false, 0, sns_members},
     {"dead_letter_config", CATALOG_OBJECT, false, 0, dead_letter_members},
     {"retry_policy", CATALOG_OBJECT, false, 0, retry_members},
     {NULL, CATALOG_TEXT, false, 0, NULL},
 };
 
-/* "arn:aws:sqs:REGION:ACCOUNT:NAME", where ACCOUNT may be {account} on the central bus. */
-static void check_queue_arn(json_t *mistakes, const struct catalog_path *path, struct slice arn,
-                            bool is_central)
+/* As the kind of target itself sees it, with some account in the place of {account}. */
+static void check_arn(json_t *mistakes, const struct catalog_path *path, struct slice arn,
+                      bool is_central)
 {
-    struct slice rest = arn;
-    const struct slice head = slice_cut(&rest, ':');
-    const struct slice partition = slice_cut(&rest, ':');
-    const struct slice service = slice_cut(&rest, ':');
-    const struct slice region = slice_cut(&rest, ':');
-    const struct slice account = slice_cut(&rest, ':');
-    const bool is_template = slice_eq(account, SLICE("{account}"));
+    struct arena arena = {0};
+    const struct slice filled = rule_fill_account(arn, SLICE("000000000000"), &arena);
+    struct err_why why;
 
-    if (!slice_eq(head, SLICE("arn")) || partition.len == 0 || rest.len == 0) {
-        catalog_mistake(mistakes, path, "is not an ARN");
-    } else if (!slice_eq(service, SLICE("sqs"))) {
-        catalog_mistake(mistakes, path, "targets of service \"%.*s\" are not supported; sqs is",
-                        SLICE_ARG(service));
-    } else if (region.len == 0 || !(catalog_is_account(account) || is_template)) {
-        catalog_mistake(mistakes, path, "an SQS ARN is arn:aws:sqs:REGION:ACCOUNT:NAME");
-    } else if (is_template && !is_central) {
+    if (target_check_arn(filled, &why) != ERR_OK) {
+        catalog_mistake(mistakes, path, "%s", why.text);
+    } else if (!slice_eq(filled, arn) && !is_central) {
         catalog_mistake(mistakes, path, "{account} is for rules of the central bus");
     }
+    arena_clean_up(&arena);
 }
 
-/* What it gets, and parameters that may be paths. */
-static void check_input(json_t *mistakes, const struct catalog_path *path, const json_t *target)
+/* "sqs_parameters" and "sns_parameters": each for targets of that service alone, its group a
+ * constant or a path. */
+static void check_message_group(json_t *mistakes, const struct catalog_path *path,
+                                const json_t *target, const char *service, const char *what)
 {
-    const struct slice group =
-        json_member_text(json_object_get(target, "sqs_parameters"), "message_group_id");
-    struct catalog_place place = {.mistakes = mistakes, .path = path};
-    struct catalog_path group_path;
+    const struct slice arn = json_member_text(target, "arn");
     struct path_parameter parameter;
     struct err_why why = {.text = ""};
     struct arena arena = {0};
+    struct catalog_path place;
+    struct target_arn parts;
+    struct slice group;
+    char key[32];
 
-    input_config_check(target, catalog_inner_mistake, &place);
+    (void)snprintf(key, sizeof(key), "%s_parameters", service);
+    place = catalog_path_member(path, key);
+    if (json_object_get(target, key) == NULL || !target_arn_split(arn, &parts)) {
+        return;
+    }
+    group = json_member_text(json_object_get(target, key), "message_group_id");
+    if (!slice_eq(parts.service, slice_of(service))) {
+        catalog_mistake(mistakes, &place, "is for targets of service %s", service);
+    } else if (group.len > 0 && !slice_has_suffix(arn, SLICE(".fifo"))) {
+        catalog_mistake(mistakes, &place, "message_group_id is for %s, whose names end in .fifo",
+                        what);
+    }
     if (path_parameter_compile(group, &arena, &parameter, &why) != ERR_OK) {
-        group_path = catalog_path_member(path, "sqs_parameters.message_group_id");
-        catalog_mistake(mistakes, &group_path, "%s", why.text);
+        place = catalog_path_member(&place, "message_group_id");
+        catalog_mistake(mistakes, &place, "%s", why.text);
     }
     arena_clean_up(&arena);
+}
+
+/* What it gets instead of the event. */
+static void check_input(json_t *mistakes, const struct catalog_path *path, const json_t *target)
+{
+    struct catalog_place place = {.mistakes = mistakes, .path = path};
+
+    input_config_check(target, catalog_inner_mistake, &place);
 }
 
 /* A standard queue; weir's own account or one of the catalog's must be able to write to it. */
@@ -96,8 +117,10 @@ static void check_dead_letters(json_t *mistakes, const struct catalog_path *path
     }
     if (slice_has_suffix(arn, SLICE(".fifo"))) {
         catalog_mistake(mistakes, &place, "must be a standard queue, not a FIFO queue");
+    } else if (target_find(arn) != &target_sqs) {
+        catalog_mistake(mistakes, &place, "must be a queue of service sqs");
     } else {
-        check_queue_arn(mistakes, &place, arn, is_central);
+        check_arn(mistakes, &place, arn, is_central);
     }
 }
 
@@ -118,19 +141,14 @@ void catalog_check_target(json_t *mistakes, const struct catalog_path *path, con
 {
     const struct slice arn = json_member_text(target, "arn");
     const struct slice role = json_member_text(target, "role_arn");
-    const json_t *sqs = json_object_get(target, "sqs_parameters");
     struct catalog_path place = catalog_path_member(path, "arn");
 
     catalog_check_name(mistakes, path, "id", target);
     if (arn.len > 0) {
-        check_queue_arn(mistakes, &place, arn, is_central);
+        check_arn(mistakes, &place, arn, is_central);
     }
-    if (json_member_text(sqs, "message_group_id").len > 0 &&
-        !slice_has_suffix(arn, SLICE(".fifo"))) {
-        place = catalog_path_member(path, "sqs_parameters");
-        catalog_mistake(mistakes, &place,
-                        "message_group_id is for FIFO queues, whose names end in .fifo");
-    }
+    check_message_group(mistakes, path, target, "sqs", "FIFO queues");
+    check_message_group(mistakes, path, target, "sns", "FIFO topics");
     check_dead_letters(mistakes, path, target, is_central);
     check_retry(mistakes, path, target);
     if (role.len > 0) {

@@ -162,8 +162,9 @@ static enum err fill_target(struct rule *rule, struct rule_target *target, const
     const json_t *retry = json_object_get(document, "retry_policy");
     const json_t *attempts = json_object_get(retry, "maximum_retry_attempts");
     const json_t *age = json_object_get(retry, "maximum_event_age_in_seconds");
-    const struct slice group =
-        json_member_text(json_object_get(document, "sqs_parameters"), "message_group_id");
+    const json_t *sqs = json_object_get(document, "sqs_parameters");
+    const json_t *fifo = sqs != NULL ? sqs : json_object_get(document, "sns_parameters");
+    const struct slice group = json_member_text(fifo, "message_group_id");
 
     target->uid = (uint64_t)json_integer_value(json_object_get(document, "uid"));
     target->id = arena_copy(arena, json_member_text(document, "id"));

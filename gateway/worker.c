@@ -22,6 +22,7 @@
 #include "core/stream.h"
 #include "core/tls.h"
 #include "delivery/delivery.h"
+#include "delivery/target.h"
 #include "gateway/api_call.h"
 #include "gateway/config.h"
 #include "gateway/control.h"
@@ -30,7 +31,7 @@
 #include "gateway/listener.h"
 #include "gateway/trace.h"
 
-enum { CALLS_MAX = 256, HOST_CALLS_MAX = 64 };
+enum { CALLS_MAX = 256, HOST_CALLS_MAX = 64, ENDPOINTS_MAX = 16 };
 
 static const double quiet_check_s = 0.01;
 
@@ -50,6 +51,7 @@ struct worker {
     struct http_client *http;
     struct egress egress;
     struct delivery_engine *engine;
+    struct target_endpoint endpoints[ENDPOINTS_MAX];
     struct ingest *ingest;
     struct api_desk *api_desk;
     struct stats *stats;
@@ -144,6 +146,24 @@ static bool may_connect(void *context, const char *url, const struct sockaddr *a
     return egress_may_dial(context, url, address);
 }
 
+/* Where the configuration sends calls to AWS. Returns how many it names. */
+static size_t list_endpoints(const struct config *config, struct target_endpoint *endpoints)
+{
+    const struct target_endpoint all[] = {
+        {SLICE(""), config->aws_endpoint},
+        {SLICE("sqs"), config->aws_endpoint_sqs},
+        {SLICE("lambda"), config->aws_endpoint_lambda},
+        {SLICE("sns"), config->aws_endpoint_sns},
+        {SLICE("states"), config->aws_endpoint_states},
+        {SLICE("ssm"), config->aws_endpoint_ssm},
+        {SLICE("events"), config->aws_endpoint_events},
+    };
+
+    _Static_assert(ARRAY_LEN(all) <= ENDPOINTS_MAX, "one for each service");
+    memcpy(endpoints, all, sizeof(all));
+    return ARRAY_LEN(all);
+}
+
 static void open_delivery(struct worker *worker)
 {
     const struct config *config = worker->options.config;
@@ -163,8 +183,8 @@ static void open_delivery(struct worker *worker)
         .worker_index = worker->options.index,
         .worker_count = worker->options.count,
         .engines = worker->options.engines,
-        .sqs_endpoint =
-            config->aws_endpoint_sqs.len > 0 ? config->aws_endpoint_sqs : config->aws_endpoint,
+        .endpoints = worker->endpoints,
+        .endpoint_count = list_endpoints(config, worker->endpoints),
         .memory_bytes_max = (size_t)share(worker, config->delivery_bytes_max),
         .event_bytes_max = (size_t)config->body_max,
         .input_bytes_max = (size_t)config->input_bytes_max,

@@ -20,7 +20,7 @@ struct rule_target {
     struct slice arn;      /* on the central bus `{account}` stands for the account of the event */
     struct slice role_arn; /* the same; empty: the account's dispatch role, or weir's own */
     const struct transform *transform;      /* what it gets; NULL: the event as it is */
-    struct path_parameter message_group_id; /* SqsParameters.MessageGroupId, empty: none */
+    struct path_parameter message_group_id; /* of a FIFO queue or topic, empty: none */
     uint32_t attempts_max;                  /* RetryPolicy, default 185 */
     uint64_t age_max_ms;                    /* RetryPolicy, default 24 h */
     struct slice dlq_arn; /* DeadLetterConfig, with {account} as in arn; empty: none */

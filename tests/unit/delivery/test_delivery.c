@@ -597,13 +597,15 @@ static void test_memory_is_bounded(void **state)
 /* Goal: behind an endpoint override a queue is looked up once, single flight, then used. */
 static void test_the_queue_url_is_looked_up_once(void **state)
 {
+    const struct target_endpoint endpoint = {.url = SLICE_INIT("http://127.0.0.1:4566")};
     struct delivery_options options;
 
     (void)state;
     delivery_destroy(world.engines[0]);
     options = (struct delivery_options){.mailbox = &world.mailboxes[0],
                                         .store = &world.store,
-                                        .sqs_endpoint = SLICE("http://127.0.0.1:4566"),
+                                        .endpoints = &endpoint,
+                                        .endpoint_count = 1,
                                         .hooks = {.context = &world, .on_fact = world_on_fact},
                                         .io = &world.io};
     world.engines[0] = delivery_new(&options);

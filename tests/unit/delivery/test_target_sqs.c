@@ -24,7 +24,9 @@ struct fixture {
 
 static void open_queue(struct fixture *f, struct slice arn, struct slice endpoint)
 {
-    const struct target_options options = {.endpoint = endpoint, .batch_bytes_max = 1024};
+    const struct target_endpoint any = {.url = endpoint};
+    const struct target_options options = {
+        .endpoints = &any, .endpoint_count = 1, .sqs_batch_bytes_max = 1024};
     struct err_why why = {""};
 
     *f = (struct fixture){0};
@@ -46,6 +48,7 @@ static void close_queue(struct fixture *f)
 static struct target_item item_of(const char *body)
 {
     return (struct target_item){.body = slice_of(body),
+                                .event = slice_of(body),
                                 .event_id = SLICE("6f1c0a52"),
                                 .account = SLICE("111122223333"),
                                 .rule = SLICE("central/high"),
@@ -71,7 +74,7 @@ static void test_only_queues_open(void **state)
         "arn:aws:sqs:eu-west-1:111122223333:a:b",
         "urn:aws:sqs:eu-west-1:111122223333:findings",
     };
-    const struct target_options options = {.batch_bytes_max = 1024};
+    const struct target_options options = {.sqs_batch_bytes_max = 1024};
 
     (void)state;
     for (size_t i = 0; i < ARRAY_LEN(refused); i++) {
@@ -208,7 +211,7 @@ static void test_fifo_messages_carry_group_and_deduplication_id(void **state)
         struct target_item other = item;
 
         other.account = i == 0 ? SLICE("444455556666") : item.account;
-        other.body = i == 1 ? SLICE("{\"b\":2}") : item.body;
+        other.event = i == 1 ? SLICE("{\"b\":2}") : item.event;
         buf_clear(&f.body);
         assert_int_equal(target_sqs.build(f.target, &other, 1, &f.arena, &f.request), ERR_OK);
         assert_null(strstr(body_text(&f), strstr(first, "\"MessageDeduplicationId\"")));

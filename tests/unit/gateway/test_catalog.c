@@ -381,8 +381,21 @@ static void test_each_mistake_has_its_path(void **state)
          "]}",
          "rules[0].state", "ENABLED or DISABLED"},
         {"{\"rules\":[{\"bus\":\"central\",\"name\":\"r\",\"pattern\":{\"a\":[1]},\"targets\":[{"
-         "\"id\":\"t\",\"arn\":\"arn:aws:lambda:us-east-1:999999999999:function:f\"}]}]}",
-         "rules[0].targets[0].arn", "targets of service \"lambda\" are not supported"},
+         "\"id\":\"t\",\"arn\":\"arn:aws:nosuch:us-east-1:999999999999:f\"}]}]}",
+         "rules[0].targets[0].arn", "targets of service \"nosuch\" are not supported"},
+        {"{\"rules\":[{\"bus\":\"central\",\"name\":\"r\",\"pattern\":{\"a\":[1]},\"targets\":[{"
+         "\"id\":\"t\",\"arn\":\"soar\"}]}]}",
+         "rules[0].targets[0].arn", "is not an ARN"},
+        {"{\"rules\":[{\"bus\":\"central\",\"name\":\"r\",\"pattern\":{\"a\":[1]},\"targets\":[{"
+         "\"id\":\"t\",\"arn\":\"arn:aws:lambda:us-east-1:{account}:f\"}]}]}",
+         "rules[0].targets[0].arn", "a Lambda ARN is arn:aws:lambda:"},
+        {"{\"rules\":[{\"bus\":\"central\",\"name\":\"r\",\"pattern\":{\"a\":[1]},\"targets\":[{"
+         "\"id\":\"t\",\"arn\":\"arn:aws:sns:us-east-1:{account}:t\",\"sns_parameters\":"
+         "{\"message_group_id\":\"g\"}}]}]}",
+         "rules[0].targets[0].sns_parameters", "FIFO"},
+        {"{\"rules\":[{\"bus\":\"central\",\"name\":\"r\",\"pattern\":{\"a\":[1]},\"targets\":[{"
+         "\"id\":\"t\",\"arn\":\"" QUEUE "\",\"sns_parameters\":{}}]}]}",
+         "rules[0].targets[0].sns_parameters", "is for targets of service sns"},
         {"{\"rules\":[{\"bus\":\"111122223333/default\",\"name\":\"r\",\"pattern\":{\"a\":[1]},"
          "\"targets\":[{\"id\":\"t\",\"arn\":\"arn:aws:sqs:us-east-1:{account}:q\"}]}]}",
          "rules[0].targets[0].arn", "central bus"},
