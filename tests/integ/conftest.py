@@ -31,8 +31,8 @@ def pytest_configure(config):
 class Gateway:
     """weir, its stand-in, and what a test asks of both."""
 
-    def __init__(self, folder, catalog=None, queues=(), **options):
-        self.aws = AwsStandinProcess(folder, roles(MEMBER, OTHER), [*QUEUES, *queues])
+    def __init__(self, folder, catalog=None, queues=(), resources=(), **options):
+        self.aws = AwsStandinProcess(folder, roles(MEMBER, OTHER), [*QUEUES, *queues], resources)
         self.weir = None
         self._folder, self._catalog, self._options = folder, catalog or CATALOG, options
 

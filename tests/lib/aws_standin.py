@@ -1,6 +1,7 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: Apache-2.0
-"""A stand-in for AWS on a loopback port: STS and SQS that check every signature.
+"""A stand-in for AWS on a loopback port that checks every signature: STS, SQS, and by botocore's
+models every other service (aws_targets.py knows those that weir delivers to).
 
 It shares no code with weir, so it can judge weir: each request's SigV4 is recomputed with
 botocore, a role is assumed only with its external id, and what was accepted is written to an
@@ -11,6 +12,7 @@ Log lines (`time` in epoch seconds, `seq` from 0; secrets never appear):
   {"kind": "assume_role", "allowed", "role", "session", "external_id", "tags", "caller", ...}
   {"kind": "message", "queue", "message_id", "body", "group", "dedup", "duplicate",
                       "role", "session", "session_tags", "access_key", "account", ...}
+  {"kind": "call", ...}   what the other services took, see aws_targets.py
   {"kind": "refused", "service", "action", "code", "message", "fault"}
 
 While it runs:
@@ -18,15 +20,20 @@ While it runs:
   GET  /_health           {"ok": true}
   POST /_control          JSON, any of:
     {"fault": {"target": TARGET, "mode": MODE, "count": N | null, ...}}
-    {"clear": TARGET}       end its faults; "*" ends all.  TARGET: QUEUE_ARN, ROLE_ARN, sqs, sts, *
+    {"clear": TARGET}       end its faults; "*" ends all.  TARGET: the ARN of a queue, role or
+                            resource, sqs, sts or another name that signs, *
     {"roles": [{"arn", "external_id"}], "remove_roles": [ARN], "queues": [ARN],
      "remove_queues": [ARN], "callers": [{"access_key", "secret", "account"}],
      "lifetime_max_s": SECONDS | null}      sessions end early although more was asked
+    {"resources": [ARN], "remove_resources": [ARN]}   functions, state machines, topics, documents
+                            (arn:aws:ssm:REGION:ACCOUNT:document/NAME), buses
+    {"answers": {"SERVICE:ACTION": {...}}}  what calls that only their model judges get back
+    {"executions_end": true}    Step Functions executions are over as soon as they began
   Fault modes, each for `count` requests (null: until cleared) and with `probability` (1):
     fail      error `code`, `status`, `message`, `headers`; default InternalFailure, 500
-    throttle  SQS RequestThrottled, STS Throttling, 400
+    throttle  SQS RequestThrottled, Lambda TooManyRequestsException (429), else Throttling, 400
     deny      AccessDenied, 403
-    partial   SendMessageBatch fails the entries whose position % `every` (2) is 0, the others pass;
+    partial   SendMessageBatch, PublishBatch, PutEvents fail the entries whose position % `every` (2) is 0, the others pass;
               `code` (InternalError), `sender_fault` (false)
     delay     answer after `seconds`
     hang      take the request, do nothing for `seconds` (60), close
@@ -48,9 +55,11 @@ import threading
 import time
 import urllib.parse
 
+import aws_models
 import aws_wire
 from aws_services import QUEUE_ARN, Sqs, Sts
 from aws_signature import Refusal, verify
+from aws_targets import Targets
 
 HEAD_MAX_BYTES = 64 * 1024
 REQUEST_MAX_BYTES = 16 * 1024 * 1024
@@ -145,6 +154,7 @@ class AwsStandin:
         self.faults = Faults()
         self.sts = Sts(self.log.append)
         self.sqs = Sqs(self.log.append, lambda: self.url)
+        self.targets = Targets(self.log.append)
         self._loop = self._stopped = None
         self._thread = None
         self._server = None
@@ -255,6 +265,13 @@ class AwsStandin:
         if path.path.startswith("/_"):
             status, answer = self._own(method, path, body)
             return status, "application/json", answer, {}, None
+        scope = aws_models.scope_service(headers)
+        if scope in (None, "sts", "sqs"):
+            return await self._answer_old(method, target, headers, body)
+        return await self._answer_modelled(scope, method, target, headers, body)
+
+    async def _answer_old(self, method, target, headers, body):
+        """STS and SQS, whose old and new clients speak differently: aws_wire.py."""
         call, fault = None, None
         try:
             call = aws_wire.parse(headers, body)
@@ -269,11 +286,34 @@ class AwsStandin:
                 answer = service.call(call.action, call.params, identity, region)
         except Refusal as refusal:
             return self._refuse(call, headers, refusal, fault)
-        mode = fault["mode"] if fault else None
-        if mode == "swallow":
-            raise Drop()
+        self._after(fault)
         return (200, *aws_wire.render(call, answer), {"x-amzn-RequestId": str(len(self.log))},
-                fault.get("seconds", 0.5) if mode == "drip" else None)
+                self._drip_s(fault))
+
+    async def _answer_modelled(self, scope, method, target, headers, body):
+        call, fault = None, None
+        try:
+            identity, region = verify(method, target, headers, body, self.sts.identities.get, scope,
+                                      time.time())
+            call = aws_models.parse(scope, method, target, headers, body)
+            fault = self.faults.take([self.targets.resource_of(call), scope, "*"])
+            partial = await self._before(call, fault)
+            answer = self.targets.serve(call, identity, region, partial)
+        except Refusal as refusal:
+            return self._refuse_modelled(scope, call, refusal, fault)
+        self._after(fault)
+        status, kind, text, extra = aws_models.render(call, answer)
+        return (status, kind, text, {"x-amzn-RequestId": str(len(self.log)), **extra},
+                self._drip_s(fault))
+
+    @staticmethod
+    def _after(fault):
+        if fault and fault["mode"] == "swallow":
+            raise Drop()
+
+    @staticmethod
+    def _drip_s(fault):
+        return fault.get("seconds", 0.5) if fault and fault["mode"] == "drip" else None
 
     def _fault_targets(self, call, identity, region):
         """The names under which a fault may strike this request, the narrowest first."""
@@ -292,9 +332,10 @@ class AwsStandin:
                           fault.get("message", "stand-in fault"), fault.get("status", 500), sender=fault.get("status", 500) < 500,
                           headers=fault.get("headers"))
         if mode == "throttle":
-            code = "Throttling" if call.service == "sts" else "com.amazonaws.sqs#RequestThrottled"
-            raise Refusal(code, "Rate exceeded", 400, query_code=code.split("#")[-1],
-                          headers=fault.get("headers"))
+            code = {"sts": "Throttling", "sqs": "com.amazonaws.sqs#RequestThrottled",
+                    "lambda": "TooManyRequestsException"}.get(call.service, "ThrottlingException")
+            raise Refusal(code, "Rate exceeded", 429 if call.service == "lambda" else 400,
+                          query_code=code.split("#")[-1], headers=fault.get("headers"))
         if mode == "deny":
             raise Refusal("AccessDeniedException", "not authorized", 403, query_code="AccessDenied")
         if mode == "delay":
@@ -304,10 +345,13 @@ class AwsStandin:
             raise Drop()
         if mode == "reset":
             raise Drop(reset=True)
-        if mode == "partial" and call.action == "SendMessageBatch":
-            refusal = Refusal(fault.get("code", "InternalError"), "stand-in fault",
-                              sender=fault.get("sender_fault", False))
-            count = len(call.params.get("Entries") or [])
+        if mode == "partial":
+            refusal = Refusal(fault.get("code", "InternalFailure" if call.service == "events"
+                                        else "InternalError"),
+                              "stand-in fault", sender=fault.get("sender_fault", False))
+            entries = (call.params.get("Entries")
+                       or call.params.get("PublishBatchRequestEntries") or [])
+            count = 0 if call.action == "SendMessage" else len(entries)
             return {position: refusal for position in range(0, count, fault.get("every", 2))}
         return None
 
@@ -320,6 +364,16 @@ class AwsStandin:
             "action": call.action if call else None, "code": refusal.query_code,
             "message": refusal.message, "fault": fault["mode"] if fault else None})
         kind, body, extra = aws_wire.render_refusal(is_json, namespace, refusal)
+        return refusal.status, kind, body, extra, None
+
+    def _refuse_modelled(self, scope, call, refusal, fault):
+        model = aws_models.service_of(scope)
+        self.log.append({
+            "kind": "refused", "service": scope, "action": call.action if call else None,
+            "code": refusal.query_code, "message": refusal.message,
+            "fault": fault["mode"] if fault else None})
+        kind, body, extra = aws_models.render_refusal(
+            call, model.metadata["protocol"] if model else "json", refusal)
         return refusal.status, kind, body, extra, None
 
     # -- control -----------------------------------------------------------------------------
@@ -341,7 +395,7 @@ class AwsStandin:
     def control(self, order):
         """Carry out one control document (see the top of this file)."""
         known = {"fault", "clear", "roles", "remove_roles", "queues", "remove_queues", "callers",
-                 "lifetime_max_s"}
+                 "lifetime_max_s", "resources", "remove_resources", "answers", "executions_end"}
         if unknown := set(order) - known:
             raise ValueError(f"unknown: {', '.join(sorted(unknown))}")
         if "clear" in order:
@@ -358,6 +412,12 @@ class AwsStandin:
             self.sqs.remove_queue(arn)
         for caller in order.get("callers", []):
             self.sts.add_caller(caller["access_key"], caller["secret"], caller["account"])
+        for arn in order.get("resources", []):
+            self.targets.add_resource(arn)
+        self.targets.resources -= set(order.get("remove_resources", []))
+        self.targets.answers.update(order.get("answers", {}))
+        if "executions_end" in order:
+            self.targets.executions_end = order["executions_end"]
         if "lifetime_max_s" in order:
             self.sts.lifetime_max_s = order["lifetime_max_s"]
 
@@ -373,7 +433,7 @@ def describe(line):
         fault = f" (fault {line['fault']})" if line["fault"] else ""
         service = line["service"] or "?"
         return f"{clock}  {service:<5} REFUSED {line['action']}: {line['code']}{fault}"
-    what = line["body"]
+    what = line["body"] or json.dumps(line.get("params"))
     try:
         event = json.loads(what)
         what = (f"{event['source']} \"{event['detail-type']}\" of {event['account']} "
@@ -382,12 +442,14 @@ def describe(line):
         what = what[:80].replace("\n", " ")
     signer = line["role"] or line["principal"]
     twice = " DUPLICATE" if line["duplicate"] else ""
-    return f"{clock}  sqs   {line['queue'].split(':')[-1]} <- {what}, signed by {signer}{twice}"
+    service = line.get("service", "sqs")
+    where = (line.get("queue") or line.get("resource") or line["action"]).split(":")[-1]
+    return f"{clock}  {service:<5} {where} <- {what}, signed by {signer}{twice}"
 
 
 def parse_arguments(argv):
     parser = argparse.ArgumentParser(
-        description="A stand-in for AWS STS and SQS that verifies every signature.",
+        description="A stand-in for AWS that verifies every signature.",
         epilog="Point weir at it with \"aws\": {\"endpoints\": {\"sqs\": URL, \"sts\": URL}}; "
                "watch arrivals with --verbose or GET /_log.")
     parser.add_argument("--port", type=int, default=0, help="default: a free one, printed at start")
@@ -399,6 +461,8 @@ def parse_arguments(argv):
                         help="a role that may be assumed, with that external id if given")
     parser.add_argument("--queue", metavar="ARN", action="append", default=[],
                         help="a queue that exists; FIFO if it ends in .fifo")
+    parser.add_argument("--resource", metavar="ARN", action="append", default=[],
+                        help="a function, state machine, topic, document or bus that exists")
     parser.add_argument("--verbose", action="store_true", help="print a line for each arrival")
     return parser.parse_args(argv)
 
@@ -418,6 +482,8 @@ def configure(standin, args):
         if not QUEUE_ARN.fullmatch(arn):
             raise ValueError(f"--queue {arn}: a queue ARN is wanted")
         standin.sqs.add_queue(arn)
+    for arn in args.resource:
+        standin.targets.add_resource(arn)
 
 
 async def serve(standin):

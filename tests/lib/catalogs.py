@@ -22,6 +22,11 @@ def queue_arn(name, account=CENTRAL):
     return f"arn:aws:sqs:{REGION}:{account}:{name}"
 
 
+def arn(service, resource, account=CENTRAL, region=REGION):
+    """Of a function, topic, state machine, ..., in the central account unless told."""
+    return f"arn:aws:{service}:{region}:{account}:{resource}"
+
+
 def account(account_id=MEMBER, **more):
     """An account that may send anything, dispatched with its own role."""
     return {"id": account_id, "name": f"account-{account_id}", "sources": ["*"],

@@ -91,7 +91,7 @@ def merge(base, changes):
 class AwsStandinProcess:
     """tests/lib/aws_standin.py as a process: it outlives weir, and may be killed itself."""
 
-    def __init__(self, folder, roles=(), queues=()):
+    def __init__(self, folder, roles=(), queues=(), resources=()):
         self.log_path = Path(folder) / "aws.ndjson"
         self._errors = Path(folder) / "aws.err"
         self._arguments = []
@@ -99,6 +99,8 @@ class AwsStandinProcess:
             self._arguments += ["--role", f"{arn}={external_id}" if external_id else arn]
         for arn in queues:
             self._arguments += ["--queue", arn]
+        for arn in resources:
+            self._arguments += ["--resource", arn]
         self._port = 0
         self._process = None
         self.url = None
@@ -158,6 +160,12 @@ class AwsStandinProcess:
         parsed = (json.loads(line) for line in whole[: whole.rfind(b"\n") + 1].splitlines())
         return [line for line in parsed if kind in (None, line["kind"])]
 
+    def calls(self, service=None, resource=None):
+        """What the services beside SQS took, repetitions that they recognised left out."""
+        return [line for line in self.lines("call")
+                if not line["duplicate"] and service in (None, line["service"])
+                and resource in (None, line["resource"])]
+
     def messages(self, queue=None):
         """Accepted messages (of one queue ARN), FIFO duplicates left out."""
         return [line for line in self.lines("message")
@@ -206,7 +214,8 @@ class Weir:
                          "key": "server.key"},
                 "admin": {"address": f"127.0.0.1:{self.admin_port}"},
             },
-            **({"aws": {"endpoints": {"sqs": endpoint, "sts": endpoint}}} if endpoint else {}),
+            **({"aws": {"endpoint": endpoint,
+                        "endpoints": {"sqs": endpoint, "sts": endpoint}}} if endpoint else {}),
         }
 
     def write_config(self):
