@@ -16,7 +16,9 @@
 #include "core/json.h"
 #include "delivery/retry.h"
 
-static const struct target_ops *const kinds[] = {&target_lambda, &target_sns, &target_sqs};
+static const struct target_ops *const kinds[] = {
+    &target_lambda, &target_states, &target_ssm, &target_sns, &target_sqs, &target_events,
+};
 
 const struct target_ops *target_find(struct slice arn)
 {

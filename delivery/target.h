@@ -135,6 +135,9 @@ struct target_ops {
 extern const struct target_ops target_sqs;
 extern const struct target_ops target_lambda;
 extern const struct target_ops target_sns;
+extern const struct target_ops target_states;
+extern const struct target_ops target_ssm;
+extern const struct target_ops target_events;
 
 /* The kind that serves this ARN, or NULL. */
 const struct target_ops *target_find(struct slice arn);

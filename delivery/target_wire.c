@@ -14,6 +14,7 @@
 #include "delivery/target_wire.h"
 
 #include "core/check.h"
+#include "core/json.h"
 
 /* ---- places ------------------------------------------------------------------------------- */
 
@@ -146,6 +147,30 @@ void target_identity(const struct target_item *item, struct digest *digest)
 bool target_reply_is_good(const struct target_reply *reply)
 {
     return reply->err == ERR_OK && reply->status >= 200 && reply->status <= 299;
+}
+
+struct slice target_reply_text(const struct target_reply *reply, struct slice key,
+                               struct arena *arena)
+{
+    struct json_reader reader;
+    struct json_token token;
+    struct slice skipped;
+
+    json_reader_init(&reader, reply->body, 16);
+    if (json_next(&reader, &token) != JSON_TYPE_OBJECT_BEGIN) {
+        return (struct slice){NULL, 0};
+    }
+    while (json_next(&reader, &token) == JSON_TYPE_KEY) {
+        const bool is_wanted = slice_eq(token.raw, key);
+
+        if (json_next(&reader, &token) == JSON_TYPE_STRING && is_wanted) {
+            return json_token_text(&token, arena);
+        }
+        if (json_read_value(&reader, &token, &skipped) != ERR_OK) {
+            break;
+        }
+    }
+    return (struct slice){NULL, 0};
 }
 
 void target_judge_whole(const struct target_reply *reply, const struct target_error *own,

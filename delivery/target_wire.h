@@ -43,6 +43,9 @@ void target_identity(const struct target_item *item, struct digest *digest);
 
 /* A complete reply that says 2xx? */
 bool target_reply_is_good(const struct target_reply *reply);
+/* The text of that member of the JSON object in the reply's body; empty if it has none. */
+struct slice target_reply_text(const struct target_reply *reply, struct slice key,
+                               struct arena *arena);
 /* Judge a reply that failed as a whole, once for all `count` items.  Items that were refused for
  * what they hold go again one by one, because only one of them may be to blame. */
 void target_judge_whole(const struct target_reply *reply, const struct target_error *own,

@@ -100,8 +100,19 @@ static void check_message_group(json_t *mistakes, const struct catalog_path *pat
 /* What it gets instead of the event. */
 static void check_input(json_t *mistakes, const struct catalog_path *path, const json_t *target)
 {
+    static const char *const members[] = {"input", "input_path", "input_transformer"};
     struct catalog_place place = {.mistakes = mistakes, .path = path};
+    struct catalog_path member;
+    struct target_arn parts;
+    const bool is_bus = target_arn_split(json_member_text(target, "arn"), &parts) &&
+                        slice_eq(parts.service, SLICE("events"));
 
+    for (size_t i = 0; is_bus && i < ARRAY_LEN(members); i++) {
+        if (json_object_get(target, members[i]) != NULL) {
+            member = catalog_path_member(path, members[i]);
+            catalog_mistake(mistakes, &member, "a bus gets the event itself");
+        }
+    }
     input_config_check(target, catalog_inner_mistake, &place);
 }
 

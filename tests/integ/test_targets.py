@@ -16,7 +16,13 @@ FUNCTION = arn("lambda", "function:triage")
 OWN_FUNCTION = "arn:aws:lambda:us-east-1:{account}:function:contain"
 TOPIC = arn("sns", "alerts")
 FIFO_TOPIC = arn("sns", "alerts.fifo", region="eu-west-1")
-RESOURCES = [FUNCTION, TOPIC, FIFO_TOPIC,
+MACHINE = arn("states", "stateMachine:Contain")
+EXPRESS = arn("states", "stateMachine:ContainExpress")
+RUNBOOK = "arn:aws:ssm:us-east-1:{account}:automation-definition/Isolate"
+DOCUMENT = arn("ssm", "document/Isolate", MEMBER)
+SHARED = arn("ssm", "document/Shared")
+BUS = arn("events", "event-bus/partner", OTHER, "eu-west-1")
+RESOURCES = [FUNCTION, TOPIC, FIFO_TOPIC, MACHINE, EXPRESS, DOCUMENT, SHARED, BUS,
              *(OWN_FUNCTION.replace("{account}", one) for one in (MEMBER, OTHER))]
 ONE_TRY = {"maximum_retry_attempts": 0}
 
@@ -34,9 +40,22 @@ CATALOG = {
         to("OwnLambda", OWN_FUNCTION),
         to("Topic", TOPIC),
         to("FifoTopic", FIFO_TOPIC, sns_parameters={"message_group_id": "one"}),
+        to("Machine", MACHINE),
+        to("Express", EXPRESS + ":live"),
+        to("Runbook", RUNBOOK + ":$LATEST", input_transformer={
+            "input_paths_map": {"n": "$.detail.n", "id": "$.id"},
+            "input_template": '{"InstanceId": <n>, "Events": [<id>], "Hard": true}'}),
+        to("Plain", RUNBOOK),
+        to("Shared", SHARED, input=json.dumps({
+            "Parameters": {"A": "x"}, "TargetLocations": [
+                {"Accounts": [MEMBER, OTHER], "Regions": ["us-east-1"],
+                 "ExecutionRoleName": "weir-runbook"}]})),
+        to("BadInput", RUNBOOK, input='{"A": {"b": 1}}'),
+        to("Bus", BUS),
     ],
 }
-ARNS = {"Lambda": FUNCTION, "Topic": TOPIC, "FifoTopic": FIFO_TOPIC}
+ARNS = {"Lambda": FUNCTION, "Topic": TOPIC, "FifoTopic": FIFO_TOPIC, "Machine": MACHINE,
+        "Bus": BUS}
 
 
 @pytest.fixture(scope="module")
@@ -82,7 +101,8 @@ def dead(gateway, told):
 
 
 @pytest.mark.parametrize("detail_type, resource, service", [
-    ("Lambda", FUNCTION, "lambda"), ("Topic", TOPIC, "sns"), ("FifoTopic", FIFO_TOPIC, "sns")])
+    ("Lambda", FUNCTION, "lambda"), ("Topic", TOPIC, "sns"), ("FifoTopic", FIFO_TOPIC, "sns"),
+    ("Machine", MACHINE, "states"), ("Express", EXPRESS + ":live", "states")])
 def test_an_event_arrives_whole_under_the_accounts_role(gateway, key, detail_type, resource,
                                                         service):
     (event_id,) = put(gateway, key, detail_type)
@@ -126,7 +146,91 @@ def test_a_fifo_topic_recognises_what_it_got_before(gateway, key, healed):
     assert any(line["duplicate"] for line in gateway.aws.lines("call"))
 
 
-@pytest.mark.parametrize("detail_type", list(ARNS))
+def test_a_lost_answer_starts_no_second_execution(gateway, key, healed):
+    put(gateway, key, "Machine")
+    gateway.weir.drain()
+    for ended in (False, True):
+        gateway.aws.control(executions_end=ended)
+        gateway.aws.fault(MACHINE, "swallow", count=1)
+        (event_id,) = told = put(gateway, key, "Machine")
+        arrived(gateway, told)
+        assert gateway.weir.drain()["totals"]["live"] == 0
+        lines = [line for line in gateway.aws.lines("call") if event_id in str(line["body"])]
+        assert [line["duplicate"] for line in lines] == [False, True]
+        assert len({line["name"] for line in lines}) == 1
+    gateway.aws.control(executions_end=False)
+
+
+def test_a_runbook_gets_lists_of_texts_and_a_token(gateway, key, healed):
+    (event_id,) = put(gateway, key, "Runbook")
+    ((line,),) = arrived(gateway, [event_id]).values()
+    detail = json.loads(line["body"])
+    assert detail == {"InstanceId": detail["InstanceId"], "Events": [event_id], "Hard": ["true"]}
+    assert len(detail["InstanceId"]) == 1
+    assert (line["resource"], line["version"], line["role"]) == (
+        DOCUMENT, "$LATEST", role_arn(MEMBER))
+    assert len(line["params"]["ClientToken"]) == 36
+
+
+def test_a_lost_answer_starts_no_second_runbook(gateway, key, healed):
+    gateway.weir.drain()
+    gateway.aws.fault("ssm", "swallow", count=1)
+    (event_id,) = put(gateway, key, "Runbook")
+    arrived(gateway, [event_id])
+    gateway.weir.drain()
+    lines = [line for line in gateway.aws.lines("call") if event_id in str(line["body"])]
+    assert [line["duplicate"] for line in lines] == [False, True]
+
+
+def test_a_runbook_without_input_gets_no_parameters(gateway, key):
+    before = len(gateway.aws.calls("ssm", DOCUMENT))
+    put(gateway, key, "Plain")
+    gateway.weir.drain()
+    line = gateway.aws.calls("ssm", DOCUMENT)[before]
+    assert set(line["params"]) == {"DocumentName", "ClientToken"}
+
+
+def test_a_shared_runbook_runs_in_many_accounts(gateway, key):
+    put(gateway, key, "Shared")
+    gateway.weir.drain()
+    (line,) = gateway.aws.calls("ssm", SHARED)
+    assert line["params"]["Parameters"] == {"A": ["x"]}
+    assert line["params"]["TargetLocations"][0]["Accounts"] == [MEMBER, OTHER]
+
+
+def test_an_input_that_is_no_parameters_dies_at_once(gateway, key):
+    (letter,) = dead(gateway, put(gateway, key, "BadInput")).values()
+    assert (letter["reason"], letter["attempts"]) == ("invalid-input", 0)
+
+
+def test_a_bus_gets_the_event_with_a_mark(gateway, key):
+    (event_id,) = put(gateway, key, "Bus")
+    gateway.weir.drain()
+    line = gateway.aws.calls("events", BUS)[-1]
+    assert (line["region"], line["role"]) == ("eu-west-1", role_arn(MEMBER))
+    entry_sent = line["params"]
+    assert (entry_sent["Source"], entry_sent["DetailType"]) == ("com.example.app", "Bus")
+    assert entry_sent["Resources"] == ["weir:sent-on:central/bus/target"]
+    assert event_id not in json.dumps(entry_sent)
+
+
+def test_an_event_of_aws_goes_on_whole_and_never_in_a_loop(gateway):
+    relay = gateway.weir.issue(MEMBER, "sigv4", forwarder=True)
+    client = Boto3(gateway.weir, relay)
+    (event_id,) = client.put([entry(source="aws.guardduty", detail_type="Bus")]).event_ids
+    gateway.weir.drain()
+    line = gateway.aws.calls("events", BUS)[-1]
+    assert line["params"]["Source"] == "weir.aws.guardduty"
+    original = json.loads(line["body"])["original"]
+    assert (original["id"], original["source"]) == (event_id, "aws.guardduty")
+    # The partner's bus forwards all it gets, and so the event comes back under another id.
+    (again,) = client.put([entry(source="weir.aws.guardduty", detail_type="Bus",
+                                 Resources=line["params"]["Resources"])]).event_ids
+    (letter,) = dead(gateway, [again]).values()
+    assert (letter["reason"], letter["attempts"]) == ("loop", 0)
+
+
+@pytest.mark.parametrize("detail_type", [one for one in ARNS if one != "Bus"])
 @pytest.mark.parametrize("mode, more", [
     ("throttle", {"count": 2}),
     ("fail", {"count": 2, "status": 503, "code": "ServiceUnavailable"}),
@@ -146,6 +250,19 @@ def test_entries_of_a_batch_fail_alone(gateway, key, healed):
     assert all(len(lines) == 1 for lines in arrived(gateway, told).values())
 
 
+def test_entries_for_a_bus_fail_alone(gateway, key, healed):
+    gateway.weir.drain()
+    before = len(gateway.aws.calls("events", BUS))
+    gateway.aws.fault(BUS, "delay", count=1, seconds=1)
+    put(gateway, key, "Bus")
+    gateway.aws.fault(BUS, "partial", count=2)
+    put(gateway, key, "Bus", 19)
+    stats = gateway.weir.drain()
+    lines = gateway.aws.calls("events", BUS)[before:]
+    assert len(lines) == 20 and stats["ledger"]["balanced"] is True
+    assert len({line["body"] for line in lines}) == 20
+
+
 @pytest.mark.parametrize("detail_type", list(ARNS))
 @pytest.mark.parametrize("fault, reason", [
     ({"mode": "deny"}, "NO_PERMISSIONS"),
@@ -158,7 +275,7 @@ def test_what_is_refused_for_good_dies_at_once(gateway, key, healed, detail_type
     assert (letter["reason"], letter["attempts"]) == (reason, 1)
 
 
-@pytest.mark.parametrize("detail_type", list(ARNS))
+@pytest.mark.parametrize("detail_type", [one for one in ARNS if one != "Bus"])
 def test_a_missing_target_is_no_resource(gateway, key, detail_type):
     gateway.aws.control(remove_resources=[ARNS[detail_type]])
     try:
@@ -171,6 +288,9 @@ def test_a_missing_target_is_no_resource(gateway, key, detail_type):
 @pytest.mark.parametrize("target_arn, why", [
     ("arn:aws:lambda:us-east-1:999999999999:triage", "a Lambda ARN is"),
     ("arn:aws:sns:us-east-1:9999:alerts", "an SNS ARN is"),
+    ("arn:aws:states:us-east-1:999999999999:activity:a", "a Step Functions ARN is"),
+    ("arn:aws:ssm:us-east-1:999999999999:parameter/a", "an ARN of an Automation runbook is"),
+    ("arn:aws:events:us-east-1:999999999999:rule/a", "an ARN of a bus is"),
     ("arn:aws:nosuch:us-east-1:999999999999:x", 'service "nosuch"'),
     ("triage", "is not an ARN"),
 ])

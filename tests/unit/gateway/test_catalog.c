@@ -396,6 +396,10 @@ static void test_each_mistake_has_its_path(void **state)
         {"{\"rules\":[{\"bus\":\"central\",\"name\":\"r\",\"pattern\":{\"a\":[1]},\"targets\":[{"
          "\"id\":\"t\",\"arn\":\"" QUEUE "\",\"sns_parameters\":{}}]}]}",
          "rules[0].targets[0].sns_parameters", "is for targets of service sns"},
+        {"{\"rules\":[{\"bus\":\"central\",\"name\":\"r\",\"pattern\":{\"a\":[1]},\"targets\":[{"
+         "\"id\":\"t\",\"arn\":\"arn:aws:events:us-east-1:{account}:event-bus/b\","
+         "\"input_path\":\"$.detail\"}]}]}",
+         "rules[0].targets[0].input_path", "a bus gets the event itself"},
         {"{\"rules\":[{\"bus\":\"111122223333/default\",\"name\":\"r\",\"pattern\":{\"a\":[1]},"
          "\"targets\":[{\"id\":\"t\",\"arn\":\"arn:aws:sqs:us-east-1:{account}:q\"}]}]}",
          "rules[0].targets[0].arn", "central bus"},
