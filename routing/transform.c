@@ -14,7 +14,8 @@
  * `<` and `>` around anything but letters, digits, dash, dot and underscore are text: "a < b" needs
  * no escape.
  *
- * Memory: everything in the caller's arena.
+ * Memory: what is compiled lies in the caller's arena, in its exact size, for a catalog may hold
+ *         many; what compiling needs is freed at its end.
  */
 #include "routing/transform.h"
 
@@ -112,12 +113,12 @@ enum err transform_check_name(struct slice name, struct err_why *why)
 }
 
 struct compiler {
-    struct slice template;
-    struct arena *arena;
+    struct slice template; /* in `arena` */
+    struct arena *arena;   /* what is compiled */
+    struct arena scratch;  /* what compiling needs, sized for the worst template */
     struct err_why *why;
     const struct transform_variable *variables;
     size_t variable_count;
-    struct json_path *variable_paths;
     size_t *variable_use; /* index among the transform's paths, or SIZE_MAX */
     struct transform *transform;
     struct transform_part *parts;
@@ -133,20 +134,22 @@ static enum err read_variables(struct compiler *compiler)
         return err_because(ERR_BAD_VALUE, compiler->why, "more than %d variables",
                            TRANSFORM_VARIABLES_MAX);
     }
-    compiler->variable_paths = ARENA_ARRAY(compiler->arena, struct json_path, count);
-    compiler->variable_use = ARENA_ARRAY(compiler->arena, size_t, count);
+    compiler->variable_use = ARENA_ARRAY(&compiler->scratch, size_t, count);
     for (size_t i = 0; i < count; i++) {
+        struct json_path path;
+
         TRY(transform_check_name(compiler->variables[i].name, compiler->why));
-        TRY(path_compile(compiler->variables[i].path, compiler->arena, &compiler->variable_paths[i],
-                         compiler->why));
+        TRY(path_compile(compiler->variables[i].path, &compiler->scratch, &path, compiler->why));
         compiler->variable_use[i] = SIZE_MAX;
     }
     return ERR_OK;
 }
 
-static size_t use_path(struct compiler *compiler, const struct json_path *path)
+/* A path that is known to be good, among those of the transform. */
+static size_t use_path(struct compiler *compiler, struct slice text)
 {
-    compiler->paths[compiler->transform->path_count] = *path;
+    CHECK(path_compile(text, compiler->arena, &compiler->paths[compiler->transform->path_count],
+                       NULL) == ERR_OK);
     return compiler->transform->path_count++;
 }
 
@@ -177,7 +180,7 @@ static enum err name_origin(struct compiler *compiler, size_t at, struct slice n
     for (size_t i = 0; i < compiler->variable_count; i++) {
         if (slice_eq(compiler->variables[i].name, name)) {
             if (compiler->variable_use[i] == SIZE_MAX) {
-                compiler->variable_use[i] = use_path(compiler, &compiler->variable_paths[i]);
+                compiler->variable_use[i] = use_path(compiler, compiler->variables[i].path);
             }
             part->origin = TRANSFORM_PATH;
             part->path = compiler->variable_use[i];
@@ -310,7 +313,9 @@ static enum err prove_line(const struct compiler *compiler, size_t at, size_t le
     struct err_why detail = {.text = ""};
 
     for (size_t i = 0; i < len; i++) {
-        line[i] = line[i] == '\n' || line[i] == '\r' || line[i] == '\t' ? ' ' : line[i];
+        if (line[i] == '\n' || line[i] == '\r' || line[i] == '\t') {
+            line[i] = ' ';
+        }
     }
     if (json_check((struct slice){line, len}, 1, &detail) != ERR_OK) {
         return err_because(ERR_BAD_VALUE, compiler->why, "the line that begins at byte %zu: %s", at,
@@ -361,39 +366,64 @@ static bool begins_with_quote(struct slice template)
     return false;
 }
 
+/* Take over what was compiled, in its exact size. */
+static void keep(struct compiler *compiler)
+{
+    struct transform *transform = compiler->transform;
+    struct transform_part *parts =
+        ARENA_ARRAY(compiler->arena, struct transform_part, transform->part_count);
+    struct json_path *paths;
+
+    for (size_t i = 0; transform->has_envelope && i < TRANSFORM_ENVELOPE_MEMBERS; i++) {
+        (void)use_path(compiler, transform_envelope[i].path);
+    }
+    paths = ARENA_ARRAY(compiler->arena, struct json_path, transform->path_count);
+    memcpy(parts, compiler->parts, transform->part_count * sizeof(parts[0]));
+    if (transform->path_count > 0) {
+        memcpy(paths, compiler->paths, transform->path_count * sizeof(paths[0]));
+    }
+    transform->parts = parts;
+    transform->paths = paths;
+}
+
+static enum err compile(struct compiler *compiler)
+{
+    const size_t len = compiler->template.len;
+
+    if (len == 0 || len > TRANSFORM_TEMPLATE_BYTES_MAX) {
+        return err_because(ERR_BAD_VALUE, compiler->why, "must have 1 to %d bytes",
+                           TRANSFORM_TEMPLATE_BYTES_MAX);
+    }
+    TRY(read_variables(compiler));
+    compiler->template = arena_copy(compiler->arena, compiler->template);
+    compiler->skeleton = arena_cstr(&compiler->scratch, compiler->template);
+    /* a placeholder has three bytes, and a text before it */
+    compiler->parts = ARENA_ARRAY(&compiler->scratch, struct transform_part, len / 3 * 2 + 1);
+    compiler->paths = ARENA_ARRAY(&compiler->scratch, struct json_path,
+                                  compiler->variable_count + TRANSFORM_ENVELOPE_MEMBERS);
+    compiler->transform = ARENA_NEW(compiler->arena, struct transform);
+    compiler->transform->is_text = begins_with_quote(compiler->template);
+    TRY(cut(compiler));
+    TRY(compiler->transform->is_text ? prove_text(compiler) : prove_json(compiler));
+    keep(compiler);
+    return ERR_OK;
+}
+
 enum err transform_compile_template(struct slice template,
                                     const struct transform_variable *variables,
                                     size_t variable_count, struct arena *arena,
                                     const struct transform **transform, struct err_why *why)
 {
-    struct compiler compiler = {.arena = arena,
+    struct compiler compiler = {.template = template,
+                                .arena = arena,
                                 .why = why,
                                 .variables = variables,
-                                .variable_count = variable_count,
-                                .transform = ARENA_NEW(arena, struct transform)};
+                                .variable_count = variable_count};
+    const enum err err = compile(&compiler);
 
-    if (template.len == 0 || template.len > TRANSFORM_TEMPLATE_BYTES_MAX) {
-        return err_because(ERR_BAD_VALUE, why, "must have 1 to %d bytes",
-                           TRANSFORM_TEMPLATE_BYTES_MAX);
+    arena_clean_up(&compiler.scratch);
+    if (err == ERR_OK) {
+        *transform = compiler.transform;
     }
-    TRY(read_variables(&compiler));
-    compiler.template = arena_copy(arena, template);
-    compiler.skeleton = arena_cstr(arena, template);
-    /* a placeholder has three bytes, and a text before it */
-    compiler.parts = ARENA_ARRAY(arena, struct transform_part, template.len / 3 * 2 + 1);
-    compiler.paths =
-        ARENA_ARRAY(arena, struct json_path, variable_count + TRANSFORM_ENVELOPE_MEMBERS);
-    compiler.transform->parts = compiler.parts;
-    compiler.transform->paths = compiler.paths;
-    compiler.transform->is_text = begins_with_quote(template);
-    TRY(cut(&compiler));
-    TRY(compiler.transform->is_text ? prove_text(&compiler) : prove_json(&compiler));
-    for (size_t i = 0; compiler.transform->has_envelope && i < TRANSFORM_ENVELOPE_MEMBERS; i++) {
-        struct json_path path;
-
-        CHECK(path_compile(transform_envelope[i].path, arena, &path, NULL) == ERR_OK);
-        (void)use_path(&compiler, &path);
-    }
-    *transform = compiler.transform;
-    return ERR_OK;
+    return err;
 }

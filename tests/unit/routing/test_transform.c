@@ -388,6 +388,25 @@ static void test_limits(void **state)
     arena_clean_up(&arena);
 }
 
+/* Goal: what is kept of a template is in proportion to it, not to the worst that could be. */
+static void test_a_compiled_template_is_small(void **state)
+{
+    const struct row row = {"v=$.detail.type", "{\"a\":<v>}", ""};
+    const struct transform *transform;
+    char template[TRANSFORM_TEMPLATE_BYTES_MAX];
+    struct arena arena = {0};
+
+    (void)state;
+    memset(template, 'x', sizeof(template));
+    template[0] = template[sizeof(template) - 1] = '"';
+    assert_int_equal(compile(&arena, &row, &transform, NULL), ERR_OK);
+    assert_int_equal(transform_compile_template((struct slice){template, sizeof(template)}, NULL, 0,
+                                                &arena, &transform, NULL),
+                     ERR_OK);
+    assert_in_range(arena.used_bytes, 1, 32 * 1024);
+    arena_clean_up(&arena);
+}
+
 /* Goal: an input grows to its maximum and no further, and what was in the buf stays. */
 static void test_the_output_is_bounded(void **state)
 {
@@ -427,6 +446,7 @@ int main(void)
         cmocka_unit_test(test_input_is_constant_json),
         cmocka_unit_test(test_input_path_is_one_value),
         cmocka_unit_test(test_limits),
+        cmocka_unit_test(test_a_compiled_template_is_small),
         cmocka_unit_test(test_the_output_is_bounded),
     };
 
