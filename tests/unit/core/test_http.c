@@ -142,6 +142,8 @@ static bool answer(int fd, const char *request)
     } else if (strstr(request, " /headers ") != NULL) {
         say_many(fd, "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n", "X-Padding: 0123456789abcdef\r\n",
                  2000);
+    } else if (strstr(request, " /continues ") != NULL) {
+        say_many(fd, "", "HTTP/1.1 100 Continue\r\nX-Padding: 0123456789abcdef\r\n\r\n", 4000);
     } else { /* "/hang": wait until the client goes */
         char byte;
 
@@ -295,6 +297,7 @@ static void test_each_behaviour_has_its_outcome(void **state)
         {"/announced", ERR_TOO_LARGE, 200, ""},
         {"/endless", ERR_TOO_LARGE, 200, NULL},
         {"/headers", ERR_TOO_LARGE, 0, ""},
+        {"/continues", ERR_TOO_LARGE, 0, ""},
         {"/hang", ERR_REMOTE_TIMEOUT, 0, ""},
         {"/ok", ERR_OK, 200, "hello"},
     };

@@ -126,6 +126,27 @@ static void test_urls_follow_from_the_arn(void **state)
     }
 }
 
+/* Goal: what becomes part of a host's name cannot be another host, a port or a path. */
+static void test_a_region_is_no_host(void **state)
+{
+    static const char *const arns[] = {
+        "arn:aws:sqs:evil.example/:111122223333:q", "arn:aws:sqs:evil.example#:111122223333:q",
+        "arn:aws:sqs:a@evil:111122223333:q",        "arn:aws:sqs:EU-WEST-1:111122223333:q",
+        "arn:aws:sqs:eu west:111122223333:q",       "arn:aws.evil:sqs:eu-west-1:111122223333:q",
+    };
+    const struct target_options options = {.batch_bytes_max = 1 << 20};
+
+    (void)state;
+    for (size_t i = 0; i < ARRAY_LEN(arns); i++) {
+        struct target *target = NULL;
+        struct err_why why;
+
+        assert_null(target_find(slice_of(arns[i])));
+        assert_int_equal(target_sqs.open(&options, slice_of(arns[i]), &target, &why),
+                         ERR_BAD_VALUE);
+    }
+}
+
 /* Goal: behind an override the URL is asked for once, and what was answered is used. */
 static void test_an_override_asks_for_the_url(void **state)
 {
@@ -581,6 +602,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_only_queues_open),
         cmocka_unit_test(test_urls_follow_from_the_arn),
+        cmocka_unit_test(test_a_region_is_no_host),
         cmocka_unit_test(test_an_override_asks_for_the_url),
         cmocka_unit_test(test_a_failed_lookup_gives_a_verdict),
         cmocka_unit_test(test_fifo_messages_carry_group_and_deduplication_id),
