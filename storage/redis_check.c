@@ -71,6 +71,7 @@ struct seen {
     char replid[41];
     unsigned alarm_percent; /* told of */
     bool was_warned;
+    bool is_clock_off;
 };
 
 struct redis_check {
@@ -328,6 +329,17 @@ static void alarm_replid(struct redis_check *check, const struct seen *seen, con
     }
 }
 
+/* Told when it goes off, not at each check. */
+static void warn_of_clock(struct seen *seen, int64_t offset_ms)
+{
+    const bool is_off = offset_ms > CLOCK_WARN_MS || offset_ms < -CLOCK_WARN_MS;
+
+    if (is_off && !seen->is_clock_off) {
+        log_warn("redis.clock", LOG_TEXT("node", seen->name), LOG_I64("offset_ms", offset_ms));
+    }
+    seen->is_clock_off = is_off;
+}
+
 static void tell_refusal(const struct seen *seen, const char *reason)
 {
     if (reason[0] != '\0' && seen->reason != reason) {
@@ -424,10 +436,7 @@ static void judge(struct inquiry *inquiry)
         alarm_replicas(check, seen, replicas_before);
     }
     alarm_memory(seen);
-    if (inquiry->clock_offset_ms > CLOCK_WARN_MS || inquiry->clock_offset_ms < -CLOCK_WARN_MS) {
-        log_warn("redis.clock", LOG_TEXT("node", seen->name),
-                 LOG_I64("offset_ms", inquiry->clock_offset_ms));
-    }
+    warn_of_clock(seen, inquiry->clock_offset_ms);
 
     forget_old(check, seen->checked_ms);
     sum_up(check);

@@ -243,7 +243,7 @@ struct redis_link_options redis_link_defaults(struct ev_loop *loop)
         .breaker_failures = 3,
         .queue_calls_max = 8192,
         .queue_bytes_max = 128 << 20,
-        .recheck_ms = 30000,
+        .recheck_ms = 1000,
     };
 }
 

@@ -117,7 +117,7 @@ struct redis_link_options {
     void *context;
 };
 
-/* 127.0.0.1:6379, db 0, 2 s, 250 ms, 10 s, 3 failures, 8,192 calls, 128 MiB, 30 s. */
+/* 127.0.0.1:6379, db 0, 2 s, 250 ms, 10 s, 3 failures, 8,192 calls, 128 MiB, 1 s. */
 struct redis_link_options redis_link_defaults(struct ev_loop *loop);
 
 /* Begins to connect and never stops trying.  Slices are copied, scripts are borrowed. */
