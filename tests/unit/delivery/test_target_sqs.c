@@ -134,7 +134,7 @@ static void test_a_region_is_no_host(void **state)
         "arn:aws:sqs:a@evil:111122223333:q",        "arn:aws:sqs:EU-WEST-1:111122223333:q",
         "arn:aws:sqs:eu west:111122223333:q",       "arn:aws.evil:sqs:eu-west-1:111122223333:q",
     };
-    const struct target_options options = {.batch_bytes_max = 1 << 20};
+    const struct target_options options = {.sqs_batch_bytes_max = 1 << 20};
 
     (void)state;
     for (size_t i = 0; i < ARRAY_LEN(arns); i++) {
