@@ -60,10 +60,12 @@ def size(full, quick):
 
 
 @contextlib.contextmanager
-def gateway(catalog=None, queues=QUEUES, accounts=(MEMBER, OTHER), **options):
+def gateway(catalog=None, queues=QUEUES, accounts=(MEMBER, OTHER), resources=(), more_roles=None,
+            **options):
     """(stand-in, weir): both run on a folder of their own, with the catalog applied."""
     with tempfile.TemporaryDirectory(prefix="weir-claim-") as folder:
-        with AwsStandinProcess(folder, roles(*accounts), queues) as aws:
+        trusted = {**roles(*accounts), **(more_roles or {})}
+        with AwsStandinProcess(folder, trusted, queues, resources) as aws:
             weir = Weir(Path(folder) / "weir", aws=aws, **options)
             with weir:
                 weir.apply(catalog or CATALOG)
