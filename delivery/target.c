@@ -17,7 +17,8 @@
 #include "delivery/retry.h"
 
 static const struct target_ops *const kinds[] = {
-    &target_lambda, &target_states, &target_ssm, &target_sns, &target_sqs, &target_events,
+    &target_lambda, &target_states, &target_ssm,       &target_sns,
+    &target_sqs,    &target_events, &target_universal,
 };
 
 const struct target_ops *target_find(struct slice arn)

@@ -138,6 +138,7 @@ extern const struct target_ops target_sns;
 extern const struct target_ops target_states;
 extern const struct target_ops target_ssm;
 extern const struct target_ops target_events;
+extern const struct target_ops target_universal;
 
 /* The kind that serves this ARN, or NULL. */
 const struct target_ops *target_find(struct slice arn);

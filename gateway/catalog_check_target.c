@@ -97,21 +97,27 @@ static void check_message_group(json_t *mistakes, const struct catalog_path *pat
     arena_clean_up(&arena);
 }
 
-/* What it gets instead of the event. */
+/* What it gets instead of the event: nothing else for a bus, something for any call of AWS. */
 static void check_input(json_t *mistakes, const struct catalog_path *path, const json_t *target)
 {
     static const char *const members[] = {"input", "input_path", "input_transformer"};
     struct catalog_place place = {.mistakes = mistakes, .path = path};
+    const struct target_ops *kind = target_find(json_member_text(target, "arn"));
     struct catalog_path member;
-    struct target_arn parts;
-    const bool is_bus = target_arn_split(json_member_text(target, "arn"), &parts) &&
-                        slice_eq(parts.service, SLICE("events"));
+    size_t count = 0;
 
-    for (size_t i = 0; is_bus && i < ARRAY_LEN(members); i++) {
-        if (json_object_get(target, members[i]) != NULL) {
+    for (size_t i = 0; i < ARRAY_LEN(members); i++) {
+        if (json_object_get(target, members[i]) == NULL) {
+            continue;
+        }
+        count++;
+        if (kind == &target_events) {
             member = catalog_path_member(path, members[i]);
             catalog_mistake(mistakes, &member, "a bus gets the event itself");
         }
+    }
+    if (kind == &target_universal && count == 0) {
+        catalog_mistake(mistakes, path, "an AWS call needs input, input_path or input_transformer");
     }
     input_config_check(target, catalog_inner_mistake, &place);
 }

@@ -157,6 +157,11 @@ static size_t list_endpoints(const struct config *config, struct target_endpoint
         {SLICE("states"), config->aws_endpoint_states},
         {SLICE("ssm"), config->aws_endpoint_ssm},
         {SLICE("events"), config->aws_endpoint_events},
+        {SLICE("securityhub"), config->aws_endpoint_securityhub},
+        {SLICE("iam"), config->aws_endpoint_iam},
+        {SLICE("ec2"), config->aws_endpoint_ec2},
+        {SLICE("s3"), config->aws_endpoint_s3},
+        {SLICE("cloudtrail"), config->aws_endpoint_cloudtrail},
     };
 
     _Static_assert(ARRAY_LEN(all) <= ENDPOINTS_MAX, "one for each service");

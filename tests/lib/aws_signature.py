@@ -17,7 +17,7 @@ import hmac
 import re
 import time
 
-from botocore.auth import SigV4Auth
+from botocore.auth import S3SigV4Auth, SigV4Auth
 from botocore.awsrequest import AWSRequest
 from botocore.credentials import Credentials
 
@@ -118,7 +118,8 @@ def _resign(method, target, headers, body, identity, region, service, signed, ti
         if name in signed:
             request.headers.add_header(name, value)
     request.context["timestamp"] = timestamp
-    signer = SigV4Auth(Credentials(identity.access_key, identity.secret), service, region)
+    kind = S3SigV4Auth if service == "s3" else SigV4Auth
+    signer = kind(Credentials(identity.access_key, identity.secret), service, region)
     canonical = signer.canonical_request(request)
     return signer.signature(signer.string_to_sign(request, canonical), request)
 
