@@ -43,6 +43,7 @@ void matcher_release(struct matcher *matcher)
     xfree(matcher->paths);
     xfree(matcher->predicates);
     xfree(matcher->conditions);
+    xfree(matcher->sole_predicates);
     xfree(matcher->members);
     xfree(matcher->branches);
     xfree(matcher->branch_conditions);
@@ -62,7 +63,7 @@ size_t matcher_memory_bytes(const struct matcher *matcher)
     bytes += matcher->node_count * sizeof(*matcher->nodes);
     bytes += matcher->path_count * sizeof(*matcher->paths);
     bytes += matcher->predicate_count * (sizeof(*matcher->predicates) + sizeof(uint32_t));
-    bytes += matcher->condition_count * sizeof(*matcher->conditions);
+    bytes += matcher->condition_count * (sizeof(*matcher->conditions) + sizeof(uint32_t));
     bytes += matcher->member_count * sizeof(*matcher->members);
     bytes += matcher->branch_count * sizeof(*matcher->branches);
     bytes += matcher->branch_condition_count * sizeof(*matcher->branch_conditions);
@@ -219,14 +220,19 @@ static bool is_accepted(const struct matcher_scratch *scratch, const struct matc
 enum matcher_state matcher_ask(struct matcher_scratch *scratch, struct matcher_side *side,
                                uint32_t number)
 {
+    const uint32_t predicate = side->matcher->sole_predicates[number];
     const struct matcher_condition *condition = &side->matcher->conditions[number];
-    const struct matcher_finding *finding = &side->findings[condition->path];
     uint64_t *known = &side->condition_states[number];
     enum matcher_state state = MATCHER_FAILS;
+    const struct matcher_finding *finding;
 
+    if (predicate != MATCHER_NONE) {
+        return side->predicate_epochs[predicate] == scratch->epoch ? MATCHER_HOLDS : MATCHER_FAILS;
+    }
     if (*known >> 32 == scratch->epoch) {
         return (enum matcher_state)(uint32_t)*known;
     }
+    finding = &side->findings[condition->path];
     if (finding->epoch != scratch->epoch) {
         state = condition->may_be_absent ? MATCHER_HOLDS : MATCHER_FAILS;
     } else if (is_accepted(scratch, side, condition, finding)) {
@@ -240,35 +246,57 @@ enum matcher_state matcher_ask(struct matcher_scratch *scratch, struct matcher_s
 
 /* ---- branches ------------------------------------------------------------------------------ */
 
+/* Of how many conditions do leaves lie in elements? */
+static size_t count_constrained(const struct matcher_scratch *scratch,
+                                const struct matcher_side *side, const uint32_t *conditions,
+                                size_t count)
+{
+    size_t constrained_count = 0;
+
+    for (size_t i = 0; i < count && scratch->constraining_count > 0; i++) {
+        const struct matcher_finding *finding =
+            &side->findings[side->matcher->conditions[conditions[i]].path];
+
+        constrained_count += finding->epoch == scratch->epoch && finding->is_in_element ? 1 : 0;
+    }
+    return constrained_count;
+}
+
 /* Every condition alone, then together if elements can disagree. */
 static enum pattern_verdict verify(struct matcher_scratch *scratch, struct matcher_side *side,
                                    uint32_t number)
 {
-    const struct matcher *matcher = side->matcher;
-    const struct matcher_branch *branch = &matcher->branches[number];
-    const uint32_t *conditions = matcher->branch_conditions + branch->start;
-    size_t constrained_count = 0;
+    const struct matcher_branch *branch = &side->matcher->branches[number];
+    const uint32_t *conditions = side->matcher->branch_conditions + branch->start;
     bool hold_alone = true;
 
     for (uint32_t i = 0; i < branch->condition_count; i++) {
         const enum matcher_state state = matcher_ask(scratch, side, conditions[i]);
-        const struct matcher_finding *finding;
 
         if (state == MATCHER_FAILS) {
             return PATTERN_NO_MATCH;
         }
         hold_alone = hold_alone && state == MATCHER_HOLDS;
-        finding = &side->findings[matcher->conditions[conditions[i]].path];
-        constrained_count += finding->epoch == scratch->epoch && finding->is_in_element ? 1 : 0;
     }
-    if (constrained_count <= 1) { /* nobody to agree with */
-        return hold_alone ? PATTERN_MATCH : PATTERN_NO_MATCH;
+    if (count_constrained(scratch, side, conditions, branch->condition_count) <= 1) {
+        return hold_alone ? PATTERN_MATCH : PATTERN_NO_MATCH; /* nobody to agree with */
     }
     if (side->search_epochs[number] == scratch->epoch) {
         return PATTERN_NO_MATCH; /* it was reached before: what came of it is noted */
     }
     side->search_epochs[number] = scratch->epoch;
     return matcher_search(scratch, side, branch);
+}
+
+static bool lets_pass(struct matcher_scratch *scratch, struct matcher_side *side, uint32_t guard)
+{
+    if (guard == MATCHER_NONE) {
+        return true;
+    }
+    if ((guard & MATCHER_IS_PREDICATE) != 0) {
+        return side->predicate_epochs[guard & ~MATCHER_IS_PREDICATE] == scratch->epoch;
+    }
+    return matcher_ask(scratch, side, guard) != MATCHER_FAILS;
 }
 
 static void visit(struct matcher_scratch *scratch, struct matcher_side *side,
@@ -278,8 +306,7 @@ static void visit(struct matcher_scratch *scratch, struct matcher_side *side,
         const struct matcher_posting posting = postings[i];
         const struct matcher_branch *branch;
 
-        if (posting.guard != MATCHER_NONE &&
-            matcher_ask(scratch, side, posting.guard) == MATCHER_FAILS) {
+        if (!lets_pass(scratch, side, posting.guard)) {
             continue;
         }
         branch = &side->matcher->branches[posting.branch];
@@ -410,6 +437,7 @@ enum err matcher_match(const struct matcher *const *sets, size_t set_count, stru
     scratch->side_count = 0;
     scratch->array_count = scratch->element_count = 0;
     scratch->order = 0;
+    scratch->constraining_count = 0;
     scratch->steps_left = steps_left;
     buf_clear(&scratch->text);
     if (scratch->scan.has_escapes) {

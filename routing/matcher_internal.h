@@ -28,7 +28,8 @@
 #include "routing/pattern_internal.h"
 #include "routing/scan.h"
 
-#define MATCHER_NONE UINT32_MAX
+#define MATCHER_NONE         UINT32_MAX
+#define MATCHER_IS_PREDICATE ((uint32_t)1 << 31)
 
 /* ---- the set ------------------------------------------------------------------------------- */
 
@@ -118,7 +119,8 @@ struct matcher_branch {
     uint32_t condition_count;
 };
 
-/* A branch waiting at its predicate; the guard is the condition to ask first, or NONE. */
+/* A branch waiting at its predicate.  The guard is what to ask first, or NONE: a condition, or,
+ * with MATCHER_IS_PREDICATE, the one predicate that it consists of. */
 struct matcher_posting {
     uint32_t branch;
     uint32_t guard;
@@ -131,6 +133,7 @@ struct matcher {
     struct matcher_path *paths;
     struct matcher_predicate *predicates;
     struct matcher_condition *conditions;
+    uint32_t *sole_predicates; /* by condition: the one that it consists of, or NONE */
     uint32_t *members;
     struct matcher_branch *branches;
     uint32_t *branch_conditions;

@@ -88,6 +88,27 @@ static void count_uses(struct posting_plan *plan)
     xfree(condition_uses);
 }
 
+/* A condition that asks for one predicate and nothing else is that predicate. */
+static void note_sole_predicates(struct matcher *matcher)
+{
+    matcher->sole_predicates = xmalloc(sizeof(uint32_t) * MAX_OF(matcher->condition_count, 1));
+    for (size_t i = 0; i < matcher->condition_count; i++) {
+        const struct matcher_condition *condition = &matcher->conditions[i];
+        const bool is_sole = condition->positive_count == 1 && condition->negation_count == 0 &&
+                             !condition->may_be_absent;
+
+        matcher->sole_predicates[i] = is_sole ? matcher->members[condition->start] : MATCHER_NONE;
+    }
+}
+
+static uint32_t guard_of(const struct matcher *matcher, uint32_t condition)
+{
+    if (condition == MATCHER_NONE || matcher->sole_predicates[condition] == MATCHER_NONE) {
+        return condition;
+    }
+    return matcher->sole_predicates[condition] | MATCHER_IS_PREDICATE;
+}
+
 static struct choice choose(const struct posting_plan *plan, const struct matcher_branch *branch)
 {
     const uint32_t *conditions = plan->matcher->branch_conditions + branch->start;
@@ -121,7 +142,7 @@ static void for_each_place(struct posting_plan *plan, size_t branch,
     const struct matcher *matcher = plan->matcher;
     const struct choice *choice = &plan->choices[branch];
     const struct matcher_condition *condition = &matcher->conditions[choice->access];
-    const struct matcher_posting posting = {(uint32_t)branch, choice->guard};
+    const struct matcher_posting posting = {(uint32_t)branch, guard_of(matcher, choice->guard)};
 
     if (choice->is_by_presence) {
         visit(plan, matcher->paths[condition->path].is_present, posting);
@@ -188,6 +209,7 @@ void matcher_post_branches(struct matcher *matcher)
         .choices = xcalloc(matcher->branch_count + 1, sizeof(*plan.choices)),
     };
 
+    note_sole_predicates(matcher);
     count_uses(&plan);
     for (size_t i = 0; i < matcher->branch_count; i++) {
         plan.choices[i] = choose(&plan, &matcher->branches[i]);

@@ -24,9 +24,14 @@ struct walk {
 
 /* ---- nodes --------------------------------------------------------------------------------- */
 
-/* Follow a key with dots, piece by piece. */
+/* Follow a key; one with dots piece by piece, for no node's name has any. */
 static uint32_t descend(const struct matcher *matcher, uint32_t node, struct slice key)
 {
+    const uint32_t child = matcher_find_child(matcher, node, key, matcher_hash_edge(node, key));
+
+    if (child != MATCHER_NONE || memchr(key.data, '.', key.len) == NULL) {
+        return child;
+    }
     do {
         const struct slice name = slice_cut(&key, '.');
 

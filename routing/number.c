@@ -2,9 +2,11 @@
  *
  * number.c - does a decimal number survive the trip through a double?
  *
- * Both the text and the shortest print of its double are brought to one form, digits without zeros
- * at either end and the power of ten behind them, and compared.  Up to fifteen digits of moderate
- * size always survive, so most numbers never reach the printing loop.
+ * Both the text and the shortest print of its double are brought to one form, an integer without
+ * zeros at its end and the power of ten behind it, and compared.  Up to fifteen digits of moderate
+ * size always survive, so most numbers never reach the printing loop.  Of those with sixteen or
+ * seventeen, two questions in exact arithmetic decide: does one digit less do, and is it the
+ * nearest of its length?
  *
  * The double itself comes from an integer of at most seventeen digits and an exact power of ten, in
  * one operation: in double where both are exact there, else in the wider format of x86, whose
@@ -30,11 +32,11 @@ enum {
     EXPONENT_CAP = 1000000,
 };
 
-/* value = 0.DIGITS * 10^exponent; no digits: zero */
+/* value = integer * 10^tens; the integer ends in no zero, unless it is 0 */
 struct decimal {
-    char digits[NUMBER_DIGITS_MAX];
-    size_t digit_count;
-    long exponent;
+    uint64_t integer;
+    long tens;
+    int digit_count; /* of the integer; 0: zero */
     bool is_negative;
 };
 
@@ -54,93 +56,86 @@ static long read_exponent(struct slice text)
     return is_negative ? -value : value;
 }
 
-/* The mantissa: false if it has more significant digits than any double.  `zeros` holds back zeros
- * that count only when another digit follows. */
-static bool read_mantissa(struct slice text, struct decimal *out)
-{
-    bool is_past_point = false;
-    size_t zeros = 0;
+static const uint64_t integer_tens[NUMBER_DIGITS_MAX + 2] = {
+    1u,
+    10u,
+    100u,
+    1000u,
+    10000u,
+    100000u,
+    1000000u,
+    10000000u,
+    100000000u,
+    1000000000u,
+    10000000000u,
+    100000000000u,
+    1000000000000u,
+    10000000000000u,
+    100000000000000u,
+    1000000000000000u,
+    10000000000000000u,
+    100000000000000000u,
+    1000000000000000000u,
+};
 
-    for (size_t i = 0; i < text.len; i++) {
-        if (text.data[i] == '.') {
-            is_past_point = true;
-            continue;
-        }
-        if (text.data[i] != '0') {
-            if (out->digit_count + zeros + 1 > NUMBER_DIGITS_MAX) {
-                return false;
-            }
-            memset(out->digits + out->digit_count, '0', zeros);
-            out->digit_count += zeros;
-            out->digits[out->digit_count++] = text.data[i];
-            zeros = 0;
-        } else if (out->digit_count > 0) {
-            zeros++;
-        }
-        if (!is_past_point) {
-            out->exponent += out->digit_count > 0 ? 1 : 0;
-        } else if (out->digit_count == 0) {
-            out->exponent--;
-        }
-    }
-    return true;
-}
-
+/* Read a number; false if it has more significant digits than any double.  `zeros` holds back
+ * zeros that count only when another digit follows. */
 static bool read_decimal(struct slice text, struct decimal *out)
 {
-    size_t mantissa_len;
+    struct decimal decimal = {.is_negative = text.len > 0 && text.data[0] == '-'};
+    size_t i = decimal.is_negative ? 1 : 0;
+    bool is_past_point = false;
+    long zeros = 0;
 
-    *out = (struct decimal){.is_negative = text.len > 0 && text.data[0] == '-'};
-    if (out->is_negative) {
-        text = slice_from(text, 1);
+    for (; i < text.len; i++) {
+        const char byte = text.data[i];
+
+        if (byte == '.') {
+            is_past_point = true;
+        } else if (byte == '0') {
+            zeros += decimal.digit_count > 0 ? 1 : 0;
+            decimal.tens -= is_past_point ? 1 : 0;
+        } else if (byte >= '1' && byte <= '9') {
+            decimal.digit_count += (int)MIN_OF(zeros, NUMBER_DIGITS_MAX) + 1;
+            if (decimal.digit_count > NUMBER_DIGITS_MAX) {
+                return false;
+            }
+            decimal.integer = decimal.integer * integer_tens[zeros + 1] + (uint64_t)(byte - '0');
+            zeros = 0;
+            decimal.tens -= is_past_point ? 1 : 0;
+        } else {
+            break; /* an exponent */
+        }
     }
-    mantissa_len = MIN_OF(slice_find(text, 'e'), slice_find(text, 'E'));
-    if (!read_mantissa(slice_first(text, mantissa_len), out)) {
-        return false;
-    }
-    if (out->digit_count == 0) {
+    if (decimal.digit_count == 0) {
         *out = (struct decimal){.digit_count = 0};
-    } else if (mantissa_len < text.len) {
-        out->exponent += read_exponent(slice_from(text, mantissa_len + 1));
+        return true;
     }
+    decimal.tens += zeros;
+    if (i < text.len) {
+        decimal.tens += read_exponent(slice_from(text, i + 1));
+    }
+    *out = decimal;
     return true;
 }
 
 static bool decimal_eq(const struct decimal *a, const struct decimal *b)
 {
-    return a->digit_count == b->digit_count && a->exponent == b->exponent &&
-           a->is_negative == b->is_negative && memcmp(a->digits, b->digits, a->digit_count) == 0;
+    return a->integer == b->integer && a->tens == b->tens && a->is_negative == b->is_negative;
 }
 
-/* The shortest decimal that reads back as `value`. */
-static struct decimal shortest_decimal(double value)
-{
-    struct decimal shortest;
-    char text[40];
+/* ---- to a double --------------------------------------------------------------------------- */
 
-    for (int precision = 1;; precision++) {
-        const int len = snprintf(text, sizeof(text), "%.*e", precision, value);
-
-        CHECK(len > 0 && (size_t)len < sizeof(text));
-        CHECK(precision < NUMBER_DIGITS_MAX);
-        if (strtod(text, NULL) == value) {
-            CHECK(read_decimal((struct slice){text, (size_t)len}, &shortest));
-            return shortest;
-        }
-    }
-}
-
-/* The double nearest to `decimal`; the digits decide, wherever the text had its point. */
 static double to_double_slowly(const struct decimal *decimal)
 {
     char text[64];
 
-    (void)snprintf(text, sizeof(text), "%s0.%.*se%ld", decimal->is_negative ? "-" : "",
-                   (int)decimal->digit_count, decimal->digits, decimal->exponent);
+    (void)snprintf(text, sizeof(text), "%s%" PRIu64 "e%ld", decimal->is_negative ? "-" : "",
+                   decimal->integer, decimal->tens);
     return strtod(text, NULL);
 }
 
-enum { DOUBLE_TENS_MAX = 22, WIDE_TENS_MAX = 27 }; /* 10^n is exact up to these */
+enum { WIDE_TENS_MAX = 27 }; /* 10^n is exact up to this in the wider format */
 
 #if LDBL_MANT_DIG == 64
 /* The integer times or over a power of ten, rounded once.  False if rounding to the wider format
@@ -170,48 +165,83 @@ static bool scale_widely(uint64_t integer, long tens, double *value)
 }
 #endif
 
+/* The double nearest to `decimal`. */
 static double to_double(const struct decimal *decimal)
 {
-    const long tens = decimal->exponent - (long)decimal->digit_count;
-    uint64_t integer = 0;
     double value;
 
-    if (tens < -WIDE_TENS_MAX || tens > WIDE_TENS_MAX) {
-        return to_double_slowly(decimal);
-    }
-    for (size_t i = 0; i < decimal->digit_count; i++) {
-        integer = integer * 10 + (uint64_t)(decimal->digits[i] - '0');
-    }
-    if (!scale_widely(integer, tens, &value)) {
+    if (decimal->tens < -WIDE_TENS_MAX || decimal->tens > WIDE_TENS_MAX ||
+        !scale_widely(decimal->integer, decimal->tens, &value)) {
         return to_double_slowly(decimal);
     }
     return decimal->is_negative ? -value : value;
 }
 
-/* Is `written`, which has more than DIGITS_ALWAYS_EXACT digits, the shortest print of `value`?  So
- * it is if it is the print of its own length, and the print of one digit less is another number:
- * were a print shorter still the same, that one would be, too.  Not for powers of two, to
- * which the doubles below lie nearer than those above. */
-static bool is_shortest(const struct decimal *written, double value)
-{
-    const int precision = (int)written->digit_count - 1;
-    struct decimal printed;
-    char text[40];
-    int len = snprintf(text, sizeof(text), "%.*e", precision, value);
+/* ---- comparable? --------------------------------------------------------------------------- */
 
-    CHECK(len > 0 && (size_t)len < sizeof(text));
-    CHECK(read_decimal((struct slice){text, (size_t)len}, &printed));
-    if (!decimal_eq(written, &printed)) {
-        return false;
+/* The shortest decimal that reads back as `value`. */
+static struct decimal shortest_decimal(double value)
+{
+    struct decimal shortest;
+    char text[40];
+
+    for (int precision = 1;; precision++) {
+        const int len = snprintf(text, sizeof(text), "%.*e", precision, value);
+
+        CHECK(len > 0 && (size_t)len < sizeof(text));
+        CHECK(precision < NUMBER_DIGITS_MAX);
+        if (strtod(text, NULL) == value) {
+            CHECK(read_decimal((struct slice){text, (size_t)len}, &shortest));
+            return shortest;
+        }
     }
-    len = snprintf(text, sizeof(text), "%.*e", precision - 1, value);
-    CHECK(len > 0 && (size_t)len < sizeof(text));
-    return strtod(text, NULL) != value;
+}
+
+/* Is the integer the one nearest to `value` (positive) over 10^tens?  Asked of exact numbers: a
+ * double is an integer of 53 bits times a power of two, and times 5^-tens it still fits 128 bits.
+ * NUMBER_NEAR: that is not so, or it is a tie; printing must tell. */
+static enum number_nearness ask_nearest_integer(const struct decimal *decimal, double value)
+{
+    int binary;
+    uint64_t five = 1;
+    const uint64_t mantissa = (uint64_t)ldexp(frexp(value, &binary), 53);
+    const long shift = -(binary - 53L - decimal->tens);
+    unsigned __int128 product;
+    unsigned __int128 half;
+
+    if (decimal->tens > 0 || decimal->tens < -WIDE_TENS_MAX || shift < 1 || shift > 120) {
+        return NUMBER_NEAR;
+    }
+    for (long i = decimal->tens; i < 0; i++) {
+        five *= 5;
+    }
+    product = (unsigned __int128)mantissa * five;
+    half = (unsigned __int128)1 << (shift - 1);
+    if ((product & ((half << 1) - 1)) == half) {
+        return NUMBER_NEAR;
+    }
+    return (product + half) >> shift == decimal->integer ? NUMBER_EQUAL : NUMBER_NEVER;
+}
+
+/* Does some decimal of one digit less read back as `value`?  The two neighbours of `written` are
+ * the only ones that could. */
+static bool is_too_long(const struct decimal *written, double value)
+{
+    struct decimal shorter = {.integer = written->integer / 10,
+                              .tens = written->tens + 1,
+                              .is_negative = written->is_negative};
+
+    if (to_double(&shorter) == value) {
+        return true;
+    }
+    shorter.integer++;
+    return to_double(&shorter) == value;
 }
 
 enum number_nearness number_nearest(struct slice text, double *value)
 {
     struct decimal written;
+    long magnitude;
 
     if (!read_decimal(text, &written)) {
         return NUMBER_NEVER;
@@ -221,8 +251,9 @@ enum number_nearness number_nearest(struct slice text, double *value)
         return NUMBER_EQUAL;
     }
     *value = to_double(&written);
-    if (written.digit_count <= DIGITS_ALWAYS_EXACT && written.exponent < EXPONENT_ALWAYS_EXACT &&
-        written.exponent > -EXPONENT_ALWAYS_EXACT) {
+    magnitude = written.tens + written.digit_count;
+    if (written.digit_count <= DIGITS_ALWAYS_EXACT && magnitude < EXPONENT_ALWAYS_EXACT &&
+        magnitude > -EXPONENT_ALWAYS_EXACT) {
         return NUMBER_EQUAL;
     }
     return isinf(*value) || *value == 0 ? NUMBER_NEVER : NUMBER_NEAR;
@@ -232,15 +263,22 @@ bool number_read(struct slice text, double *value)
 {
     struct decimal written;
     struct decimal shortest;
-    const enum number_nearness nearness = number_nearest(text, value);
+    enum number_nearness nearness = number_nearest(text, value);
     int binary;
 
     if (nearness != NUMBER_NEAR) {
         return nearness == NUMBER_EQUAL;
     }
     CHECK(read_decimal(text, &written));
+    /* not for powers of two, to which the doubles below lie nearer than those above */
     if (written.digit_count > DIGITS_ALWAYS_EXACT && fabs(frexp(*value, &binary)) != 0.5) {
-        return is_shortest(&written, *value);
+        if (is_too_long(&written, *value)) {
+            return false;
+        }
+        nearness = ask_nearest_integer(&written, fabs(*value));
+        if (nearness != NUMBER_NEAR) {
+            return nearness == NUMBER_EQUAL;
+        }
     }
     shortest = shortest_decimal(*value);
     return decimal_eq(&written, &shortest);

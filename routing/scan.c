@@ -52,25 +52,24 @@ static bool is_good_escape(struct slice text, size_t at)
     return true;
 }
 
-uint64_t scan_read_escapes(struct scan_state *state, uint64_t backslash, size_t base)
+struct scan_found scan_read_escapes(struct scan *scan, uint64_t backslash, uint64_t escaped,
+                                    size_t base)
 {
-    uint64_t escaped = state->escaped;
+    struct scan_found found = {.bits = escaped};
 
-    state->scan->has_escapes = true;
-    state->escaped = 0;
+    scan->has_escapes = true;
     backslash &= ~escaped;
     while (backslash != 0) {
         const uint64_t bit = backslash & (0 - backslash);
-        const size_t at = base + (size_t)__builtin_ctzll(bit);
 
-        if (!is_good_escape(state->scan->text, at + 1)) {
-            state->faults |= bit;
+        if (!is_good_escape(scan->text, base + (size_t)__builtin_ctzll(bit) + 1)) {
+            found.faults |= bit;
         }
-        escaped |= bit << 1;
-        state->escaped = bit >> 63;
+        found.bits |= bit << 1;
+        found.carry = bit >> 63;
         backslash &= ~(bit | bit << 1);
     }
-    return escaped;
+    return found;
 }
 
 static bool ends_scalar(struct slice text, size_t at)
@@ -79,15 +78,15 @@ static bool ends_scalar(struct slice text, size_t at)
            (text.data[at] != '\0' && strchr(" \t\n\r,]}:[{\"", text.data[at]) != NULL);
 }
 
-uint64_t scan_read_literals(struct scan_state *state, uint64_t starts, size_t base)
+struct scan_found scan_read_literals(const struct scan *scan, uint64_t starts, size_t base)
 {
     static const struct slice literals[] = {SLICE_INIT("true"), SLICE_INIT("false"),
                                             SLICE_INIT("null")};
-    uint64_t letters = 0;
+    struct scan_found found = {.bits = 0};
 
     for (; starts != 0; starts &= starts - 1) {
         const unsigned bit = (unsigned)__builtin_ctzll(starts);
-        const struct slice rest = slice_from(state->scan->text, base + bit);
+        const struct slice rest = slice_from(scan->text, base + bit);
         uint64_t ones = 0;
 
         for (size_t i = 0; i < ARRAY_LEN(literals) && ones == 0; i++) {
@@ -95,88 +94,42 @@ uint64_t scan_read_literals(struct scan_state *state, uint64_t starts, size_t ba
                 ones = ((uint64_t)1 << literals[i].len) - 1;
             }
         }
-        letters |= ones << bit;
-        state->literal = bit > 0 ? ones >> (64 - bit) : 0;
-        state->faults |= ones == 0 ? 1 : 0;
+        found.bits |= ones << bit;
+        found.carry = bit > 0 ? ones >> (64 - bit) : 0;
+        found.faults |= ones == 0 ? 1 : 0;
     }
-    return letters;
+    return found;
 }
 
-void scan_read_characters(struct scan_state *state, uint64_t high, size_t base)
+struct scan_found scan_read_characters(const struct scan *scan, uint64_t high, uint64_t left,
+                                       size_t base)
 {
-    const char *text = state->scan->text.data;
-    const char *end = slice_end(state->scan->text);
+    const char *text = scan->text.data;
+    const char *end = slice_end(scan->text);
+    struct scan_found found = {.bits = 0};
 
-    high &= ~(((uint64_t)1 << state->character_left) - 1);
-    state->character_left = 0;
+    high &= ~(((uint64_t)1 << left) - 1);
     while (high != 0) {
         const unsigned bit = (unsigned)__builtin_ctzll(high);
         const size_t len = utf8_len(text + base + bit, end);
 
         if (len == 0) {
-            state->faults |= 1;
-            return;
+            found.faults = 1;
+            return found;
         }
         if (bit + len >= SCAN_BLOCK_BYTES) {
-            state->character_left = (unsigned)(bit + len - SCAN_BLOCK_BYTES);
-            return;
+            found.carry = bit + len - SCAN_BLOCK_BYTES;
+            return found;
         }
         high &= ~(uint64_t)0 << (bit + len);
     }
+    return found;
 }
 
-static void open_bracket(struct scan_state *state, uint32_t at)
+void scan_grow_brackets(struct scan *scan)
 {
-    struct scan *scan = state->scan;
-
-    if (state->depth == JSON_DEPTH_MAX) {
-        state->faults |= 1;
-        return;
-    }
-    scan->open[state->depth++] = (uint32_t)scan->bracket_count;
-    scan->brackets[scan->bracket_count++] = (struct scan_bracket){.at = at};
-    state->in_object = scan->text.data[at] == '{';
-}
-
-static void close_bracket(struct scan_state *state, uint32_t at)
-{
-    struct scan *scan = state->scan;
-    uint32_t opening;
-
-    if (state->depth == 0 || (scan->text.data[at] == '}') != state->in_object) {
-        state->faults |= 1;
-        return;
-    }
-    opening = scan->open[--state->depth];
-    scan->brackets[opening].partner = (uint32_t)scan->bracket_count;
-    scan->brackets[scan->bracket_count++] = (struct scan_bracket){.at = at, .partner = opening};
-    state->in_object =
-        state->depth > 0 && scan->text.data[scan->brackets[scan->open[state->depth - 1]].at] == '{';
-}
-
-void scan_read_brackets(struct scan_state *state, uint64_t brackets, uint64_t bad_in_object,
-                        uint64_t bad_in_array, size_t base)
-{
-    struct scan *scan = state->scan;
-    uint64_t rest = ~(uint64_t)0; /* of the block, behind the brackets taken */
-
-    if (scan->bracket_max - scan->bracket_count < SCAN_BLOCK_BYTES) {
-        scan->bracket_max = scan->bracket_max * 2 + SCAN_BLOCK_BYTES;
-        scan->brackets = xrealloc(scan->brackets, sizeof(*scan->brackets) * scan->bracket_max);
-    }
-    for (; brackets != 0; brackets &= brackets - 1) {
-        const uint64_t up_to = brackets ^ (brackets - 1); /* this bracket and all before it */
-        const uint32_t at = (uint32_t)(base + (size_t)__builtin_ctzll(brackets));
-
-        state->faults |= rest & up_to & (state->in_object ? bad_in_object : bad_in_array);
-        rest = ~up_to;
-        if ((scan->text.data[at] & ~0x20) == '[') {
-            open_bracket(state, at);
-        } else {
-            close_bracket(state, at);
-        }
-    }
-    state->faults |= rest & (state->in_object ? bad_in_object : bad_in_array);
+    scan->bracket_max = scan->bracket_max * 2 + SCAN_BLOCK_BYTES;
+    scan->brackets = xrealloc(scan->brackets, sizeof(*scan->brackets) * scan->bracket_max);
 }
 
 /* ---- the whole ----------------------------------------------------------------------------- */
@@ -193,14 +146,12 @@ static bool are_blank(struct slice bytes)
 }
 
 /* One object that nothing stands before or behind. */
-static bool is_one_object(const struct scan_state *state)
+static bool is_one_object(const struct scan *scan)
 {
-    const struct scan *scan = state->scan;
     const struct slice text = scan->text;
     size_t first, last;
 
-    if (state->faults != 0 || state->in_string != 0 || state->escaped != 0 || state->depth != 0 ||
-        scan->bracket_count == 0) {
+    if (scan->bracket_count == 0) {
         return false;
     }
     first = scan->brackets[0].at;
@@ -252,18 +203,15 @@ static scan_kernel_fn choose_kernel(enum scan_kernel kernel)
 
 bool scan_run_by(struct scan *scan, struct slice text, enum scan_kernel kernel)
 {
-    struct scan_state state = {.scan = scan};
-
     CHECK(scan_has_kernel(kernel));
-    if (text.len >= UINT32_MAX) {
+    if (text.len >= SCAN_TEXT_BYTES_MAX) {
         return false;
     }
     make_room(scan, text.len);
     scan->text = text;
     scan->bracket_count = 0;
     scan->has_escapes = false;
-    choose_kernel(kernel)(&state);
-    return is_one_object(&state);
+    return choose_kernel(kernel)(scan) && is_one_object(scan);
 }
 
 bool scan_run(struct scan *scan, struct slice text)

@@ -12,6 +12,8 @@
 #include "core/json.h"
 #include "core/slice.h"
 
+enum { SCAN_TEXT_BYTES_MAX = INT32_MAX };
+
 /* A `{`, `[`, `}` or `]` outside strings. */
 struct scan_bracket {
     uint32_t at;      /* byte of the text */
@@ -29,8 +31,8 @@ struct scan {
     struct scan_bracket *brackets; /* in the order of the text */
     size_t bracket_count;
     size_t bracket_max;
-    bool has_escapes;              /* a backslash stands in some string */
-    uint32_t open[JSON_DEPTH_MAX]; /* private: numbers of the brackets that are open */
+    bool has_escapes;                  /* a backslash stands in some string */
+    uint32_t open[JSON_DEPTH_MAX + 1]; /* private: numbers of the brackets that are open */
 };
 
 enum scan_kernel {
@@ -40,8 +42,8 @@ enum scan_kernel {
     SCAN_AVX512,
 };
 
-/* Is `text` one valid JSON object?  Then `scan` describes it, until the next run.  The text must
- * be shorter than 4 GiB, else false. */
+/* Is `text` one valid JSON object?  Then `scan` describes it, until the next run.  A text of
+ * SCAN_TEXT_BYTES_MAX or more is none. */
 bool scan_run(struct scan *scan, struct slice text);
 /* The same by one kernel, for tests; has_kernel says whether this machine can run it. */
 bool scan_run_by(struct scan *scan, struct slice text, enum scan_kernel kernel);

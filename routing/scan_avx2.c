@@ -19,13 +19,13 @@ struct halves {
     __m256i low, high;
 };
 
-SCAN_TARGET static inline uint64_t join(__m256i low, __m256i high)
+SCAN_TARGET SCAN_INLINE uint64_t join(__m256i low, __m256i high)
 {
     return (uint32_t)_mm256_movemask_epi8(low) | (uint64_t)(uint32_t)_mm256_movemask_epi8(high)
                                                      << 32;
 }
 
-SCAN_TARGET static inline uint64_t equal(struct halves bytes, char byte)
+SCAN_TARGET SCAN_INLINE uint64_t equal(struct halves bytes, char byte)
 {
     const __m256i all = _mm256_set1_epi8(byte);
 
@@ -33,7 +33,7 @@ SCAN_TARGET static inline uint64_t equal(struct halves bytes, char byte)
 }
 
 /* Bytes of at most `most`, unsigned. */
-SCAN_TARGET static inline uint64_t at_most(struct halves bytes, char most)
+SCAN_TARGET SCAN_INLINE uint64_t at_most(struct halves bytes, char most)
 {
     const __m256i all = _mm256_set1_epi8(most);
 
@@ -41,7 +41,7 @@ SCAN_TARGET static inline uint64_t at_most(struct halves bytes, char most)
                 _mm256_cmpeq_epi8(_mm256_min_epu8(bytes.high, all), bytes.high));
 }
 
-SCAN_TARGET static inline uint64_t blanks(struct halves bytes)
+SCAN_TARGET SCAN_INLINE uint64_t blanks(struct halves bytes)
 {
     const __m256i table =
         _mm256_setr_epi8(' ', 0, 0, 0, 0, 0, 0, 0, 0, '\t', '\n', 0, 0, '\r', 0, 0, ' ', 0, 0, 0, 0,
@@ -51,21 +51,21 @@ SCAN_TARGET static inline uint64_t blanks(struct halves bytes)
                 _mm256_cmpeq_epi8(_mm256_shuffle_epi8(table, bytes.high), bytes.high));
 }
 
-SCAN_TARGET static inline struct halves load(const uint8_t *bytes)
+SCAN_TARGET SCAN_INLINE struct halves load(const uint8_t *bytes)
 {
     return (struct halves){_mm256_loadu_si256((const __m256i *)(const void *)bytes),
                            _mm256_loadu_si256((const __m256i *)(const void *)(bytes + 32))};
 }
 
 /* With the bit set by which [ differs from {, and E from e. */
-SCAN_TARGET static inline struct halves lower(struct halves bytes)
+SCAN_TARGET SCAN_INLINE struct halves lower(struct halves bytes)
 {
     const __m256i bit = _mm256_set1_epi8(0x20);
 
     return (struct halves){_mm256_or_si256(bytes.low, bit), _mm256_or_si256(bytes.high, bit)};
 }
 
-SCAN_TARGET static inline struct scan_text_masks scan_classify_text(const uint8_t *at)
+SCAN_TARGET SCAN_INLINE struct scan_text_masks scan_classify_text(const uint8_t *at)
 {
     const struct halves bytes = load(at);
     const struct halves lowered = lower(bytes);
@@ -76,6 +76,7 @@ SCAN_TARGET static inline struct scan_text_masks scan_classify_text(const uint8_
         .open = equal(lowered, '{'),
         .close = equal(lowered, '}'),
         .colon = equal(bytes, ':'),
+        .square = ~join(_mm256_slli_epi16(bytes.low, 2), _mm256_slli_epi16(bytes.high, 2)),
         .comma = equal(bytes, ','),
         .blank = blanks(bytes),
         .control = at_most(bytes, 0x1f),
@@ -83,7 +84,7 @@ SCAN_TARGET static inline struct scan_text_masks scan_classify_text(const uint8_
     };
 }
 
-SCAN_TARGET static inline struct scan_number_masks scan_classify_numbers(const uint8_t *at)
+SCAN_TARGET SCAN_INLINE struct scan_number_masks scan_classify_numbers(const uint8_t *at)
 {
     const struct halves bytes = load(at);
     const __m256i zero = _mm256_set1_epi8('0');
@@ -100,7 +101,7 @@ SCAN_TARGET static inline struct scan_number_masks scan_classify_numbers(const u
     };
 }
 
-SCAN_TARGET static inline uint64_t scan_prefix_xor(uint64_t bits)
+SCAN_TARGET SCAN_INLINE uint64_t scan_prefix_xor(uint64_t bits)
 {
     const __m128i ones = _mm_set1_epi8((char)0xff);
 

@@ -13,23 +13,23 @@
 #define SCAN_TARGET __attribute__((target("avx512f,avx512bw,bmi,pclmul")))
 #define SCAN_KERNEL scan_avx512
 
-SCAN_TARGET static inline uint64_t equal(__m512i bytes, char byte)
+SCAN_TARGET SCAN_INLINE uint64_t equal(__m512i bytes, char byte)
 {
     return _mm512_cmpeq_epi8_mask(bytes, _mm512_set1_epi8(byte));
 }
 
-SCAN_TARGET static inline __m512i load(const uint8_t *bytes)
+SCAN_TARGET SCAN_INLINE __m512i load(const uint8_t *bytes)
 {
     return _mm512_loadu_si512((const void *)bytes);
 }
 
 /* With the bit set by which [ differs from {, and E from e. */
-SCAN_TARGET static inline __m512i lower(__m512i bytes)
+SCAN_TARGET SCAN_INLINE __m512i lower(__m512i bytes)
 {
     return _mm512_or_si512(bytes, _mm512_set1_epi8(0x20));
 }
 
-SCAN_TARGET static inline struct scan_text_masks scan_classify_text(const uint8_t *at)
+SCAN_TARGET SCAN_INLINE struct scan_text_masks scan_classify_text(const uint8_t *at)
 {
     const __m512i bytes = load(at);
     const __m512i lowered = lower(bytes);
@@ -40,6 +40,7 @@ SCAN_TARGET static inline struct scan_text_masks scan_classify_text(const uint8_
         .open = equal(lowered, '{'),
         .close = equal(lowered, '}'),
         .colon = equal(bytes, ':'),
+        .square = ~_mm512_movepi8_mask(_mm512_slli_epi16(bytes, 2)),
         .comma = equal(bytes, ','),
         .blank = equal(bytes, ' ') | equal(bytes, '\n') | equal(bytes, '\t') | equal(bytes, '\r'),
         .control = _mm512_cmplt_epu8_mask(bytes, _mm512_set1_epi8(0x20)),
@@ -47,7 +48,7 @@ SCAN_TARGET static inline struct scan_text_masks scan_classify_text(const uint8_
     };
 }
 
-SCAN_TARGET static inline struct scan_number_masks scan_classify_numbers(const uint8_t *at)
+SCAN_TARGET SCAN_INLINE struct scan_number_masks scan_classify_numbers(const uint8_t *at)
 {
     const __m512i bytes = load(at);
     const __m512i from_zero = _mm512_sub_epi8(bytes, _mm512_set1_epi8('0'));
@@ -62,7 +63,7 @@ SCAN_TARGET static inline struct scan_number_masks scan_classify_numbers(const u
     };
 }
 
-SCAN_TARGET static inline uint64_t scan_prefix_xor(uint64_t bits)
+SCAN_TARGET SCAN_INLINE uint64_t scan_prefix_xor(uint64_t bits)
 {
     const __m128i ones = _mm_set1_epi8((char)0xff);
 

@@ -9,9 +9,13 @@
 
 enum { SCAN_BLOCK_BYTES = 64 };
 
+/* A kernel is one function: what is carried from block to block stays in registers. */
+#define SCAN_INLINE static inline __attribute__((always_inline))
+
 /* Which bytes of a block are what, the lowest bit for the first byte. */
 struct scan_text_masks {
     uint64_t quote, backslash, open, close, colon, comma;
+    uint64_t square;  /* among the brackets [ and ], perhaps also elsewhere */
     uint64_t blank;   /* space, tab, line feed, carriage return */
     uint64_t control; /* below 0x20 */
     uint64_t high;    /* from 0x80 */
@@ -29,33 +33,43 @@ struct scan_number_carry {
 };
 
 struct scan_state {
-    struct scan *scan;
     uint64_t faults;    /* any bit: the text is refused */
     uint64_t escaped;   /* the first byte of the next block is escaped */
     uint64_t in_string; /* all bits: the next block begins inside a string */
     uint64_t after_colon, after_comma, after_close; /* no operator since */
     uint64_t after_string, after_scalar;            /* only blanks since */
     uint64_t scalar;                                /* the last byte belongs to a scalar */
-    uint64_t literal;                               /* its letters that reach into the next block */
-    unsigned character_left; /* continuation bytes of a character already checked */
+    uint64_t literal;        /* letters of a literal that reach into the next block */
+    uint64_t character_left; /* continuation bytes of a character already checked */
     struct scan_number_carry number;
-    bool in_object;
-    size_t depth;
+    uint32_t in_object; /* 1: the innermost container is an object */
+    uint32_t depth;
+    uint32_t bracket_count;
 };
 
-typedef void (*scan_kernel_fn)(struct scan_state *state);
+enum { SCAN_SQUARE_BIT = 31 }; /* of an entry of the stack of brackets */
 
-/* Read the whole text block by block; the faults are in the state. */
-void scan_portable(struct scan_state *state);
-void scan_avx2(struct scan_state *state);
-void scan_avx512(struct scan_state *state);
+typedef bool (*scan_kernel_fn)(struct scan *scan);
 
-/* scan.c, the rare cases: check the escapes of a block and give the bytes that are escaped; the
- * letters of literals at `starts`; the characters beyond ASCII at `high`. */
-uint64_t scan_read_escapes(struct scan_state *state, uint64_t backslash, size_t base);
-uint64_t scan_read_literals(struct scan_state *state, uint64_t starts, size_t base);
-void scan_read_characters(struct scan_state *state, uint64_t high, size_t base);
-/* Take the brackets of a block one by one.  `bad_in_object` and `bad_in_array` are operators that
- * may not stand in such a container. */
-void scan_read_brackets(struct scan_state *state, uint64_t brackets, uint64_t bad_in_object,
-                        uint64_t bad_in_array, size_t base);
+/* Read the whole text block by block.  False if something is wrong with it; what is not looked at
+ * is whether it is one object. */
+bool scan_portable(struct scan *scan);
+bool scan_avx2(struct scan *scan);
+bool scan_avx512(struct scan *scan);
+
+/* What one of the functions below has found in a block. */
+struct scan_found {
+    uint64_t bits;
+    uint64_t carry; /* into the next block */
+    uint64_t faults;
+};
+
+/* scan.c, the rare cases.  Check the escapes of a block: the bytes that are escaped. */
+struct scan_found scan_read_escapes(struct scan *scan, uint64_t backslash, uint64_t escaped,
+                                    size_t base);
+/* Check the literals that begin at `starts`: their letters. */
+struct scan_found scan_read_literals(const struct scan *scan, uint64_t starts, size_t base);
+/* Check the characters beyond ASCII; the carry is how many bytes of the last are left. */
+struct scan_found scan_read_characters(const struct scan *scan, uint64_t high, uint64_t left,
+                                       size_t base);
+void scan_grow_brackets(struct scan *scan);

@@ -29,17 +29,18 @@
  *     } ]         as the comma, or directly behind its own opening
  *
  * What depends on the container (a comma of an object has a colon before it, an array has no colon)
- * is asked once per bracket for all operators since the one before: scan_read_brackets().
+ * is asked once per bracket for all operators since the one before: scan_take_brackets().
  *
  * Numbers are checked the same way, byte by what is before it.  Literals, escapes and characters
- * beyond ASCII are rare and looked at one by one.
+ * beyond ASCII are rare and looked at one by one, by functions that never see the address of the
+ * state, so that all of it stays in registers from block to block.
  */
 #include "routing/scan_internal.h"
 
 /* The bytes behind `behind`, past a run of `through`; `behind` may only stand at the begin of one.
  */
-SCAN_TARGET static inline uint64_t scan_run_through(uint64_t behind, uint64_t through,
-                                                    uint64_t *carry)
+SCAN_TARGET SCAN_INLINE uint64_t scan_run_through(uint64_t behind, uint64_t through,
+                                                  uint64_t *carry)
 {
     unsigned long long sum;
 
@@ -48,7 +49,7 @@ SCAN_TARGET static inline uint64_t scan_run_through(uint64_t behind, uint64_t th
 }
 
 /* The first byte behind each of `start` that is not in `through`. */
-SCAN_TARGET static inline uint64_t scan_follow(uint64_t start, uint64_t through, uint64_t *carry)
+SCAN_TARGET SCAN_INLINE uint64_t scan_follow(uint64_t start, uint64_t through, uint64_t *carry)
 {
     const uint64_t behind = start << 1 | *carry;
     const uint64_t found = scan_run_through(behind, through, carry);
@@ -58,7 +59,7 @@ SCAN_TARGET static inline uint64_t scan_follow(uint64_t start, uint64_t through,
 }
 
 /* Bits moved to the byte behind, over the edge of the block. */
-SCAN_TARGET static inline uint64_t scan_behind(uint64_t bits, uint64_t *carry)
+SCAN_TARGET SCAN_INLINE uint64_t scan_behind(uint64_t bits, uint64_t *carry)
 {
     const uint64_t behind = bits << 1 | *carry;
 
@@ -67,8 +68,9 @@ SCAN_TARGET static inline uint64_t scan_behind(uint64_t bits, uint64_t *carry)
 }
 
 /* -?(0|[1-9][0-9]*)(\.[0-9]+)?([eE][-+]?[0-9]+)? in all scalars that are not literals. */
-SCAN_TARGET static inline void scan_check_numbers(struct scan_state *state, const uint8_t *bytes,
-                                                  uint64_t scalar, uint64_t starts, size_t base)
+SCAN_TARGET SCAN_INLINE void scan_check_numbers(struct scan_state *state, const struct scan *scan,
+                                                const uint8_t *bytes, uint64_t scalar,
+                                                uint64_t starts, size_t base)
 {
     struct scan_number_carry *carry = &state->number;
     struct scan_number_masks m = scan_classify_numbers(bytes);
@@ -77,8 +79,12 @@ SCAN_TARGET static inline void scan_check_numbers(struct scan_state *state, cons
     uint64_t behind_digit, behind_exponent, behind_minus, sign, number;
 
     state->literal = 0;
-    if (literal_starts != 0) {
-        literal |= scan_read_literals(state, literal_starts, base);
+    if (__builtin_expect(literal_starts != 0, 0)) {
+        const struct scan_found found = scan_read_literals(scan, literal_starts, base);
+
+        literal |= found.bits;
+        state->literal = found.carry;
+        state->faults |= found.faults;
     }
     number = scalar & ~literal;
     m.digit &= number;
@@ -103,7 +109,7 @@ SCAN_TARGET static inline void scan_check_numbers(struct scan_state *state, cons
         scan_follow(m.exponent, m.digit | sign, &carry->exponent_run) & (m.dot | m.exponent);
 }
 
-SCAN_TARGET static inline bool scan_has_number_carry(const struct scan_state *state)
+SCAN_TARGET SCAN_INLINE bool scan_has_number_carry(const struct scan_state *state)
 {
     const struct scan_number_carry *carry = &state->number;
 
@@ -111,9 +117,53 @@ SCAN_TARGET static inline bool scan_has_number_carry(const struct scan_state *st
             carry->first_zero | carry->fraction_run | carry->exponent_run | state->literal) != 0;
 }
 
-SCAN_TARGET static inline void scan_check_operators(struct scan_state *state,
-                                                    const struct scan_text_masks *m,
-                                                    uint64_t value_before, size_t base)
+/* Take the brackets of a block one by one.  An entry of the stack is the number of an open bracket,
+ * and above it whether it is square. */
+SCAN_TARGET SCAN_INLINE void scan_take_brackets(struct scan_state *state, struct scan *scan,
+                                                uint64_t brackets, uint64_t open, uint64_t square,
+                                                uint64_t bad_in_object, uint64_t bad_in_array,
+                                                size_t base)
+{
+    uint64_t rest = ~(uint64_t)0; /* of the block, behind the brackets taken */
+
+    if (__builtin_expect(scan->bracket_max - state->bracket_count < SCAN_BLOCK_BYTES, 0)) {
+        scan_grow_brackets(scan);
+    }
+    for (; brackets != 0; brackets &= brackets - 1) {
+        const uint64_t up_to = brackets ^ (brackets - 1); /* this bracket and all before it */
+        const unsigned bit = (unsigned)__builtin_ctzll(brackets);
+        const uint32_t is_square = (uint32_t)(square >> bit & 1);
+        const uint32_t number = state->bracket_count++;
+        struct scan_bracket *bracket = &scan->brackets[number];
+
+        state->faults |= rest & up_to & (state->in_object != 0 ? bad_in_object : bad_in_array);
+        rest = ~up_to;
+        bracket->at = (uint32_t)base + bit;
+        if ((open >> bit & 1) != 0) {
+            if (state->depth == JSON_DEPTH_MAX) {
+                state->faults |= 1;
+                return;
+            }
+            scan->open[++state->depth] = number | is_square << SCAN_SQUARE_BIT;
+            state->in_object = is_square ^ 1;
+        } else {
+            const uint32_t opening = scan->open[state->depth];
+
+            if (state->depth == 0 || opening >> SCAN_SQUARE_BIT != is_square) {
+                state->faults |= 1;
+                return;
+            }
+            bracket->partner = opening & ~(1u << SCAN_SQUARE_BIT);
+            scan->brackets[bracket->partner].partner = number;
+            state->in_object = scan->open[--state->depth] >> SCAN_SQUARE_BIT ^ 1;
+        }
+    }
+    state->faults |= rest & (state->in_object != 0 ? bad_in_object : bad_in_array);
+}
+
+SCAN_TARGET SCAN_INLINE void scan_check_operators(struct scan_state *state, struct scan *scan,
+                                                  const struct scan_text_masks *m,
+                                                  uint64_t value_before, size_t base)
 {
     const uint64_t brackets = m->open | m->close;
     const uint64_t between = ~(brackets | m->colon | m->comma);
@@ -126,69 +176,86 @@ SCAN_TARGET static inline void scan_check_operators(struct scan_state *state,
     state->faults |= value_before & after_close;
     state->faults |= m->comma & ~(value_before | after_close);
     state->faults |= m->close & ~value_before & (after_colon | after_comma);
-    scan_read_brackets(state, brackets,
+    scan_take_brackets(state, scan, brackets, m->open, m->square,
                        (((m->comma | m->close) & value_before) | m->open) & ~after_colon, m->colon,
                        base);
 }
 
-SCAN_TARGET static inline void scan_block(struct scan_state *state, const uint8_t *bytes,
-                                          size_t base)
+/* Which bytes are quotes, and which lie inside strings (opening quotes do, too). */
+SCAN_TARGET SCAN_INLINE uint64_t scan_find_strings(struct scan_state *state, struct scan *scan,
+                                                   struct scan_text_masks *m, size_t base)
+{
+    uint64_t inside;
+
+    if (__builtin_expect((m->backslash | state->escaped) != 0, 0)) {
+        const struct scan_found found = scan_read_escapes(scan, m->backslash, state->escaped, base);
+
+        m->quote &= ~found.bits;
+        state->escaped = found.carry;
+        state->faults |= found.faults;
+    }
+    inside = scan_prefix_xor(m->quote) ^ state->in_string;
+    state->in_string = 0 - (inside >> 63);
+    if (__builtin_expect((m->high | state->character_left) != 0, 0)) {
+        const struct scan_found found =
+            scan_read_characters(scan, m->high, state->character_left, base);
+
+        state->character_left = found.carry;
+        state->faults |= found.faults;
+    }
+    state->faults |= m->control & inside;
+    return inside;
+}
+
+SCAN_TARGET SCAN_INLINE void scan_block(struct scan_state *state, struct scan *scan,
+                                        const uint8_t *bytes, size_t base)
 {
     struct scan_text_masks m = scan_classify_text(bytes);
-    const uint64_t escaped_first = state->escaped;
-    uint64_t inside, outside, operators, scalar, starts, before_string, before_scalar, blank;
+    const uint64_t inside = scan_find_strings(state, scan, &m, base);
+    const uint64_t outside = ~(inside | m.quote);
+    const uint64_t blank = m.blank & outside;
+    uint64_t operators, scalar, behind_scalar, before_string, before_scalar, carry;
 
-    if ((m.backslash | escaped_first) != 0) {
-        m.quote &= ~scan_read_escapes(state, m.backslash, base);
-    }
-    inside = scan_prefix_xor(m.quote) ^ state->in_string; /* with opening quotes only */
-    state->in_string = 0 - (inside >> 63);
-    if ((m.high | state->character_left) != 0) {
-        scan_read_characters(state, m.high, base);
-    }
-    state->faults |= m.control & inside;
-    outside = ~(inside | m.quote);
     m.open &= outside;
     m.close &= outside;
     m.colon &= outside;
     m.comma &= outside;
-    blank = m.blank & outside;
     operators = m.open | m.close | m.colon | m.comma;
     scalar = outside & ~(operators | blank);
     before_string = scan_follow(m.quote & ~inside, blank, &state->after_string);
-    {
-        const uint64_t behind = scan_behind(scalar, &state->scalar);
-        uint64_t carry;
-
-        starts = scalar & ~behind;
-        before_scalar = scan_run_through((behind & ~scalar) | state->after_scalar, blank, &carry);
-        state->after_scalar = carry;
-    }
+    behind_scalar = scan_behind(scalar, &state->scalar);
+    before_scalar =
+        scan_run_through((behind_scalar & ~scalar) | state->after_scalar, blank, &carry);
+    state->after_scalar = carry;
     state->faults |= (before_string | before_scalar) & ~operators;
     state->faults |= m.colon & ~before_string;
     if (scalar != 0 || scan_has_number_carry(state)) {
-        scan_check_numbers(state, bytes, scalar, starts, base);
+        scan_check_numbers(state, scan, bytes, scalar, scalar & ~behind_scalar, base);
     }
-    scan_check_operators(state, &m, before_string | before_scalar, base);
-    state->scan->quotes[base / SCAN_BLOCK_BYTES] = m.quote;
-    state->scan->operators[base / SCAN_BLOCK_BYTES] = operators;
+    scan_check_operators(state, scan, &m, before_string | before_scalar, base);
+    scan->quotes[base / SCAN_BLOCK_BYTES] = m.quote;
+    scan->operators[base / SCAN_BLOCK_BYTES] = operators;
 }
 
-SCAN_TARGET void SCAN_KERNEL(struct scan_state *state)
+SCAN_TARGET bool SCAN_KERNEL(struct scan *scan)
 {
-    const struct slice text = state->scan->text;
+    const struct slice text = scan->text;
     const size_t whole = text.len / SCAN_BLOCK_BYTES * SCAN_BLOCK_BYTES;
+    struct scan_state state = {.faults = 0};
     uint8_t last[SCAN_BLOCK_BYTES];
 
+    scan->open[0] = 1u << SCAN_SQUARE_BIT; /* around the whole: no object */
     for (size_t base = 0; base < whole; base += SCAN_BLOCK_BYTES) {
-        scan_block(state, (const uint8_t *)text.data + base, base);
-        if (state->faults != 0) {
-            return;
+        scan_block(&state, scan, (const uint8_t *)text.data + base, base);
+        if (__builtin_expect(state.faults != 0, 0)) {
+            return false;
         }
     }
     if (whole < text.len) {
         memset(last, ' ', sizeof(last));
         memcpy(last, text.data + whole, text.len - whole);
-        scan_block(state, last, whole);
+        scan_block(&state, scan, last, whole);
     }
+    scan->bracket_count = state.bracket_count;
+    return state.faults == 0 && state.in_string == 0 && state.escaped == 0 && state.depth == 0;
 }

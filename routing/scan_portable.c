@@ -14,6 +14,8 @@ enum byte_class {
     CLASS_BACKSLASH,
     CLASS_OPEN,
     CLASS_CLOSE,
+    CLASS_SQUARE_OPEN,
+    CLASS_SQUARE_CLOSE,
     CLASS_COLON,
     CLASS_COMMA,
     CLASS_SPACE,
@@ -37,9 +39,9 @@ static const uint8_t classes[256] = {
     ['"'] = CLASS_QUOTE,
     ['\\'] = CLASS_BACKSLASH,
     ['{'] = CLASS_OPEN,
-    ['['] = CLASS_OPEN,
+    ['['] = CLASS_SQUARE_OPEN,
     ['}'] = CLASS_CLOSE,
-    [']'] = CLASS_CLOSE,
+    [']'] = CLASS_SQUARE_CLOSE,
     [':'] = CLASS_COLON,
     [','] = CLASS_COMMA,
     [' '] = CLASS_SPACE,
@@ -63,7 +65,7 @@ static void sort_bytes(const uint8_t *bytes, uint64_t masks[static CLASS_COUNT])
     }
 }
 
-static inline struct scan_text_masks scan_classify_text(const uint8_t *bytes)
+SCAN_INLINE struct scan_text_masks scan_classify_text(const uint8_t *bytes)
 {
     uint64_t masks[CLASS_COUNT];
 
@@ -71,8 +73,9 @@ static inline struct scan_text_masks scan_classify_text(const uint8_t *bytes)
     return (struct scan_text_masks){
         .quote = masks[CLASS_QUOTE],
         .backslash = masks[CLASS_BACKSLASH],
-        .open = masks[CLASS_OPEN],
-        .close = masks[CLASS_CLOSE],
+        .open = masks[CLASS_OPEN] | masks[CLASS_SQUARE_OPEN],
+        .close = masks[CLASS_CLOSE] | masks[CLASS_SQUARE_CLOSE],
+        .square = masks[CLASS_SQUARE_OPEN] | masks[CLASS_SQUARE_CLOSE],
         .colon = masks[CLASS_COLON],
         .comma = masks[CLASS_COMMA],
         .blank = masks[CLASS_SPACE] | masks[CLASS_BREAK],
@@ -81,7 +84,7 @@ static inline struct scan_text_masks scan_classify_text(const uint8_t *bytes)
     };
 }
 
-static inline struct scan_number_masks scan_classify_numbers(const uint8_t *bytes)
+SCAN_INLINE struct scan_number_masks scan_classify_numbers(const uint8_t *bytes)
 {
     uint64_t masks[CLASS_COUNT];
 
@@ -96,7 +99,7 @@ static inline struct scan_number_masks scan_classify_numbers(const uint8_t *byte
     };
 }
 
-static inline uint64_t scan_prefix_xor(uint64_t bits)
+SCAN_INLINE uint64_t scan_prefix_xor(uint64_t bits)
 {
     for (unsigned distance = 1; distance < 64; distance *= 2) {
         bits ^= bits << distance;
