@@ -160,6 +160,7 @@ enum err control_compile(struct control *control, struct err_why *why)
         .central_account = control->config->central_account,
         .seal_key = control->seal_key,
         .limiters = &control->limiters,
+        .previous = control->snapshot,
     };
     struct snapshot *snapshot = NULL;
     const enum err err = snapshot_new(&control->catalog, &options, &snapshot, why);

@@ -212,6 +212,7 @@ static enum err rule_from_document(const struct catalog_document *document,
     enum err err = ERR_OK;
 
     name_rule(rule, json_member_text(value, "bus"), json_member_text(value, "name"), options);
+    rule->rev = document->rev;
     rule->is_enabled = !slice_eq(json_member_text(value, "state"), SLICE("DISABLED"));
     rule->is_operator_owned = slice_has_prefix(json_member_text(value, "manager"), SLICE("apply:"));
     rule->target_count = MIN_OF(json_array_size(targets), (size_t)RULE_TARGETS_MAX);
@@ -227,35 +228,69 @@ static enum err rule_from_document(const struct catalog_document *document,
     return ERR_OK;
 }
 
+/* The rule that was made of this very document before, or NULL.  Both lists are in the order of the
+ * documents' names; *at is where the search goes on. */
+static struct rule *find_previous(const struct snapshot *previous,
+                                  const struct catalog_document *document, size_t *at)
+{
+    const struct slice label = slice_from(slice_of(document->name), strlen("rule/"));
+    int order = -1;
+
+    while (previous != NULL && *at < previous->rule_count && order < 0) {
+        struct rule *rule = previous->rules[*at];
+
+        order = slice_compare(rule->label, label);
+        *at += order <= 0 ? 1 : 0;
+        if (order == 0 && rule->rev == document->rev && !document->is_refused) {
+            return rule;
+        }
+    }
+    return NULL;
+}
+
+static enum err build_rules(const struct catalog_document **documents, size_t count,
+                            const struct snapshot_options *options, struct snapshot *snapshot,
+                            struct err_why *why)
+{
+    size_t at = 0;
+
+    snapshot->rules = xcalloc(MAX_OF(count, (size_t)1), sizeof(struct rule *));
+    for (size_t i = 0; i < count; i++) {
+        struct rule *rule = find_previous(options->previous, documents[i], &at);
+
+        if (rule != NULL) {
+            rule = rule_acquire(rule);
+        } else {
+            TRY(rule_from_document(documents[i], options, &rule, why));
+        }
+        snapshot->rules[snapshot->rule_count++] = rule;
+    }
+    return ERR_OK;
+}
+
 static enum err build_ruleset(const struct catalog *catalog, const struct snapshot_options *options,
-                              struct ruleset **ruleset, struct err_why *why)
+                              struct snapshot *snapshot, struct err_why *why)
 {
     struct arena arena = {0};
     size_t document_count;
     size_t bus_count;
-    size_t rule_count = 0;
     const struct catalog_document **documents =
         catalog_of_kind(catalog, SLICE("rule"), &arena, &document_count);
     const struct catalog_document **bus_documents =
         catalog_of_kind(catalog, SLICE("bus"), &arena, &bus_count);
-    struct rule **rules = ARENA_ARRAY(&arena, struct rule *, document_count);
     struct slice *buses = ARENA_ARRAY(&arena, struct slice, bus_count + 1);
-    enum err err = ERR_OK;
+    enum err err;
 
     for (size_t i = 0; i < bus_count; i++) {
         buses[i] = slice_from(slice_of(bus_documents[i]->name), strlen("bus/"));
     }
-    for (size_t i = 0; i < document_count && err == ERR_OK; i++) {
-        err = rule_from_document(documents[i], options, &rules[rule_count], why);
-        rule_count += err == ERR_OK ? 1 : 0;
-    }
     /* The central bus as its own account names it; its rules see every event anyway. */
     buses[bus_count] = arena_printf(&arena, "%.*s/central", SLICE_ARG(options->central_account));
+    err = build_rules(documents, document_count, options, snapshot, why);
     if (err == ERR_OK) {
-        *ruleset = ruleset_new(rules, rule_count, buses, bus_count + 1);
-    }
-    for (size_t i = 0; i < rule_count; i++) {
-        rule_release(rules[i]);
+        snapshot->ruleset =
+            ruleset_renew(options->previous != NULL ? options->previous->ruleset : NULL,
+                          snapshot->rules, snapshot->rule_count, buses, bus_count + 1);
     }
     arena_clean_up(&arena);
     return err;
@@ -298,7 +333,7 @@ enum err snapshot_new(const struct catalog *catalog, const struct snapshot_optio
     snapshot->directory = directory_new();
     err = build_directory(catalog, options, snapshot->directory, why);
     if (err == ERR_OK) {
-        err = build_ruleset(catalog, options, &snapshot->ruleset, why);
+        err = build_ruleset(catalog, options, snapshot, why);
     }
     if (err != ERR_OK) {
         snapshot_release(snapshot);
@@ -322,5 +357,9 @@ void snapshot_release(struct snapshot *snapshot)
     }
     directory_release(snapshot->directory);
     ruleset_release(snapshot->ruleset);
+    for (size_t i = 0; i < snapshot->rule_count; i++) {
+        rule_release(snapshot->rules[i]);
+    }
+    xfree(snapshot->rules);
     xfree(snapshot);
 }

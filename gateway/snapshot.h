@@ -20,6 +20,8 @@ struct snapshot {
     uint64_t rev;
     struct directory *directory;
     struct ruleset *ruleset;
+    struct rule **rules; /* in the order of their documents; references are held */
+    size_t rule_count;
 };
 
 /* What lasts longer than any snapshot: the spent part of every account's rate. */
@@ -35,6 +37,7 @@ struct snapshot_options {
     struct slice central_account;
     const uint8_t *seal_key; /* SEAL_KEY_BYTES */
     struct limiter_book *limiters;
+    const struct snapshot *previous; /* or NULL: what has not changed since is used again */
 };
 
 /* Compile the catalog.  A document that does not compile (it was checked before it was stored) is

@@ -36,6 +36,7 @@ struct rule {
     struct slice name;
     struct slice label; /* "central/NAME" or "ACCOUNT/BUS/NAME", as statistics show it */
     struct slice arn;
+    uint64_t rev; /* of its document in the catalog */
     bool is_enabled;
     struct pattern *pattern; /* owned reference; NULL: a schedule only */
     struct rule_target targets[RULE_TARGETS_MAX];

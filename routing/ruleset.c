@@ -19,26 +19,15 @@
 #include "routing/ruleset.h"
 
 #include "core/check.h"
-#include "core/map.h"
-#include "routing/matcher.h"
-
-/* One bus: a run of the sorted rules. */
-struct bus {
-    struct slice key; /* "ACCOUNT/NAME", of the central bus "central" */
-    struct rule **rules;
-    size_t rule_count;
-    struct matcher *matcher;     /* of these rules, in this order; NULL: none can match */
-    struct bus *next;            /* of all */
-    const struct bus *same_hash; /* the next that owns a matcher for patterns of this hash */
-};
+#include "routing/ruleset_bus.h"
 
 struct ruleset {
     _Atomic uint32_t references;
     struct arena arena;
     struct rule **rules; /* by bus, then by name */
     size_t rule_count;
-    struct map buses; /* key -> struct bus */
-    struct bus *first_bus;
+    struct map buses; /* key -> struct ruleset_bus */
+    struct ruleset_bus *first_bus;
     struct map targets; /* uid, 8 bytes -> struct ruleset_hit */
 };
 
@@ -56,12 +45,12 @@ static struct slice bus_key(struct arena *arena, struct slice account, struct sl
     return (struct slice){key, account.len + 1 + name.len};
 }
 
-static struct bus *add_bus(struct ruleset *ruleset, struct slice key)
+static struct ruleset_bus *add_bus(struct ruleset *ruleset, struct slice key)
 {
-    struct bus *bus = map_get(&ruleset->buses, key);
+    struct ruleset_bus *bus = map_get(&ruleset->buses, key);
 
     if (bus == NULL) {
-        bus = ARENA_NEW(&ruleset->arena, struct bus);
+        bus = ARENA_NEW(&ruleset->arena, struct ruleset_bus);
         bus->key = arena_copy(&ruleset->arena, key);
         bus->next = ruleset->first_bus;
         ruleset->first_bus = bus;
@@ -96,7 +85,7 @@ static void add_targets(struct ruleset *ruleset, const struct rule *rule)
 static void add_rule(struct ruleset *ruleset, struct rule **place)
 {
     const struct rule *rule = *place;
-    struct bus *bus = add_bus(
+    struct ruleset_bus *bus = add_bus(
         ruleset, rule->is_central ? central_key
                                   : bus_key(&ruleset->arena, rule->bus_account, rule->bus_name));
 
@@ -108,92 +97,44 @@ static void add_rule(struct ruleset *ruleset, struct rule **place)
     add_targets(ruleset, rule);
 }
 
-/* What an event can match of a rule, or NULL. */
-static const struct pattern *live_pattern(const struct rule *rule)
+/* First those that have been compiled before, so that new ones can share with them. */
+static void compile_buses(struct ruleset *ruleset, const struct ruleset *previous)
 {
-    return rule->is_enabled ? rule->pattern : NULL;
-}
+    struct map owners = {.count = 0}; /* hash of patterns, 8 bytes -> struct ruleset_bus */
 
-static struct slice live_text(const struct rule *rule)
-{
-    return live_pattern(rule) != NULL ? pattern_text(live_pattern(rule)) : (struct slice){NULL, 0};
-}
+    for (struct ruleset_bus *bus = ruleset->first_bus; bus != NULL; bus = bus->next) {
+        const struct ruleset_bus *before =
+            previous != NULL ? map_get(&previous->buses, bus->key) : NULL;
 
-static bool have_same_patterns(const struct bus *a, const struct bus *b)
-{
-    if (a->rule_count != b->rule_count) {
-        return false;
+        bus->is_compiled =
+            before != NULL && ruleset_bus_renew(bus, before, &owners, &ruleset->arena);
     }
-    for (size_t i = 0; i < a->rule_count; i++) {
-        if (!slice_eq(live_text(a->rules[i]), live_text(b->rules[i]))) {
+    for (struct ruleset_bus *bus = ruleset->first_bus; bus != NULL; bus = bus->next) {
+        if (!bus->is_compiled) {
+            ruleset_bus_compile(bus, &owners);
+        }
+    }
+    map_clean_up(&owners);
+}
+
+static bool are_sorted(struct rule *const *rules, size_t count)
+{
+    for (size_t i = 1; i < count; i++) {
+        if (compare_rules(&rules[i - 1], &rules[i]) > 0) {
             return false;
         }
     }
     return true;
 }
 
-static uint64_t hash_patterns(const struct bus *bus)
-{
-    uint64_t hash = bus->rule_count;
-
-    for (size_t i = 0; i < bus->rule_count; i++) {
-        hash = (hash ^ map_hash(live_text(bus->rules[i]))) * 0x9e3779b97f4a7c15u;
-    }
-    return hash;
-}
-
-static struct matcher *compile_bus(const struct bus *bus, size_t pattern_count)
-{
-    const struct pattern **patterns = xmalloc(sizeof(struct pattern *) * bus->rule_count);
-    struct matcher *matcher = NULL;
-
-    for (size_t i = 0; i < bus->rule_count; i++) {
-        patterns[i] = live_pattern(bus->rules[i]);
-    }
-    if (pattern_count > 0) {
-        matcher = matcher_new(patterns, bus->rule_count);
-    }
-    xfree(patterns);
-    return matcher;
-}
-
-/* Give the bus its compiled set, of its own or of a bus with the same patterns. */
-static void give_matcher(struct ruleset *ruleset, struct map *owners, struct bus *bus)
-{
-    size_t pattern_count = 0;
-    uint64_t *hash = ARENA_NEW(&ruleset->arena, uint64_t);
-    const struct slice key = {(const char *)hash, sizeof(*hash)};
-
-    for (size_t i = 0; i < bus->rule_count; i++) {
-        pattern_count += live_pattern(bus->rules[i]) != NULL ? 1 : 0;
-    }
-    if (pattern_count == 0) {
-        return;
-    }
-    *hash = hash_patterns(bus);
-    bus->same_hash = map_get(owners, key);
-    for (const struct bus *owner = bus->same_hash; owner != NULL; owner = owner->same_hash) {
-        if (have_same_patterns(owner, bus)) {
-            bus->matcher = matcher_acquire(owner->matcher);
-            return;
-        }
-    }
-    bus->matcher = compile_bus(bus, pattern_count);
-    (void)map_put(owners, key, bus);
-}
-
-static void give_matchers(struct ruleset *ruleset)
-{
-    struct map owners = {.count = 0}; /* hash of the patterns, 8 bytes -> struct bus */
-
-    for (struct bus *bus = ruleset->first_bus; bus != NULL; bus = bus->next) {
-        give_matcher(ruleset, &owners, bus);
-    }
-    map_clean_up(&owners);
-}
-
 struct ruleset *ruleset_new(struct rule *const *rules, size_t rule_count, const struct slice *buses,
                             size_t bus_count)
+{
+    return ruleset_renew(NULL, rules, rule_count, buses, bus_count);
+}
+
+struct ruleset *ruleset_renew(const struct ruleset *previous, struct rule *const *rules,
+                              size_t rule_count, const struct slice *buses, size_t bus_count)
 {
     struct arena arena = {0};
     struct ruleset *ruleset = ARENA_NEW(&arena, struct ruleset);
@@ -209,13 +150,13 @@ struct ruleset *ruleset_new(struct rule *const *rules, size_t rule_count, const 
     for (size_t i = 0; i < rule_count; i++) {
         ruleset->rules[i] = rule_acquire(rules[i]);
     }
-    if (rule_count > 0) {
+    if (!are_sorted(ruleset->rules, rule_count)) {
         qsort(ruleset->rules, rule_count, sizeof(struct rule *), compare_rules);
     }
     for (size_t i = 0; i < rule_count; i++) {
         add_rule(ruleset, &ruleset->rules[i]);
     }
-    give_matchers(ruleset);
+    compile_buses(ruleset, previous);
     return ruleset;
 }
 
@@ -234,8 +175,8 @@ void ruleset_release(struct ruleset *ruleset)
         atomic_fetch_sub_explicit(&ruleset->references, 1, memory_order_acq_rel) > 1) {
         return;
     }
-    for (const struct bus *bus = ruleset->first_bus; bus != NULL; bus = bus->next) {
-        matcher_release(bus->matcher);
+    for (struct ruleset_bus *bus = ruleset->first_bus; bus != NULL; bus = bus->next) {
+        ruleset_bus_clean_up(bus);
     }
     for (size_t i = 0; i < ruleset->rule_count; i++) {
         rule_release(ruleset->rules[i]);
@@ -248,8 +189,8 @@ void ruleset_release(struct ruleset *ruleset)
 
 /* ---- asking -------------------------------------------------------------------------------- */
 
-static const struct bus *find_bus(const struct ruleset *ruleset, struct slice account,
-                                  struct slice name, struct arena *arena)
+static const struct ruleset_bus *find_bus(const struct ruleset *ruleset, struct slice account,
+                                          struct slice name, struct arena *arena)
 {
     return map_get(&ruleset->buses, bus_key(arena, account, name));
 }
@@ -301,14 +242,31 @@ static enum err add_hits(struct ruleset_scratch *scratch, const struct rule *rul
     return ERR_OK;
 }
 
+/* The rules of a bus that two answers name, and their targets. */
+static enum err add_matches(struct ruleset_scratch *scratch, const struct ruleset_bus *bus,
+                            const struct matcher_answer answers[2])
+{
+    const size_t most = answers[0].match_count + answers[1].match_count;
+    uint32_t *places = arena_alloc(&scratch->arena, sizeof(*places) * MAX_OF(most, (size_t)1));
+    const size_t count = ruleset_bus_merge(bus, answers, places);
+
+    scratch->exhausted_count += answers[0].exhausted_count + answers[1].exhausted_count;
+    for (size_t i = 0; i < count; i++) {
+        TRY(add_hits(scratch, bus->rules[places[i]]));
+    }
+    return ERR_OK;
+}
+
 enum err ruleset_match(const struct ruleset *ruleset, struct slice account, struct slice bus_name,
                        const struct event *event, struct ruleset_scratch *scratch)
 {
-    const struct bus *buses[2];
-    const struct matcher *sets[ARRAY_LEN(buses)] = {NULL, NULL};
-    struct matcher_answer answers[ARRAY_LEN(buses)];
+    const struct ruleset_bus *buses[2];
+    const struct matcher *sets[2 * ARRAY_LEN(buses)] = {NULL};
+    struct matcher_answer answers[ARRAY_LEN(sets)];
     size_t steps_left = RULESET_STEPS_MAX;
+    bool is_empty = true;
 
+    _Static_assert(ARRAY_LEN(sets) <= MATCHER_SETS_MAX, "one scan serves all");
     arena_reset(&scratch->arena);
     scratch->hit_count = 0;
     scratch->rule_count = 0;
@@ -319,16 +277,19 @@ enum err ruleset_match(const struct ruleset *ruleset, struct slice account, stru
     buses[0] = map_get(&ruleset->buses, central_key);
     buses[1] = find_bus(ruleset, account, bus_name, &scratch->arena);
     for (size_t i = 0; i < ARRAY_LEN(buses); i++) {
-        sets[i] = buses[i] != NULL ? buses[i]->matcher : NULL;
+        if (buses[i] != NULL) {
+            sets[2 * i] = buses[i]->base.matcher;
+            sets[2 * i + 1] = buses[i]->delta.matcher;
+            is_empty = is_empty && sets[2 * i] == NULL;
+        }
     }
-    if (sets[0] == NULL && sets[1] == NULL) {
+    if (is_empty) {
         return ERR_OK;
     }
     TRY(matcher_match(sets, ARRAY_LEN(sets), event->bytes, &steps_left, scratch->matcher, answers));
     for (size_t i = 0; i < ARRAY_LEN(buses); i++) {
-        scratch->exhausted_count += answers[i].exhausted_count;
-        for (size_t j = 0; j < answers[i].match_count; j++) {
-            TRY(add_hits(scratch, buses[i]->rules[answers[i].matches[j]]));
+        if (buses[i] != NULL) {
+            TRY(add_matches(scratch, buses[i], &answers[2 * i]));
         }
     }
     return ERR_OK;

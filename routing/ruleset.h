@@ -38,6 +38,10 @@ void ruleset_scratch_clean_up(struct ruleset_scratch *scratch);
  * account's `default` and the central bus, as "ACCOUNT/NAME". */
 struct ruleset *ruleset_new(struct rule *const *rules, size_t rule_count, const struct slice *buses,
                             size_t bus_count);
+/* The same, using again what `previous` (may be NULL) has compiled: the cost of compiling goes with
+ * what has changed on each bus.  `previous` may be released afterwards. */
+struct ruleset *ruleset_renew(const struct ruleset *previous, struct rule *const *rules,
+                              size_t rule_count, const struct slice *buses, size_t bus_count);
 struct ruleset *ruleset_acquire(struct ruleset *ruleset);
 void ruleset_release(struct ruleset *ruleset);
 

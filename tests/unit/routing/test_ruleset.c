@@ -240,6 +240,91 @@ static void test_an_unfinished_search_is_counted(void **state)
     test_free(scratch);
 }
 
+enum { RENEWALS = 400, NAMES = 300 };
+
+/* A random rule of that number: what it asks for changes with the version. */
+static struct rule *invent_rule(unsigned number, unsigned version)
+{
+    static char names[NAMES][8];
+    char pattern[128];
+    const struct rule_row row = {
+        number % 3 == 0 ? NULL : MEMBER, "default", names[number], pattern, 1, version % 7 == 0};
+
+    (void)snprintf(names[number], sizeof(names[number]), "r%03u", number);
+    (void)snprintf(pattern, sizeof(pattern), "{\"detail\":{\"k\":[%u,%u]}}", version % 5,
+                   number % 5);
+    return make_rule(&row, number + 1);
+}
+
+static void expect_same_hits(const struct ruleset *a, const struct ruleset *b,
+                             struct ruleset_scratch *scratch, struct ruleset_scratch *other)
+{
+    for (unsigned value = 0; value < 5; value++) {
+        char detail[32];
+        struct event *event;
+
+        (void)snprintf(detail, sizeof(detail), "{\"k\":%u}", value);
+        event = make_event("s", detail);
+        assert_int_equal(ruleset_match(a, SLICE(MEMBER), SLICE("default"), event, scratch), ERR_OK);
+        assert_int_equal(ruleset_match(b, SLICE(MEMBER), SLICE("default"), event, other), ERR_OK);
+        assert_int_equal(scratch->hit_count, other->hit_count);
+        for (size_t i = 0; i < scratch->hit_count; i++) {
+            assert_ptr_equal(scratch->hits[i].rule, other->hits[i].rule);
+        }
+        event_release(event);
+    }
+}
+
+/* Goal:   a ruleset that uses the one before again says what one made from nothing says, after any
+ *         number of changes, large and small.
+ * Method: random rules come, go, change and are disabled; each ruleset is held against a new one.
+ */
+static void test_renewed_rulesets_agree_with_new_ones(void **state)
+{
+    struct ruleset_scratch *scratch = test_calloc(1, sizeof(*scratch));
+    struct ruleset_scratch *other = test_calloc(1, sizeof(*other));
+    struct rule *rules[NAMES] = {NULL};
+    struct ruleset *current = NULL;
+    uint32_t random = 7;
+
+    (void)state;
+    for (unsigned renewal = 0; renewal < RENEWALS; renewal++) {
+        const unsigned changes = renewal % 50 == 0 ? NAMES : 1 + renewal % 4;
+        struct rule *live[NAMES];
+        struct ruleset *renewed;
+        struct ruleset *fresh;
+        size_t count = 0;
+
+        for (unsigned i = 0; i < changes; i++) {
+            unsigned number;
+
+            random = random * 1664525u + 1013904223u;
+            number = (random >> 8) % NAMES;
+            rule_release(rules[number]);
+            rules[number] = (random >> 20) % 3 == 0 ? NULL : invent_rule(number, random >> 24);
+        }
+        for (unsigned i = 0; i < NAMES; i++) {
+            if (rules[i] != NULL) {
+                live[count++] = rules[i];
+            }
+        }
+        renewed = ruleset_renew(current, live, count, NULL, 0);
+        fresh = ruleset_new(live, count, NULL, 0);
+        expect_same_hits(renewed, fresh, scratch, other);
+        ruleset_release(fresh);
+        ruleset_release(current);
+        current = renewed;
+    }
+    ruleset_release(current);
+    for (unsigned i = 0; i < NAMES; i++) {
+        rule_release(rules[i]);
+    }
+    ruleset_scratch_clean_up(scratch);
+    ruleset_scratch_clean_up(other);
+    test_free(scratch);
+    test_free(other);
+}
+
 static void test_an_empty_set_matches_nothing(void **state)
 {
     struct ruleset *ruleset = ruleset_new(NULL, 0, NULL, 0);
@@ -294,6 +379,7 @@ int main(void)
         cmocka_unit_test(test_known_buses),
         cmocka_unit_test(test_too_many_hits_are_refused),
         cmocka_unit_test(test_an_unfinished_search_is_counted),
+        cmocka_unit_test(test_renewed_rulesets_agree_with_new_ones),
         cmocka_unit_test(test_an_empty_set_matches_nothing),
         cmocka_unit_test(test_the_account_is_filled_into_templates),
     };
