@@ -102,6 +102,7 @@ void matcher_scratch_destroy(struct matcher_scratch *scratch)
         xfree(side->predicate_epochs);
         xfree(side->condition_states);
         xfree(side->condition_accepts);
+        xfree(side->condition_bitmaps);
         xfree(side->pattern_epochs);
         xfree(side->search_epochs);
         xfree(side->findings);
@@ -113,6 +114,7 @@ void matcher_scratch_destroy(struct matcher_scratch *scratch)
         xfree(side->exhausted.items);
         xfree(side->listed.items);
         xfree(side->accepts.items);
+        xfree(side->bitmaps.items);
     }
     scan_clean_up(&scratch->scan);
     buf_clean_up(&scratch->text);
@@ -385,13 +387,16 @@ static void *make_room(void *items, size_t size, size_t count, size_t *max)
 
 static void begin_side(struct matcher_side *side, const struct matcher *matcher)
 {
-    size_t max = side->condition_max;
+    size_t accepts_max = side->condition_max;
+    size_t bitmaps_max = side->condition_max;
 
     side->matcher = matcher;
     side->predicate_epochs = make_room(side->predicate_epochs, sizeof(uint32_t),
                                        matcher->predicate_count, &side->predicate_max);
-    side->condition_accepts =
-        make_room(side->condition_accepts, sizeof(uint64_t), matcher->condition_count, &max);
+    side->condition_accepts = make_room(side->condition_accepts, sizeof(uint64_t),
+                                        matcher->condition_count, &accepts_max);
+    side->condition_bitmaps = make_room(side->condition_bitmaps, sizeof(uint64_t),
+                                        matcher->condition_count, &bitmaps_max);
     side->condition_states = make_room(side->condition_states, sizeof(uint64_t),
                                        matcher->condition_count, &side->condition_max);
     side->pattern_epochs = make_room(side->pattern_epochs, sizeof(uint32_t), matcher->pattern_count,
@@ -407,6 +412,7 @@ static void begin_side(struct matcher_side *side, const struct matcher *matcher)
     side->matches.count = 0;
     side->listed.count = 0;
     side->accepts.count = 0;
+    side->bitmaps.count = 0;
     side->exhausted.count = 0;
 }
 

@@ -6,6 +6,10 @@
  * same budget, so that even what is given up is the same.  What differs is what one event shares:
  * which leaves a condition accepts is found out once, whichever branches ask.
  *
+ * Most often all leaves lie in the elements of arrays that lie in no other.  Then a branch matches
+ * if for each array there is an element in which all its conditions there accept a leaf, and a
+ * bitmap of elements per condition tells, whatever the number of branches.
+ *
  * Leaves of an element of an array are a run in the order of the text, so the leaves of elements
  * that are ruled out are jumped over, not walked.
  *
@@ -287,15 +291,130 @@ static void note_uses(struct matcher_search *search, struct listing leaves, uint
     }
 }
 
-static struct matcher_search *prepare(struct matcher_scratch *scratch, struct matcher_side *side)
-{
-    const size_t array_count = scratch->constraining_count;
-    struct matcher_search *search = scratch->search;
+/* ---- flat arrays --------------------------------------------------------------------------- */
 
-    if (search == NULL) {
-        search = xcalloc(1, sizeof(*search));
-        scratch->search = search;
+static size_t word_count(const struct matcher_scratch *scratch,
+                         const struct matcher_finding *finding)
+{
+    return scratch->arrays[finding->array].element_count / 32 + 1;
+}
+
+/* The elements of its array in which a flat condition accepts a leaf: where their bitmap begins. */
+static size_t find_bitmap(struct matcher_scratch *scratch, struct matcher_side *side,
+                          uint32_t number)
+{
+    const struct matcher_condition *condition = &side->matcher->conditions[number];
+    const struct matcher_finding *finding = &side->findings[condition->path];
+    uint64_t *noted = &side->condition_bitmaps[number];
+    uint32_t *bitmap;
+
+    if (*noted >> 32 != scratch->epoch) {
+        *noted = (uint64_t)scratch->epoch << 32 | side->bitmaps.count;
+        for (size_t i = word_count(scratch, finding); i > 0; i--) {
+            matcher_numbers_append(&side->bitmaps, 0);
+        }
+        bitmap = side->bitmaps.items + (uint32_t)*noted;
+        for (uint32_t i = finding->first; i != MATCHER_NONE; i = side->leaves[i].next) {
+            const struct matcher_leaf *leaf = &side->leaves[i];
+            const uint32_t index = scratch->elements[leaf->element].index;
+
+            if (matcher_condition_accepts(side, condition, leaf)) {
+                bitmap[index / 32] |= (uint32_t)1 << (index % 32);
+            }
+        }
     }
+    return (uint32_t)*noted;
+}
+
+/* The constrained conditions of the branch into `constrained`.  Are all of them flat, and never
+ * satisfied by absence? */
+static bool gather_flat(struct matcher_search *search, const struct matcher_branch *branch)
+{
+    const struct matcher *matcher = search->side->matcher;
+
+    search->constrained_count = 0;
+    for (uint32_t i = 0; i < branch->condition_count; i++) {
+        const uint32_t number = matcher->branch_conditions[branch->start + i];
+        const struct matcher_condition *condition = &matcher->conditions[number];
+        const struct matcher_finding *finding = &search->side->findings[condition->path];
+
+        if (finding->epoch != search->scratch->epoch || !finding->is_in_element) {
+            continue;
+        }
+        if (!finding->is_flat || condition->may_be_absent) {
+            return false;
+        }
+        search->constrained[search->constrained_count++] = number;
+    }
+    return true;
+}
+
+static const struct matcher_finding *finding_of(const struct matcher_search *search, size_t index)
+{
+    const struct matcher_side *side = search->side;
+
+    return &side->findings[side->matcher->conditions[search->constrained[index]].path];
+}
+
+/* Is there an element that condition `first` and all later ones of its array accept? */
+static bool has_common_element(struct matcher_search *search, size_t first)
+{
+    const struct matcher_finding *finding = finding_of(search, first);
+    const size_t count = word_count(search->scratch, finding);
+    size_t starts[PATTERN_PATHS_MAX]; /* of bitmaps, which move while new ones are made */
+    size_t start_count = 0;
+
+    for (size_t i = first; i < search->constrained_count; i++) {
+        if (finding_of(search, i)->array == finding->array) {
+            starts[start_count++] =
+                find_bitmap(search->scratch, search->side, search->constrained[i]);
+        }
+    }
+    for (size_t word = 0; word < count; word++) {
+        uint32_t common = search->side->bitmaps.items[starts[0] + word];
+
+        for (size_t i = 1; i < start_count && common != 0; i++) {
+            common &= search->side->bitmaps.items[starts[i] + word];
+        }
+        if (common != 0) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static enum pattern_verdict match_flat(struct matcher_search *search)
+{
+    for (size_t i = 0; i < search->constrained_count; i++) {
+        bool is_done = false; /* with an earlier condition of the same array */
+
+        for (size_t j = 0; j < i && !is_done; j++) {
+            is_done = finding_of(search, j)->array == finding_of(search, i)->array;
+        }
+        if (!is_done && !has_common_element(search, i)) {
+            return PATTERN_NO_MATCH;
+        }
+    }
+    return PATTERN_MATCH;
+}
+
+/* ---- the whole ----------------------------------------------------------------------------- */
+
+static struct matcher_search *begin(struct matcher_scratch *scratch, struct matcher_side *side)
+{
+    if (scratch->search == NULL) {
+        scratch->search = xcalloc(1, sizeof(*scratch->search));
+    }
+    scratch->search->scratch = scratch;
+    scratch->search->side = side;
+    return scratch->search;
+}
+
+static void prepare(struct matcher_search *search)
+{
+    const struct matcher_scratch *scratch = search->scratch;
+    const size_t array_count = scratch->constraining_count;
+
     if (search->array_max < array_count) {
         search->array_max = 2 * array_count;
         search->fixed = xrealloc(search->fixed, sizeof(uint32_t) * search->array_max);
@@ -304,12 +423,9 @@ static struct matcher_search *prepare(struct matcher_scratch *scratch, struct ma
     }
     memset(search->fixed, 0xff, sizeof(uint32_t) * array_count);
     memset(search->last_use, 0, sizeof(uint32_t) * array_count);
-    search->scratch = scratch;
-    search->side = side;
     search->constrained_count = 0;
     search->trail_len = 0;
     search->steps_left = MIN_OF(*scratch->steps_left, (size_t)PATTERN_STEPS_MAX);
-    return search;
 }
 
 static enum pattern_verdict search_branch(struct matcher_search *search,
@@ -341,10 +457,16 @@ static enum pattern_verdict search_branch(struct matcher_search *search,
 enum pattern_verdict matcher_search(struct matcher_scratch *scratch, struct matcher_side *side,
                                     const struct matcher_branch *branch)
 {
-    struct matcher_search *search = prepare(scratch, side);
-    const size_t budget = search->steps_left;
-    const enum pattern_verdict verdict = search_branch(search, branch);
+    struct matcher_search *search = begin(scratch, side);
+    enum pattern_verdict verdict;
+    size_t budget;
 
+    if (gather_flat(search, branch)) {
+        return match_flat(search);
+    }
+    prepare(search);
+    budget = search->steps_left;
+    verdict = search_branch(search, branch);
     *scratch->steps_left -= budget - search->steps_left;
     return verdict;
 }

@@ -230,8 +230,11 @@ struct matcher_finding {
     uint32_t epoch;
     uint32_t first, last; /* leaves */
     uint32_t leaf_count;
-    uint32_t listed;    /* where its leaves are listed for the search, or NONE */
-    bool is_in_element; /* some leaf lies in one */
+    uint32_t settled_count; /* leaves of which the element is known */
+    uint32_t listed;        /* where its leaves are listed for the search, or NONE */
+    bool is_in_element;     /* some leaf lies in one */
+    bool is_flat;           /* every leaf lies in an element of one array, and in no other */
+    uint32_t array;         /* that array, if so */
 };
 
 /* What one set makes of an event. */
@@ -241,6 +244,7 @@ struct matcher_side {
     uint32_t *predicate_epochs;
     uint64_t *condition_states;       /* epoch and enum matcher_state */
     uint64_t *condition_accepts;      /* epoch and place in `accepts` */
+    uint64_t *condition_bitmaps;      /* epoch and place in `bitmaps` */
     uint32_t *pattern_epochs;         /* those that matched */
     uint32_t *search_epochs;          /* branches that were searched */
     struct matcher_finding *findings; /* by path */
@@ -253,6 +257,7 @@ struct matcher_side {
     struct matcher_numbers matches;
     struct matcher_numbers listed;    /* leaves by path */
     struct matcher_numbers accepts;   /* by listed leaf of a condition: does it? */
+    struct matcher_numbers bitmaps;   /* by element: does a condition accept a leaf in it? */
     struct matcher_numbers exhausted; /* patterns */
 };
 

@@ -344,6 +344,25 @@ static uint32_t nearest_constraining(const struct matcher_scratch *scratch, uint
     return element;
 }
 
+/* One more leaf of a path lies in this element, or in none. */
+static void settle_finding(const struct matcher_scratch *scratch, struct matcher_finding *finding,
+                           uint32_t number)
+{
+    const struct matcher_element *element =
+        number != MATCHER_NONE ? &scratch->elements[number] : NULL;
+    const bool is_first = finding->settled_count++ == 0;
+
+    finding->is_in_element = finding->is_in_element || element != NULL;
+    if (element == NULL || element->outer != MATCHER_NONE) {
+        finding->is_flat = false;
+    } else if (is_first) {
+        finding->is_flat = true;
+        finding->array = element->array;
+    } else {
+        finding->is_flat = finding->is_flat && finding->array == element->array;
+    }
+}
+
 /* Leave the arrays that constrain nobody out of every chain. */
 static void settle(struct matcher_scratch *scratch)
 {
@@ -363,9 +382,7 @@ static void settle(struct matcher_scratch *scratch)
             struct matcher_leaf *leaf = &side->leaves[j];
 
             leaf->element = nearest_constraining(scratch, leaf->element);
-            if (leaf->element != MATCHER_NONE) {
-                side->findings[leaf->path].is_in_element = true;
-            }
+            settle_finding(scratch, &side->findings[leaf->path], leaf->element);
         }
     }
 }

@@ -19,6 +19,7 @@
 #include "core/check.h"
 #include "routing/matcher.h"
 #include "routing/pattern.h"
+#include "routing/ruleset.h"
 
 enum { PARCELS = 4000, FINDINGS = 2000, ROUNDS = 5 };
 
@@ -155,6 +156,60 @@ static void put_finding(struct buf *out, unsigned number)
         below(2) == 0 ? "PASSED" : "FAILED", 1 + below(222), below(256), below(256), below(256),
         below(65536), below(9), below(10), PICK(finding_types),
         below(2) == 0 ? "DeleteTrail" : "PutBucketPolicy", below(30), account, below(500));
+}
+
+/* ---- events that are meant to hurt ---------------------------------------------------------- */
+
+enum { HURT_BYTES = 256 * 1024, HURTS = 8 };
+
+static void put_keys(struct buf *out, unsigned number)
+{
+    const size_t start = out->len;
+
+    PUT(out, "{\"source\":\"s\",\"detail\":{\"k\":1");
+    for (unsigned i = 0; i < 10000; i++) {
+        PUT(out, ",\"key%u\":\"v%u\"", i, number);
+    }
+    PUT(out, ",\"rest\":\"");
+    while (out->len - start < HURT_BYTES) {
+        PUT(out, "0123456789abcdef");
+    }
+    PUT(out, "\"}}");
+}
+
+static void put_objects(struct buf *out, unsigned number)
+{
+    const size_t start = out->len;
+
+    PUT(out, "{\"source\":\"s\",\"detail\":{\"a\":[{\"x\":1,\"y\":2,\"z\":3}");
+    for (unsigned i = 0; out->len - start < HURT_BYTES; i++) {
+        PUT(out, ",{\"x\":%u,\"y\":%u,\"z\":%u}", i % 100, (i + 1 + number % 2) % 100,
+            (i + 3) % 100);
+    }
+    PUT(out, "]}}");
+}
+
+static void put_nested(struct buf *out, unsigned number)
+{
+    const size_t start = out->len;
+
+    PUT(out, "{\"source\":\"s\",\"detail\":{\"a\":[{\"b\":[]}");
+    for (unsigned i = 0; out->len - start < HURT_BYTES; i++) {
+        PUT(out, ",{\"x\":%u,\"b\":[{\"y\":%u,\"z\":%u},{\"y\":%u},{\"z\":%u}]}", i % 100,
+            (i + 1) % 100, (i + 2 + number) % 100, i % 7, i % 11);
+    }
+    PUT(out, "]}}");
+}
+
+static void put_long_text(struct buf *out, unsigned number)
+{
+    const size_t start = out->len;
+
+    PUT(out, "{\"source\":\"s\",\"detail\":{\"t\":\"%u", number);
+    while (out->len - start < HURT_BYTES) {
+        PUT(out, "abababababababac");
+    }
+    PUT(out, "\"}}");
 }
 
 static struct events make_events(size_t count, void (*put)(struct buf *out, unsigned number))
@@ -334,27 +389,80 @@ static uint64_t cpu_us(void)
     return (uint64_t)time.tv_sec * 1000000u + (uint64_t)time.tv_nsec / 1000u;
 }
 
+/* Rules for the events that are meant to hurt. */
+static void put_key_rule(struct buf *out, unsigned number)
+{
+    PUT(out, "{\"detail\":{\"key%u\":[\"v%u\"]}}", number, number % 10);
+}
+
+static void put_array_rule(struct buf *out, unsigned number)
+{
+    PUT(out, "{\"detail\":{\"a\":{\"x\":[%u],\"y\":[%u],\"z\":[%u]}}}", number % 100,
+        number / 100 % 100, number * 7 % 100);
+}
+
+static void put_nested_rule(struct buf *out, unsigned number)
+{
+    PUT(out, "{\"detail\":{\"a\":{\"x\":[%u],\"b\":{\"y\":[%u],\"z\":[%u]}}}}", number % 100,
+        number / 100 % 100, number * 7 % 100);
+}
+
+static void put_shared_rule(struct buf *out, unsigned number)
+{
+    PUT(out, "{\"source\":[\"s\"],\"detail\":{\"k\":[{\"numeric\":[\">\",%u]}]}}", 1 + number);
+}
+
+static void put_star_rule(struct buf *out, unsigned number)
+{
+    PUT(out, "{\"detail\":{\"t\":[{\"wildcard\":\"*ab*c%u*\"}]}}", number);
+}
+
+static void put_or_rule(struct buf *out, unsigned number)
+{
+    PUT(out, "{\"$or\":[");
+    for (unsigned i = 0; i < 30; i++) {
+        PUT(out, "%s{\"detail\":{\"key%u\":[\"x%u\"],\"k\":[1]}}", i > 0 ? "," : "",
+            (number * 30 + i) % 10000, number);
+    }
+    PUT(out, "]}");
+}
+
 /* ---- measuring ----------------------------------------------------------------------------- */
+
+enum kind {
+    EVENTS_PARCELS,
+    EVENTS_FINDINGS,
+    EVENTS_KEYS,
+    EVENTS_OBJECTS,
+    EVENTS_NESTED,
+    EVENTS_TEXT
+};
 
 struct workload {
     const char *name;
-    bool is_parcels;
+    enum kind events;
     put_rule_fn put_rule;
     size_t rule_counts[5];
 };
 
 static const struct workload workloads[] = {
-    {"parcels-exact", true, put_exact, {5}},
-    {"parcels-prefix", true, put_prefix, {5}},
-    {"parcels-wildcard", true, put_wildcard, {5}},
-    {"parcels-anything-but", true, put_but, {5}},
-    {"parcels-numeric", true, put_numeric, {5}},
-    {"parcels-arrays", true, put_arrays, {5}},
-    {"parcels-combined", true, put_combined, {45}},
-    {"security", false, put_security, {10, 1000, 10000, 100000}},
-    {"simple", false, put_simple, {1, 1000, 10000, 100000, 1000000}},
-    {"stars", false, put_star, {1000}},
-    {"anything-but", false, put_buts, {1000}},
+    {"parcels-exact", EVENTS_PARCELS, put_exact, {5}},
+    {"parcels-prefix", EVENTS_PARCELS, put_prefix, {5}},
+    {"parcels-wildcard", EVENTS_PARCELS, put_wildcard, {5}},
+    {"parcels-anything-but", EVENTS_PARCELS, put_but, {5}},
+    {"parcels-numeric", EVENTS_PARCELS, put_numeric, {5}},
+    {"parcels-arrays", EVENTS_PARCELS, put_arrays, {5}},
+    {"parcels-combined", EVENTS_PARCELS, put_combined, {45}},
+    {"security", EVENTS_FINDINGS, put_security, {10, 1000, 10000, 100000}},
+    {"simple", EVENTS_FINDINGS, put_simple, {1, 1000, 10000, 100000, 1000000}},
+    {"stars", EVENTS_FINDINGS, put_star, {1000}},
+    {"anything-but", EVENTS_FINDINGS, put_buts, {1000}},
+    {"hurt-keys", EVENTS_KEYS, put_key_rule, {10000}},
+    {"hurt-or", EVENTS_KEYS, put_or_rule, {1000}},
+    {"hurt-shared", EVENTS_KEYS, put_shared_rule, {100000}},
+    {"hurt-arrays", EVENTS_OBJECTS, put_array_rule, {1, 10000}},
+    {"hurt-nested", EVENTS_NESTED, put_nested_rule, {1, 1000}},
+    {"hurt-stars", EVENTS_TEXT, put_star_rule, {1000}},
 };
 
 static struct matcher *build(const struct workload *workload, size_t count, double *seconds)
@@ -397,7 +505,7 @@ static double time_matcher(const struct events *events, const struct matcher *ma
     size_t count = 0;
 
     for (size_t i = 0; i < events->count; i++) {
-        size_t steps_left = SIZE_MAX;
+        size_t steps_left = RULESET_STEPS_MAX;
         struct matcher_answer answer;
 
         CHECK(matcher_match(&matcher, 1, events->items[i], &steps_left, scratch, &answer) ==
@@ -454,11 +562,18 @@ static void measure(const struct workload *workload, const struct events *events
 
 int main(int argc, char **argv)
 {
-    struct events parcels = make_events(PARCELS, put_parcel);
-    struct events findings = make_events(FINDINGS, put_finding);
+    struct events events[] = {
+        [EVENTS_PARCELS] = make_events(PARCELS, put_parcel),
+        [EVENTS_FINDINGS] = make_events(FINDINGS, put_finding),
+        [EVENTS_KEYS] = make_events(HURTS, put_keys),
+        [EVENTS_OBJECTS] = make_events(HURTS, put_objects),
+        [EVENTS_NESTED] = make_events(HURTS, put_nested),
+        [EVENTS_TEXT] = make_events(HURTS, put_long_text),
+    };
 
-    (void)printf("parcels: %zu bytes each, findings: %zu\n", parcels.text.len / parcels.count,
-                 findings.text.len / findings.count);
+    (void)printf("parcels: %zu bytes each, findings: %zu, those that hurt: %d\n",
+                 events[EVENTS_PARCELS].text.len / PARCELS,
+                 events[EVENTS_FINDINGS].text.len / FINDINGS, HURT_BYTES);
     (void)printf("%-22s %8s %10s %8s %8s %9s %8s %8s\n", "workload", "rules", "events/s", "MB/s",
                  "jansson", "matches", "B/rule", "us/rule");
     for (size_t i = 0; i < ARRAY_LEN(workloads); i++) {
@@ -469,13 +584,13 @@ int main(int argc, char **argv)
             const size_t count = workloads[i].rule_counts[j];
 
             if (count > 0 && (argc < 3 || strtoull(argv[2], NULL, 10) == count)) {
-                measure(&workloads[i], workloads[i].is_parcels ? &parcels : &findings, count);
+                measure(&workloads[i], &events[workloads[i].events], count);
             }
         }
     }
-    xfree(parcels.items);
-    xfree(findings.items);
-    buf_clean_up(&parcels.text);
-    buf_clean_up(&findings.text);
+    for (size_t i = 0; i < ARRAY_LEN(events); i++) {
+        xfree(events[i].items);
+        buf_clean_up(&events[i].text);
+    }
     return 0;
 }
