@@ -15,6 +15,10 @@
  * refused, because an account may have been suspended or a key revoked meanwhile.  Deliveries go
  * on.
  *
+ * Who is told of a look may at once ask for another, or hold the watch to put a change: no read
+ * begins before all have been told.  After the stop a read that comes home teaches nothing: the
+ * store it came from may be gone.
+ *
  * Memory: the one read under way and who waits for it.
  * Thread: control's, the age apart.
  */
@@ -36,7 +40,9 @@ struct catalog_watch {
     ev_timer timer;
     enum err trouble;  /* of the last read */
     uint64_t lost_rev; /* of a store that knows less than we do; UINT64_MAX: it does not */
+    bool is_shared;    /* the store; nobody else changes one that is not */
     bool is_reading;
+    bool is_telling;
     bool is_held;
     bool is_stopped;
 };
@@ -52,15 +58,17 @@ bool catalog_age_is_stale(struct catalog_age *age, uint64_t steady_ms)
 
 static void begin_read(struct catalog_watch *watch);
 
-static void tell(struct list *looks, enum err err)
+static void tell(struct catalog_watch *watch, struct list *looks, enum err err)
 {
     struct list *node;
 
+    watch->is_telling = true;
     while ((node = list_take_first(looks)) != NULL) {
         struct catalog_look *look = CONTAINER_OF(node, struct catalog_look, node);
 
         look->on_done(look, err);
     }
+    watch->is_telling = false;
 }
 
 /* The store knows less than we do: it was emptied, or a failover lost what it had written last. The
@@ -82,8 +90,7 @@ static void follow(struct catalog_watch *watch)
     note_loss(watch, read->rev);
     catalog_follow(watch->options.catalog, read->documents, read->document_count, read->rev, &news);
     atomic_store_explicit(&watch->options.age->read_ms,
-                          watch->options.store->is_shared ? watch->sent_ms : UINT64_MAX,
-                          memory_order_relaxed);
+                          watch->is_shared ? watch->sent_ms : UINT64_MAX, memory_order_relaxed);
     if (news.refused_count > 0) {
         log_error("catalog.refused", LOG_U64("rev", read->rev),
                   LOG_U64("documents", news.refused_count), LOG_TEXT("why", news.why.text));
@@ -107,7 +114,7 @@ static void note_trouble(struct catalog_watch *watch, enum err err)
 static void on_read(struct store_op *op)
 {
     struct catalog_watch *watch = CONTAINER_OF(op, struct catalog_watch, read.op);
-    const enum err err = op->err;
+    const enum err err = watch->is_stopped ? ERR_STOPPING : op->err;
 
     watch->is_reading = false;
     if (!watch->is_stopped) {
@@ -117,7 +124,7 @@ static void on_read(struct store_op *op)
         follow(watch);
     }
     store_catalog_read_clean_up(&watch->read);
-    tell(&watch->served, err);
+    tell(watch, &watch->served, err);
     if (!list_is_empty(&watch->waiting)) {
         begin_read(watch);
     }
@@ -125,14 +132,10 @@ static void on_read(struct store_op *op)
 
 static void begin_read(struct catalog_watch *watch)
 {
-    struct list *node;
-
-    if (watch->is_reading || watch->is_held || watch->is_stopped) {
+    if (watch->is_reading || watch->is_telling || watch->is_held || watch->is_stopped) {
         return;
     }
-    while ((node = list_take_first(&watch->waiting)) != NULL) {
-        list_append(&watch->served, node);
-    }
+    list_splice(&watch->served, &watch->waiting);
     watch->is_reading = true;
     watch->sent_ms = moment_steady_ms();
     watch->read = (struct store_catalog_read){
@@ -156,6 +159,7 @@ struct catalog_watch *catalog_watch_new(const struct catalog_watch_options *opti
     struct catalog_watch *watch = xcalloc(1, sizeof(*watch));
 
     watch->options = *options;
+    watch->is_shared = options->store->is_shared;
     watch->lost_rev = UINT64_MAX;
     list_init(&watch->waiting);
     list_init(&watch->served);
@@ -166,7 +170,7 @@ struct catalog_watch *catalog_watch_new(const struct catalog_watch_options *opti
 
 void catalog_watch_start(struct catalog_watch *watch)
 {
-    if (watch->options.store->is_shared) {
+    if (watch->is_shared) {
         ev_timer_start(watch->options.loop, &watch->timer);
     }
 }
@@ -175,7 +179,7 @@ void catalog_watch_stop(struct catalog_watch *watch)
 {
     watch->is_stopped = true;
     ev_timer_stop(watch->options.loop, &watch->timer);
-    tell(&watch->waiting, ERR_STOPPING);
+    tell(watch, &watch->waiting, ERR_STOPPING);
 }
 
 void catalog_watch_destroy(struct catalog_watch *watch)

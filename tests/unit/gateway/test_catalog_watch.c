@@ -41,6 +41,7 @@ struct flaky {
     struct store_ops ops;
     const struct store_ops *real;
     enum err err;
+    unsigned count; /* of what was submitted */
 };
 
 static struct flaky flaky;
@@ -54,6 +55,7 @@ static void on_refused(struct mail *mail)
 
 static void submit_flaky(struct store *store, struct store_op *op)
 {
+    flaky.count++;
     if (flaky.err == ERR_OK) {
         flaky.real->submit(store, op);
         return;
@@ -341,6 +343,83 @@ static void test_a_hold_delays_looks(void **state)
     assert_non_null(value_of(replica, ACCOUNT_A));
 }
 
+/* ---- who asks again when told ---- */
+
+struct again {
+    struct world *world;
+    struct question first;
+    struct question second; /* asked from the callback of `first` */
+    struct question other;  /* asked with `first`; puts a change when it is told */
+    bool second_was_early;
+};
+
+static void on_first(struct catalog_look *look, enum err err)
+{
+    struct again *again = CONTAINER_OF(look, struct again, first.look);
+
+    on_looked(look, err);
+    catalog_watch_look(again->world->replicas[0].watch, &again->second.look);
+}
+
+static void on_other(struct catalog_look *look, enum err err)
+{
+    struct again *again = CONTAINER_OF(look, struct again, other.look);
+
+    on_looked(look, err);
+    again->second_was_early = again->second.is_done;
+    catalog_watch_hold(again->world->replicas[0].watch);
+    catalog_watch_release(again->world->replicas[0].watch);
+}
+
+/* Goal:   a look asked for while others are told is a read of its own, and who is told after it was
+ *         asked may still hold the watch.
+ * Method: a read is held up by a hold until two looks wait for it; the first of the two asks again
+ *         when it is told, the second one holds. */
+static void test_a_look_from_a_callback_is_a_read_of_its_own(void **state)
+{
+    struct world *world = *state;
+    struct replica *replica = &world->replicas[0];
+    struct again again = {.world = world,
+                          .first.look.on_done = on_first,
+                          .second.look.on_done = on_looked,
+                          .other.look.on_done = on_other};
+    unsigned read_count;
+
+    catalog_watch_hold(replica->watch);
+    catalog_watch_look(replica->watch, &again.first.look);
+    catalog_watch_look(replica->watch, &again.other.look);
+    read_count = flaky.count;
+    catalog_watch_release(replica->watch);
+    await(world, &again.other);
+    assert_true(again.first.is_done);
+    assert_false(again.second_was_early);
+    assert_false(again.second.is_done); /* its read has just begun */
+    await(world, &again.second);
+    assert_int_equal(again.second.err, ERR_OK);
+    assert_int_equal(flaky.count, read_count + 2);
+}
+
+/* Goal:   a read that comes home after the stop, and after its store has closed, teaches nothing
+ *         and touches no store.
+ * Method: the read was answered, its mail is not delivered before the store is gone. */
+static void test_a_read_that_outlives_its_store_is_not_followed(void **state)
+{
+    struct world *world = *state;
+    struct replica *replica = &world->replicas[0];
+    struct question question = {.look = {.on_done = on_looked}};
+
+    (void)put(world, ACCOUNT_A, VALUE_A, 0);
+    catalog_watch_look(replica->watch, &question.look);
+    catalog_watch_stop(replica->watch);
+    assert_false(question.is_done);
+    store_destroy(world->store);
+    world->store = NULL;
+    await(world, &question);
+    assert_int_equal(question.err, ERR_STOPPING);
+    assert_null(value_of(replica, ACCOUNT_A));
+    assert_int_equal(atomic_load(&replica->age.read_ms), 0);
+}
+
 static void test_a_started_watch_follows_by_itself(void **state)
 {
     struct world *world = *state;
@@ -366,6 +445,10 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_the_age_is_that_of_the_last_read_that_succeeded,
                                         world_open, world_close),
         cmocka_unit_test_setup_teardown(test_a_hold_delays_looks, world_open, world_close),
+        cmocka_unit_test_setup_teardown(test_a_look_from_a_callback_is_a_read_of_its_own,
+                                        world_open, world_close),
+        cmocka_unit_test_setup_teardown(test_a_read_that_outlives_its_store_is_not_followed,
+                                        world_open, world_close),
         cmocka_unit_test_setup_teardown(test_a_started_watch_follows_by_itself, world_open,
                                         world_close),
     };
