@@ -203,8 +203,7 @@ static void look_and_plan(struct control *control, struct control_change *change
 /* Somebody was faster.  Where that may be another replica, look at what it did and plan again. */
 static bool tries_again(struct control *control, struct control_change *change)
 {
-    if (!control->store->is_shared || control->is_stopping ||
-        change->attempt_count >= PUT_ATTEMPTS_MAX) {
+    if (!control->is_shared || control->is_stopping || change->attempt_count >= PUT_ATTEMPTS_MAX) {
         return false;
     }
     catalog_edit_clean_up(&change->edit);
@@ -277,7 +276,7 @@ static void on_look(struct catalog_look *look, enum err err)
 
 static void look_and_plan(struct control *control, struct control_change *change)
 {
-    if (!control->store->is_shared || control->is_stopping) {
+    if (!control->is_shared || control->is_stopping) {
         plan_and_put(control, change);
         return;
     }

@@ -27,7 +27,8 @@ struct control {
     uint8_t seal_key[SEAL_KEY_BYTES];
     struct ev_loop *loop;
     struct mailbox mailbox;
-    struct store *store;
+    struct store *store; /* NULL for what comes home when it has closed */
+    bool is_shared;      /* it was, or is */
     struct http_client *http;
     struct credentials_provider *credentials;
     struct tls_context *tls;

@@ -96,6 +96,7 @@ static enum err open_store(struct control *control, struct err_why *why)
     } else {
         TRY(store_sqlite_open(&options, &control->store, why));
     }
+    control->is_shared = control->store->is_shared;
     log_info("control.store", LOG_TEXT("kind", control->store->kind),
              LOG_TEXT("guarantee", store_guarantee(control->store)));
     return ERR_OK;
@@ -154,7 +155,7 @@ static enum err take_catalog(struct control *control, const struct store_catalog
 {
     struct catalog_follow found;
 
-    if (!control->store->is_shared) {
+    if (!control->is_shared) {
         atomic_store(&control->age.read_ms, UINT64_MAX);
         return catalog_absorb(&control->catalog, read->documents, read->document_count, read->rev,
                               why);
@@ -176,7 +177,7 @@ static enum err load_catalog(struct control *control, struct err_why *why)
     enum err err;
 
     read_once(control, &read);
-    while (control->store->is_shared && may_pass(read.op.err) &&
+    while (control->is_shared && may_pass(read.op.err) &&
            moment_steady_ms() < begun_ms + CATALOG_WAIT_MS) {
         store_catalog_read_clean_up(&read);
         pause_before_next(control);

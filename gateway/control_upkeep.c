@@ -42,7 +42,7 @@ static void note_look(struct control *control, enum err err)
  * comes back, or its operator is told by the log and by readiness. */
 static void note_failure(struct control *control, enum err err)
 {
-    if (err == ERR_STORE_FAILED && !control->store->is_shared) {
+    if (err == ERR_STORE_FAILED && !control->is_shared) {
         control->has_store_failed = true;
         control_stop(control);
     }
@@ -102,7 +102,7 @@ static void on_counted(struct store_op *op)
 /* A lease of nothing: its answer says how many replicas are alive. */
 static void count_replicas(struct control *control)
 {
-    if (control->is_counting || control->is_stopping || !control->store->is_shared) {
+    if (control->is_counting || control->is_stopping || !control->is_shared) {
         return;
     }
     control->is_counting = true;
@@ -184,7 +184,7 @@ static void on_sweep(struct ev_loop *loop, ev_timer *timer, int events)
         return;
     }
     control->is_expiring = true;
-    if (control->store->is_shared) {
+    if (control->is_shared) {
         ask_for_turn(control, now_ms);
     } else {
         expire(control, now_ms);
