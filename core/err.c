@@ -7,6 +7,7 @@
 #include <stdarg.h>
 
 #include "core/check.h"
+#include "core/utf8.h"
 
 struct err_row {
     const char *name;
@@ -63,6 +64,7 @@ enum err err_because(enum err err, struct err_why *why, const char *format, ...)
         va_start(arguments, format);
         (void)vsnprintf(why->text, sizeof(why->text), format, arguments);
         va_end(arguments);
+        utf8_mend(why->text);
     }
     return err;
 }

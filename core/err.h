@@ -49,6 +49,6 @@ struct err_why {
     char text[4096];
 };
 
-/* Set `why` (may be NULL) from a format; cut to fit, never overflows.  Returns `err`, so that
- * `return err_because(ERR_BAD_CONFIG, why, "…", …)` reads as one step. */
+/* Set `why` (may be NULL) from a format; cut to fit, never overflows, always UTF-8.  Returns `err`,
+ * so that `return err_because(ERR_BAD_CONFIG, why, "…", …)` reads as one step. */
 enum err err_because(enum err err, struct err_why *why, const char *format, ...) PRINTF_LIKE(3, 4);

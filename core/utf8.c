@@ -80,3 +80,17 @@ size_t utf8_encode(uint32_t point, char out[static UTF8_MAX_BYTES])
     out[3] = (char)(0x80 | (point & 0x3F));
     return 4;
 }
+
+void utf8_mend(char *text)
+{
+    const char *end = text + strlen(text);
+
+    while (text < end) {
+        const size_t len = utf8_len(text, end);
+
+        if (len == 0) {
+            *text = '?';
+        }
+        text += len > 0 ? len : 1;
+    }
+}

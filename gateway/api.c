@@ -22,6 +22,11 @@
 
 #define CONTENT_TYPE "application/x-amz-json-1.1"
 
+enum {
+    ESCAPED_BYTES_MAX = 6, /* of one byte of a string */
+    ERROR_BYTES = 256,     /* of an error answer beside its message */
+};
+
 #define TARGET_PREFIX "AWSEvents."
 
 /* All but PutEvents, which has a way of its own: no event waits for the catalog's thread. */
@@ -83,7 +88,7 @@ static void fill_error(struct request *request, unsigned status, const char *cod
     struct json_writer writer;
     struct buf body;
 
-    buf_init(&body, 16384);
+    buf_init(&body, ESCAPED_BYTES_MAX * strlen(message) + ERROR_BYTES);
     json_write_begin(&writer, &body);
     json_write_object_begin(&writer);
     json_write_key_string(&writer, SLICE("__type"), slice_of(code));

@@ -60,7 +60,9 @@ enum err api_bus_put(struct api_call *call, const struct catalog *catalog,
     json_t *mistakes;
     enum err err = ERR_OK;
 
-    json_object_set_new(document, "manager", json_string(call->caller.manager));
+    if (bus->document == NULL) {
+        json_object_set_new(document, "manager", json_string(call->caller.manager));
+    }
     mistakes = catalog_document_mistakes("buses", document);
     first = json_array_get(mistakes, 0);
     if (first != NULL) {

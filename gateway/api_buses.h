@@ -18,7 +18,8 @@ extern const struct api_action api_list_buses;
 
 /* A new document for the bus; the caller's reference. */
 json_t *api_bus_document(const struct api_bus *bus);
-/* Put `document` (the caller's reference) as that bus, made the caller's own and checked. */
+/* Put `document` (the caller's reference) as that bus, the caller's own when it is new,
+ * checked. */
 MUST_USE enum err api_bus_put(struct api_call *call, const struct catalog *catalog,
                               const struct api_bus *bus, json_t *document,
                               struct catalog_edit *edit);

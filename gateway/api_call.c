@@ -15,6 +15,7 @@
 #include "gateway/api_call.h"
 
 #include "core/check.h"
+#include "core/utf8.h"
 #include "gateway/api.h"
 #include "gateway/control.h"
 
@@ -51,6 +52,7 @@ enum err api_fail(struct api_call *call, const char *code, const char *format, .
     va_start(arguments, format);
     (void)vsnprintf(trip->message, sizeof(trip->message), format, arguments);
     va_end(arguments);
+    utf8_mend(trip->message);
     return ERR_BAD_REQUEST;
 }
 

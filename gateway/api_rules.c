@@ -86,7 +86,11 @@ enum err api_rule_put(struct api_call *call, const struct catalog *catalog,
     json_t *mistakes;
     enum err err = ERR_OK;
 
-    json_object_set_new(document, "manager", json_string(call->caller.manager));
+    if (old == NULL) { /* whose it is, it stays, whoever may change it */
+        json_object_set_new(document, "manager", json_string(call->caller.manager));
+    } else {
+        json_object_set(document, "manager", json_object_get(old->value, "manager"));
+    }
     catalog_uid_give(&uid, document, old != NULL ? old->value : NULL);
     mistakes = catalog_document_mistakes("rules", document);
     if (json_array_size(mistakes) > 0) {

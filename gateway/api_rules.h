@@ -16,8 +16,8 @@ extern const struct api_action api_list_rules;
 extern const struct api_action api_enable_rule;
 extern const struct api_action api_disable_rule;
 
-/* Put `document` (the caller's reference) as the rule `name` of `bus`: made the caller's own, given
- * uids, checked as a catalog file is.  ValidationException with the first mistake. */
+/* Put `document` (the caller's reference) as the rule `name` of `bus`: the caller's own when it
+ * is new, given uids, checked as a catalog file is.  ValidationException with the first mistake. */
 MUST_USE enum err api_rule_put(struct api_call *call, const struct catalog *catalog,
                                const struct api_bus *bus, struct slice name, json_t *document,
                                struct catalog_edit *edit);

@@ -63,6 +63,18 @@ static bool is_map(const char *snake)
     return false;
 }
 
+/* Is it spelled as the API spells its members?  What is not is no member of it, and is passed over
+ * as such: two keys never become one. */
+static bool is_pascal(const char *key)
+{
+    bool is_good = isupper((unsigned char)key[0]) != 0;
+
+    for (size_t i = 0; key[i] != '\0'; i++) {
+        is_good = is_good && isalnum((unsigned char)key[i]) && i < KEY_CHARS_MAX / 2 - 1;
+    }
+    return is_good;
+}
+
 static json_t *convert(json_t *value, rename_fn rename, unsigned depth);
 
 static json_t *convert_object(json_t *object, rename_fn rename, unsigned depth)
@@ -75,7 +87,7 @@ static json_t *convert_object(json_t *object, rename_fn rename, unsigned depth)
     {
         char renamed[KEY_CHARS_MAX];
 
-        if (json_is_null(value)) {
+        if (json_is_null(value) || (rename == to_snake && !is_pascal(key))) {
             continue;
         }
         rename(key, renamed);

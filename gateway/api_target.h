@@ -9,8 +9,9 @@
 
 #include <jansson.h>
 
-/* `{"Id","Arn","RetryPolicy":{…}}` to `{"id","arn","retry_policy":{…}}`.  Nulls are left out; keys
- * that a caller chose (of maps) stay as they are.  The caller's reference. */
+/* `{"Id","Arn","RetryPolicy":{…}}` to `{"id","arn","retry_policy":{…}}`.  Nulls are left out, and
+ * what the API would not spell so; keys that a caller chose (of maps) stay as they are.  The
+ * caller's reference. */
 json_t *api_target_to_catalog(json_t *target);
 /* The other way; what weir keeps beside the owner's members is left out. */
 json_t *api_target_from_catalog(json_t *target);

@@ -84,9 +84,8 @@ static struct slice account_of(struct slice arn)
 }
 
 static enum err check_own(struct api_call *call, const struct api_bus *bus, const json_t *target,
-                          const char *member)
+                          const char *parameter, struct slice arn)
 {
-    const struct slice arn = json_member_text(target, member);
     const struct slice account = account_of(arn);
 
     if (arn.len == 0 || account.len == 0 || call->caller.is_operator ||
@@ -96,8 +95,17 @@ static enum err check_own(struct api_call *call, const struct api_bus *bus, cons
     return api_fail(call, "ValidationException",
                     "Parameter %s for target %.*s is not valid. Reason: it must be of account "
                     "%.*s.",
-                    strcmp(member, "arn") == 0 ? "Arn" : "RoleArn",
-                    SLICE_ARG(json_member_text(target, "id")), SLICE_ARG(bus->account));
+                    parameter, SLICE_ARG(json_member_text(target, "id")), SLICE_ARG(bus->account));
+}
+
+static enum err check_all_own(struct api_call *call, const struct api_bus *bus,
+                              const json_t *target)
+{
+    const json_t *queue = json_object_get(target, "dead_letter_config");
+
+    TRY(check_own(call, bus, target, "Arn", json_member_text(target, "arn")));
+    TRY(check_own(call, bus, target, "RoleArn", json_member_text(target, "role_arn")));
+    return check_own(call, bus, target, "DeadLetterConfig", json_member_text(queue, "arn"));
 }
 
 /* ---- putting ------------------------------------------------------------------------------ */
@@ -130,11 +138,8 @@ static enum err put_one(struct api_call *call, const struct api_bus *bus, json_t
 {
     json_t *target = api_target_to_catalog(input);
     const size_t place = index_of(targets, json_member_text(target, "id"));
-    enum err err = check_own(call, bus, target, "arn");
+    const enum err err = check_all_own(call, bus, target);
 
-    if (err == ERR_OK) {
-        err = check_own(call, bus, target, "role_arn");
-    }
     if (err != ERR_OK) {
         json_decref(target);
     } else if (place < json_array_size(targets)) {

@@ -10,6 +10,7 @@
 
 #include "core/check.h"
 #include "core/moment.h"
+#include "core/utf8.h"
 #include "gateway/catalog.h"
 #include "gateway/catalog_check.h"
 #include "gateway/catalog_check_internal.h"
@@ -20,6 +21,7 @@
 
 void catalog_mistake(json_t *mistakes, const struct catalog_path *path, const char *format, ...)
 {
+    struct catalog_path place = *path;
     struct err_why why;
     va_list arguments;
 
@@ -29,8 +31,10 @@ void catalog_mistake(json_t *mistakes, const struct catalog_path *path, const ch
     va_start(arguments, format);
     (void)vsnprintf(why.text, sizeof(why.text), format, arguments);
     va_end(arguments);
-    json_array_append_new(mistakes, json_pack("{s:s, s:o}", "path", path->text, "message",
-                                              json_stringn_nocheck(why.text, strlen(why.text))));
+    utf8_mend(why.text);
+    utf8_mend(place.text);
+    CHECK(json_array_append_new(
+              mistakes, json_pack("{s:s, s:s}", "path", place.text, "message", why.text)) == 0);
 }
 
 struct catalog_path catalog_path_member(const struct catalog_path *base, const char *key)

@@ -7,7 +7,7 @@ import uuid
 import botocore.exceptions
 import pytest
 from catalogs import MEMBER, OTHER, account, entry, queue_arn, role_arn, rule, target
-from clients import AwsCli, JavaScript, session_client
+from clients import AwsCli, Curl, JavaScript, session_client
 from weir import CENTRAL, REGION, wait_until
 
 PATTERN = {"detail-type": ["Pong"], "detail": {"severity": [{"numeric": [">=", 7]}]}}
@@ -267,6 +267,9 @@ def test_what_is_wrong_with_a_rule_is_said(api, arguments, code, message):
     ({"Arn": "nonsense"}, "Parameter targets[0].arn is not valid. Reason: is not an ARN"),
     ({"Arn": queue_arn("findings", OTHER)}, "it must be of account " + MEMBER),
     ({"RoleArn": role_arn(OTHER)}, "it must be of account " + MEMBER),
+    ({"DeadLetterConfig": {"Arn": queue_arn("dead", OTHER)}}, "it must be of account " + MEMBER),
+    ({"InputTransformer": {"InputTemplate": "<x>", "InputPathsMap": {"a" * 94 + "é": "$.x"}}},
+     "targets[0].input_transformer.input_paths_map."),
     ({"SqsParameters": {"MessageGroupId": "g"}}, "message_group_id is for FIFO queues"),
     ({"Id": "a b"}, "'targets.1.member.id' failed to satisfy constraint"),
     ({"RetryPolicy": {"MaximumEventAgeInSeconds": 1}},
@@ -278,6 +281,29 @@ def test_what_is_wrong_with_a_target_is_said(api, name, change, part):
     assert part in refused("ValidationException", api.put_targets, Rule=name,
                            Targets=[{**good, **change}])
     assert api.list_targets_by_rule(Rule=name)["Targets"] == []
+
+
+def test_control_bytes_and_long_words_are_answered(weir, api, key, name):
+    api.put_rule(Name=name, EventPattern='{"source":["x"]}')
+    curl = Curl(weir, key)
+    for target in ({"Id": "ok", "Arn": queue_arn("q", OTHER), "id": "\u0001" * 4000},
+                   {"Id": "ok", "Arn": "\u0001" * 1600},
+                   {"Id": "ok", "Arn": "é" * 1599},
+                   {"Id": "ok", "Arn": f"arn:aws:{'a' * 63}é:us-east-1:{MEMBER}:x"}):
+        answer = curl.call("PutTargets", {"Rule": name, "Targets": [target]})
+        assert (answer.status, answer.json["__type"]) == (400, "ValidationException")
+    assert api.describe_rule(Name=name)["Name"] == name
+
+
+def test_whose_a_rule_is_it_stays(weir, api, operator, name):
+    api.put_rule(Name=name, EventPattern='{"source":["x"]}')
+    api.put_targets(Rule=name, Targets=[{"Id": "own", "Arn": OWN_QUEUE}])
+    bus = bus_arn("default")
+    refused("ManagedRuleException", operator.remove_targets, Rule=name, EventBusName=bus,
+            Ids=["own"])
+    operator.remove_targets(Rule=name, EventBusName=bus, Ids=["own"], Force=True)
+    assert api.list_targets_by_rule(Rule=name)["Targets"] == []
+    api.put_targets(Rule=name, Targets=[{"Id": "own", "Arn": OWN_QUEUE}])
 
 
 def test_nobody_manages_what_is_anothers(weir, api, other, operator, name):

@@ -65,9 +65,32 @@ static void test_no_bytes_are_no_character(void **state)
     assert_int_equal(utf8_len(at, at), 0);
 }
 
+static void a_cut_text_is_mended(void **state)
+{
+    static const char *const cases[][2] = {
+        {"", ""},
+        {"plain", "plain"},
+        {"h\xC3\xA9", "h\xC3\xA9"},
+        {"h\xC3", "h?"},
+        {"\xE2\x82", "??"},
+        {"a\xF0\x9F\x98z\xC3\xA9", "a???z\xC3\xA9"},
+        {"\xED\xA0\x80", "???"},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+        char text[16];
+
+        (void)snprintf(text, sizeof(text), "%s", cases[i][0]);
+        utf8_mend(text);
+        assert_string_equal(text, cases[i][1]);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_cut_text_is_mended),
         cmocka_unit_test(test_every_character_has_one_form),
         cmocka_unit_test(test_nothing_else_is_accepted),
         cmocka_unit_test(test_no_bytes_are_no_character),

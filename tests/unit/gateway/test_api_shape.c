@@ -136,6 +136,22 @@ static void a_target_has_two_spellings(void **state)
     json_decref(back);
 }
 
+/* Two keys that became one could be checked as one thing and stored as another. */
+static void a_key_of_another_spelling_is_no_member(void **state)
+{
+    json_t *aws = json_loads("{\"Id\":\"t\",\"id\":\"u\",\"Retry_Policy\":{},\"\":1,\"A b\":1,"
+                             "\"InputTransformer\":{\"input_template\":\"x\"}}",
+                             0, NULL);
+    json_t *catalog = json_loads("{\"id\":\"t\",\"input_transformer\":{}}", 0, NULL);
+    json_t *made = api_target_to_catalog(aws);
+
+    (void)state;
+    assert_true(json_equal(made, catalog));
+    json_decref(aws);
+    json_decref(catalog);
+    json_decref(made);
+}
+
 static void a_bus_has_two_names(void **state)
 {
     static const char *const bad[] = {
@@ -167,6 +183,7 @@ int main(void)
         cmocka_unit_test(each_broken_constraint_is_named_by_its_path),
         cmocka_unit_test(another_type_is_not_json_of_this_input),
         cmocka_unit_test(a_target_has_two_spellings),
+        cmocka_unit_test(a_key_of_another_spelling_is_no_member),
         cmocka_unit_test(a_bus_has_two_names),
     };
 
