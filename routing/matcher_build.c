@@ -278,7 +278,8 @@ static void set_form(struct form *form, const struct predicate *predicate)
     case PREDICATE_NOT:
         break;
     }
-    CHECK(!"an operand has a form");
+    CHECK(predicate->kind != PREDICATE_ABSENT); /* of a condition, not of a leaf */
+    CHECK(predicate->kind != PREDICATE_NOT);
 }
 
 static struct wildcard copy_wildcard(struct matcher_builder *builder,
