@@ -48,6 +48,7 @@ static const struct {
     [REDIS_LEASE] = {redis_lease_read, ROWS_MAX, false, false},
     [REDIS_TALLY] = {redis_tally_read, 1, false, false},
     [REDIS_DEAD_FIND] = {redis_dead_find_read, 1, false, false},
+    [REDIS_DEAD_READ] = {redis_dead_read_read, ROWS_MAX, false, false},
     [REDIS_DEAD_EDIT] = {redis_dead_edit_read, ROWS_MAX, false, false},
 };
 

@@ -35,6 +35,7 @@ enum redis_script_kind {
     REDIS_COMMIT,
     REDIS_DEAD_EDIT,
     REDIS_DEAD_FIND,
+    REDIS_DEAD_READ,
     REDIS_LANES,
     REDIS_LEASE,
     REDIS_OPEN,
@@ -186,6 +187,7 @@ void redis_outcome_read(struct redis_batch *batch, const redisReply *reply);
 void redis_lease_read(struct redis_batch *batch, const redisReply *reply);
 void redis_tally_read(struct redis_batch *batch, const redisReply *reply);
 void redis_dead_find_read(struct redis_batch *batch, const redisReply *reply);
+void redis_dead_read_read(struct redis_batch *batch, const redisReply *reply);
 void redis_dead_edit_read(struct redis_batch *batch, const redisReply *reply);
 
 /* What begins an operation. */

@@ -5,7 +5,8 @@
 --
 -- ARGV: after this clock, up to this clock ('+inf'), how many to look at, and what they must have
 --       (account, reason, both '': any; buried since, buried before: 0: any).
--- Reply: was that all (1), the last clock looked at, and of each letter its clock and bytes.
+-- Reply: was that all (1), the last clock looked at, and of each letter its clock, its bytes, and how
+--        many bytes its record has.
 local account, reason = ARGV[4], ARGV[5]
 local since, before = tonumber(ARGV[6]), tonumber(ARGV[7])
 local found = call('ZRANGEBYSCORE', dead, '(' .. ARGV[1], ARGV[2], 'WITHSCORES', 'LIMIT', 0, ARGV[3])
@@ -26,6 +27,7 @@ for i = 1, #found, 2 do
         and buried >= since and (before == 0 or buried < before) then
         reply[#reply + 1] = clock
         reply[#reply + 1] = letter
+        reply[#reply + 1] = call('HSTRLEN', bodies, string.sub(letter, 37, 44))
     end
 end
 return reply

@@ -16,12 +16,12 @@ import redis
 from redis_server import RedisServer
 
 LUA = Path(__file__).resolve().parents[2] / "storage" / "lua"
-OF_PARTITION = {"bury", "claim", "commit", "dead_edit", "dead_find", "lanes", "lease", "park",
-                "release", "retry", "settle", "tally"}
+OF_PARTITION = {"bury", "claim", "commit", "dead_edit", "dead_find", "dead_read", "lanes", "lease",
+                "park", "release", "retry", "settle", "tally"}
 OTHERS = {"beat", "catalog_put", "catalog_read", "open"}
 # Everything that makes room, or lets what is stored move on; the rest takes in something new.
 DRAINING = {"beat", "bury", "claim", "dead_edit", "lanes", "park", "release", "retry", "settle"}
-READING = {"catalog_read", "dead_find", "tally"}
+READING = {"catalog_read", "dead_find", "dead_read", "tally"}
 
 P = "{7}"
 C, B, N, A, L, K, X = (f"{kind}:{P}" for kind in "cbnaLkx")
@@ -363,10 +363,22 @@ def test_dead_letters_are_found_a_page_at_a_time(store):
         ((_, seq, _, _, claim),) = store.commit(store.entry(f"e-{i}", now=NOW + i))
         store.call("bury", 0, LANE, ref(seq), claim, NOW + i, 1, "reason", "words")
     was_last, clock, *letters = store.call("dead_find", "-1", "+inf", 4, "", "", 0, 0)
-    assert (was_last, clock, len(letters)) == (0, (NOW + 3) * 64, 8)
+    assert (was_last, clock, len(letters)) == (0, (NOW + 3) * 64, 12)
+    assert letters[2] == len(record("e-0"))
     # What does not match counts as looked at.
     assert store.call("dead_find", clock, "+inf", 4, "", "other", 0, 0) == [0, (NOW + 7) * 64]
     assert store.call("dead_find", (NOW + 7) * 64, "+inf", 4, "", "", 0, 0)[0] == 1
+
+
+def test_a_dead_letter_that_has_left_has_no_record_any_more(store):
+    """Between the page and the record somebody may have sent it again; that is no damage."""
+    for i in range(3):
+        ((_, seq, _, _, claim),) = store.commit(store.entry(f"e-{i}", now=NOW + i))
+        store.call("bury", 0, LANE, ref(seq), claim, NOW + i, 1, "reason", "words")
+    first, second, third = (store.call("dead_find", "-1", "+inf", 4, "", "", 0, 0)[2::3])
+    store.call("dead_edit", "r", NOW, second)
+    store.db.hdel(B, ref(seq)[:8])
+    assert store.call("dead_read", first, second, third) == [record("e-0"), 0, None]
 
 
 def test_a_full_redis_refuses_what_is_new_and_drains_what_is_there(store):
@@ -395,6 +407,7 @@ def test_scripts_use_only_keys_of_their_slot(server, store):
         for name in (*WRONG_KEYS, "tally"):
             store.call(name, *calls.get(name, ()))
         store.call("dead_find", "-1", "+inf", 4, "", "", 0, 0)
+        store.call("dead_read", NOW * 64)
         store.db.ping()
         touched = set()
         for line in monitor.listen():
