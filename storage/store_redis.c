@@ -12,7 +12,9 @@
  * every 30 s or as configured (redis_check.c) and published as the guarantee.
  *
  * A process is known by its claimer, a number of 10 bits that Redis hands out at the start, and by
- * a heartbeat, by which replicas are counted.
+ * a heartbeat, by which replicas are counted.  Numbers come round again after 1,023 starts, so the
+ * first beat says whether another one alive has this one, and the store asks for the next then: two
+ * with one number would end each other's claims.
  */
 #include "storage/redis_store.h"
 
@@ -178,21 +180,31 @@ static void on_beat_reply(struct redis_call *call, enum err err, const redisRepl
     }
 }
 
-static void beat(struct redis_store *store)
+static void call_beat(struct redis_store *store, struct redis_call *call, bool begins)
 {
     static const struct slice key = {"g:replicas", 10};
-    const struct slice args[] = {slice_of(store->name), SLICE("5000")}; /* ms that a beat counts */
+    char member[REDIS_NAME_CHARS + 16];
+    const struct slice args[] = {
+        {member, (size_t)snprintf(member, sizeof(member), "%u:%s", store->claimer, store->name)},
+        SLICE("5000"), /* ms that a beat counts */
+        begins ? SLICE("1") : SLICE("0"),
+    };
 
+    redis_link_call(store->link, call,
+                    &(struct redis_command){.args = args,
+                                            .arg_count = ARRAY_LEN(args),
+                                            .script = redis_script_of(REDIS_BEAT),
+                                            .keys = &key,
+                                            .key_count = 1,
+                                            .timeout_ms = TIMEOUT_MS});
+}
+
+static void beat(struct redis_store *store)
+{
     if (!store->is_beating) {
         store->is_beating = true;
         store->beat_call.on_reply = on_beat_reply;
-        redis_link_call(store->link, &store->beat_call,
-                        &(struct redis_command){.args = args,
-                                                .arg_count = ARRAY_LEN(args),
-                                                .script = redis_script_of(REDIS_BEAT),
-                                                .keys = &key,
-                                                .key_count = 1,
-                                                .timeout_ms = TIMEOUT_MS});
+        call_beat(store, &store->beat_call, false);
     }
 }
 
@@ -208,6 +220,39 @@ static void opening_done(struct redis_store *store, enum err err, const char *re
     mailbox_send(&opening->box, &opening->mail);
 }
 
+static void go_on_opening(struct redis_store *store);
+
+static void opening_warn(struct redis_store *store, enum err err, const redisReply *reply)
+{
+    if (err != store->opening->told) {
+        log_warn("store.not_open", LOG_SLICE("answer", redis_reply_text(reply)), LOG_ERR(err));
+    }
+    store->opening->told = err;
+}
+
+/* The first beat: is the number free? */
+static void on_begun(struct redis_call *call, enum err err, const redisReply *reply)
+{
+    struct redis_store *store = CONTAINER_OF(call, struct redis_store, open_call);
+    uint64_t count;
+
+    if (store->opening == NULL) {
+        return;
+    }
+    store->opening->is_asking = false;
+    if (err == ERR_OK && !redis_reply_u64(reply, &count)) {
+        opening_done(store, ERR_BAD_CONFIG, "the key g:replicas is not weir's");
+    } else if (err != ERR_OK) { /* from the start, by the tick */
+        opening_warn(store, err, reply);
+    } else if (count == 0) {
+        log_info("store.claimer_taken", LOG_U64("claimer", store->claimer));
+        go_on_opening(store); /* the next number */
+    } else {
+        store->replicas = count;
+        opening_done(store, ERR_OK, "");
+    }
+}
+
 static void on_identity(struct redis_call *call, enum err err, const redisReply *reply)
 {
     struct redis_store *store = CONTAINER_OF(call, struct redis_store, open_call);
@@ -220,10 +265,7 @@ static void on_identity(struct redis_call *call, enum err err, const redisReply 
     }
     store->opening->is_asking = false;
     if (err != ERR_OK) { /* asked again by the tick */
-        if (err != store->opening->told) {
-            log_warn("store.not_open", LOG_SLICE("answer", redis_reply_text(reply)), LOG_ERR(err));
-        }
-        store->opening->told = err;
+        opening_warn(store, err, reply);
         return;
     }
     if (uuid.len != STORE_UUID_BYTES || !redis_reply_u64(redis_reply_at(reply, 1), &partitions) ||
@@ -234,8 +276,9 @@ static void on_identity(struct redis_call *call, enum err err, const redisReply 
     } else {
         memcpy(store->uuid.bytes, uuid.data, STORE_UUID_BYTES);
         store->claimer = (uint32_t)(process % (REDIS_CLAIMERS - 1)) + 1;
-        beat(store);
-        opening_done(store, ERR_OK, "");
+        store->opening->is_asking = true;
+        store->open_call.on_reply = on_begun;
+        call_beat(store, &store->open_call, true);
     }
 }
 

@@ -421,6 +421,21 @@ def test_scripts_use_only_keys_of_their_slot(server, store):
     assert all(P in key for key in touched), touched
 
 
+def test_a_claimer_belongs_to_one_replica_that_is_alive(store):
+    def beat(member, begins, life=5000):
+        return store.call("beat", member, life, begins, keys=("g:replicas",))
+
+    assert beat("7:one", 1) == 1
+    assert beat("7:one", 1) == 1  # itself, whose answer was lost
+    assert beat("7:two", 1) == 0
+    assert beat("77:two", 1) == 2  # another number that begins like it
+    assert beat("7:one", 0) == 2
+    store.db.zadd("g:replicas", {"7:one": 1})  # it fell silent long ago
+    assert beat("7:two", 1) == 2
+    assert beat("7:one", 0) == 3  # and is there again: it goes on to count
+    assert beat("7:one", 0, life=0) == 2
+
+
 def test_a_page_of_the_catalog_is_bounded(store):
     keys = ["{catalog}:d", "{catalog}:r", "{catalog}:v"]
     documents = [word for i in range(9) for word in (f"rule/{i}", 0, b"h" * 40 + b"v" * 1000)]

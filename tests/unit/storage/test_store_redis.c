@@ -157,6 +157,40 @@ static void a_park_ends_the_claims_of_its_own_process(void **state)
     desk_close(&other);
 }
 
+/* Goal:   two live processes never have one claimer, though the numbers come round again: what the
+ *         one has in flight stays when the other parks the lane.
+ * Method: Redis is told that so many have started that the next number is the first one's. */
+static void a_claimer_that_is_alive_is_passed_over(void **state)
+{
+    enum { CLAIMERS = 1024, NUMBERS = CLAIMERS - 1 }; /* 0 is nobody's */
+    struct desk *desk = *state;
+    struct desk other;
+    struct desk_entry ours;
+    struct desk_entry theirs;
+    struct desk_event event = plain;
+    char command[64];
+    char answer[64];
+    uint64_t claimer;
+
+    event.claim = true;
+    assert_int_equal(desk_commit(desk, T0, &event, &ours), ERR_OK);
+    claimer = ours.deliveries[0].claim_no % CLAIMERS;
+    assert_in_range(claimer, 1, NUMBERS);
+    (void)snprintf(command, sizeof(command), "HSET g:meta processes %" PRIu64 "\r\n",
+                   NUMBERS + claimer - 2); /* one less than what gives this claimer */
+    redis_daemon_ask(&server, command, answer, sizeof(answer));
+    assert_string_equal(answer, ":0\r\n");
+    desk_open(&other, redis_open());
+    assert_int_equal(desk_commit(&other, T0, &event, &theirs), ERR_OK);
+    assert_int_equal(theirs.deliveries[0].claim_no % CLAIMERS, claimer % NUMBERS + 1);
+    assert_int_equal(desk_park(&other, LANE_A, 0), ERR_OK);
+    assert_int_equal(desk_bury(desk,
+                               desk_ref(ours.entry.seq, 0, LANE_A, ours.deliveries[0].claim_no),
+                               T0 + 1, "given-up"),
+                     ERR_OK);
+    desk_close(&other);
+}
+
 /* Has the only replica said that it has everything?  It says so once a second, unasked. */
 static bool is_replica_level(void)
 {
@@ -216,6 +250,7 @@ int main(void)
         CONTRACT_TEST(what_was_answered_survives_a_kill_of_redis),
         CONTRACT_TEST(replicas_share_marks_deliveries_and_documents),
         CONTRACT_TEST(a_park_ends_the_claims_of_its_own_process),
+        CONTRACT_TEST(a_claimer_that_is_alive_is_passed_over),
         cmocka_unit_test(a_repeated_commit_is_waited_for_again),
     };
 
