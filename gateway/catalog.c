@@ -98,6 +98,7 @@ enum err catalog_absorb_own(struct catalog *catalog, struct catalog_edit *edit, 
 {
     const bool is_next = rev == catalog->rev + 1;
 
+    catalog->own_rev = MAX_OF(catalog->own_rev, rev);
     for (size_t i = 0; i < edit->count; i++) {
         edit->documents[i].rev = rev;
     }
@@ -106,11 +107,13 @@ enum err catalog_absorb_own(struct catalog *catalog, struct catalog_edit *edit, 
 
 /* ---- what others wrote -------------------------------------------------------------------- */
 
-/* A new value is not good: keep the last good one, under the new revision. */
+/* A new value is not good: keep the last good one, under the new revision.  Not that of a
+ * credential: who changed it may have wanted to end it. */
 static void refuse(struct catalog *catalog, const struct store_document *stored,
                    const struct catalog_document *old)
 {
-    const bool is_absent = old == NULL || old->is_absent;
+    const bool is_absent =
+        old == NULL || old->is_absent || slice_has_prefix(stored->name, SLICE("credential/"));
     json_t *value = is_absent ? json_object() : json_incref(old->value);
     struct catalog_document *document = set(catalog, stored, value);
 
@@ -119,12 +122,40 @@ static void refuse(struct catalog *catalog, const struct store_document *stored,
     catalog->refused_count++;
 }
 
+/* `value` becomes the catalog's. */
+static void take(struct catalog *catalog, const struct store_document *stored, json_t *value,
+                 struct catalog_follow *follow)
+{
+    const struct catalog_document *old = catalog_get(catalog, stored->name);
+    struct err_why why = {.text = ""};
+    bool was_in_force;
+
+    if (catalog_document_check(stored->name, value, &why) != ERR_OK) {
+        json_decref(value);
+        was_in_force = old != NULL && !old->is_absent;
+        refuse(catalog, stored, old);
+        follow->refused_count++;
+        if (was_in_force && catalog_get(catalog, stored->name)->is_absent) {
+            follow->changed_count++;
+        }
+        if (follow->why.text[0] == '\0') {
+            follow->why = why;
+        }
+        return;
+    }
+    (void)set(catalog, stored, value);
+    follow->changed_count++;
+}
+
+static json_t *parse(const struct store_document *stored)
+{
+    return json_loadb(stored->value.data, stored->value.len, JSON_REJECT_DUPLICATES, NULL);
+}
+
 static void follow_one(struct catalog *catalog, const struct store_document *stored,
                        struct catalog_follow *follow)
 {
     const struct catalog_document *old = catalog_get(catalog, stored->name);
-    struct err_why why = {.text = ""};
-    json_t *value;
 
     if (old == NULL ? stored->value.len == 0 : stored->rev <= old->rev) {
         return;
@@ -134,18 +165,7 @@ static void follow_one(struct catalog *catalog, const struct store_document *sto
         follow->changed_count++;
         return;
     }
-    value = json_loadb(stored->value.data, stored->value.len, JSON_REJECT_DUPLICATES, NULL);
-    if (catalog_document_check(stored->name, value, &why) != ERR_OK) {
-        json_decref(value);
-        refuse(catalog, stored, old);
-        follow->refused_count++;
-        if (follow->why.text[0] == '\0') {
-            follow->why = why;
-        }
-        return;
-    }
-    (void)set(catalog, stored, value);
-    follow->changed_count++;
+    take(catalog, stored, parse(stored), follow);
 }
 
 void catalog_follow(struct catalog *catalog, const struct store_document *documents, size_t count,
@@ -156,6 +176,60 @@ void catalog_follow(struct catalog *catalog, const struct store_document *docume
         follow_one(catalog, &documents[i], follow);
     }
     catalog->rev = MAX_OF(catalog->rev, rev);
+}
+
+static void resync_one(struct catalog *catalog, const struct store_document *stored,
+                       struct catalog_follow *follow)
+{
+    const struct catalog_document *old = catalog_get(catalog, stored->name);
+    json_t *value = parse(stored);
+
+    if (old != NULL && old->rev == stored->rev && !old->is_refused &&
+        json_equal(old->value, value)) {
+        json_decref(value);
+        return;
+    }
+    take(catalog, stored, value, follow);
+}
+
+/* Forget what the store has no more. */
+static void drop_others(struct catalog *catalog, const struct map *present,
+                        struct catalog_follow *follow)
+{
+    struct arena arena = {0};
+    struct slice *gone = ARENA_ARRAY(&arena, struct slice, catalog->documents.count);
+    const struct catalog_document *document;
+    size_t cursor = 0;
+    size_t count = 0;
+
+    while ((document = map_next(&catalog->documents, &cursor)) != NULL) {
+        if (map_get(present, slice_of(document->name)) == NULL) {
+            gone[count++] = slice_of(document->name);
+        }
+    }
+    for (size_t i = 0; i < count; i++) {
+        drop(catalog, arena_copy(&arena, gone[i])); /* the name goes with the document */
+        follow->changed_count++;
+    }
+    arena_clean_up(&arena);
+}
+
+void catalog_resync(struct catalog *catalog, const struct store_document *documents, size_t count,
+                    uint64_t rev, struct catalog_follow *follow)
+{
+    struct map present = {0};
+    char mark[1] = {1};
+
+    *follow = (struct catalog_follow){0};
+    for (size_t i = 0; i < count; i++) {
+        resync_one(catalog, &documents[i], follow);
+        (void)map_put(&present, documents[i].name, mark);
+    }
+    drop_others(catalog, &present, follow);
+    map_clean_up(&present);
+    catalog->rev = rev;
+    catalog->own_rev = 0;
+    catalog->epoch++;
 }
 
 const struct catalog_document *catalog_get(const struct catalog *catalog, struct slice name)

@@ -36,6 +36,8 @@ struct catalog_edit;
 struct catalog {
     struct map documents; /* name -> struct catalog_document */
     uint64_t rev;         /* everything up to here is known */
+    uint64_t own_rev;     /* of our newest put: may be beyond `rev` */
+    uint64_t epoch;       /* counts resyncs: the same revision may be another text since */
     size_t refused_count; /* documents that are refused */
 };
 
@@ -48,7 +50,8 @@ MUST_USE enum err catalog_absorb(struct catalog *catalog, const struct store_doc
 /* Take over what the store reports of changes by others, tombstones included.  What is known
  * already (a revision that is not newer) is passed over.  A value that no weir of this version
  * could have checked is refused: its revision is noted, so that a change can replace it, and the
- * last good value stays; `why` names the first such. */
+ * last good value stays, a credential's apart, which opens nothing then; `why` names the first
+ * such. */
 struct catalog_follow {
     /* out */
     size_t changed_count; /* documents that are different now */
@@ -56,6 +59,11 @@ struct catalog_follow {
     struct err_why why;
 };
 void catalog_follow(struct catalog *catalog, const struct store_document *documents, size_t count,
+                    uint64_t rev, struct catalog_follow *follow);
+/* Be what the store holds now, after a loss or a change of the store's data set: `documents` are
+ * all that it has.  What it lacks disappears, and a revision may be lower than the known one, or
+ * the same with another value. */
+void catalog_resync(struct catalog *catalog, const struct store_document *documents, size_t count,
                     uint64_t rev, struct catalog_follow *follow);
 /* Take over what we put ourselves, as revision `rev`: another's change may lie between, and is
  * still to be read then. */

@@ -11,6 +11,13 @@
  * store held then is known.  It is one atomic word; workers ask it without a lock and without this
  * thread, so it tells the truth even when this thread is stuck.
  *
+ * A failover may lose what the store had acknowledged, and the revisions that were lost are given
+ * again to other changes, of which a read of what is newer would tell nothing: a key that is
+ * revoked then would stay good.  So all documents are read, and what the store holds is what
+ * counts, lost changes or not, when its revision is lower than ours, and after each sign of another
+ * data set (the store counts its failovers and restarts).  A store that holds no catalog at all is
+ * no catalog to follow: ours stays in force, and a look fails, so that nothing is put on top of it.
+ *
  * A read that fails is no news: the catalog stays, grows old, and after three seconds requests are
  * refused, because an account may have been suspended or a key revoked meanwhile.  Deliveries go
  * on.
@@ -38,9 +45,13 @@ struct catalog_watch {
     struct list waiting; /* struct catalog_look: for the next read */
     struct list served;  /* by the read under way */
     ev_timer timer;
-    enum err trouble;  /* of the last read */
-    uint64_t lost_rev; /* of a store that knows less than we do; UINT64_MAX: it does not */
-    bool is_shared;    /* the store; nobody else changes one that is not */
+    enum err trouble;        /* of the last read */
+    uint64_t data_sets;      /* the store's count of them when it was last read as a whole, and */
+    uint64_t data_sets_sent; /* when the read under way was sent */
+    bool wants_whole;        /* the next read is of all documents */
+    bool is_whole;           /* the read under way is */
+    bool is_emptied;         /* the store has no catalog, and we have one */
+    bool is_shared;          /* the store; nobody else changes one that is not */
     bool is_reading;
     bool is_telling;
     bool is_held;
@@ -71,28 +82,64 @@ static void tell(struct catalog_watch *watch, struct list *looks, enum err err)
     watch->is_telling = false;
 }
 
-/* The store knows less than we do: it was emptied, or a failover lost what it had written last. The
- * catalog in memory stays in force; an operator has to see to the store. */
-static void note_loss(struct catalog_watch *watch, uint64_t rev)
+static uint64_t known_rev(const struct catalog_watch *watch)
 {
-    if (rev < watch->options.catalog->rev && rev != watch->lost_rev) {
-        log_error("catalog.lost", LOG_U64("rev", rev),
-                  LOG_U64("known_rev", watch->options.catalog->rev));
+    return MAX_OF(watch->options.catalog->rev, watch->options.catalog->own_rev);
+}
+
+/* The store has no catalog at all: it was emptied.  The one in memory stays in force, and an
+ * operator has to see to the store. */
+static void note_emptied(struct catalog_watch *watch)
+{
+    const bool is_emptied = watch->read.rev == 0 && known_rev(watch) > 0;
+
+    if (is_emptied && !watch->is_emptied) {
+        log_error("catalog.lost", LOG_U64("rev", 0), LOG_U64("known_rev", known_rev(watch)));
     }
-    watch->lost_rev = rev < watch->options.catalog->rev ? rev : UINT64_MAX;
+    watch->wants_whole = watch->wants_whole || is_emptied; /* whatever it holds next */
+    watch->is_emptied = is_emptied;
+}
+
+/* Does the store know less than we do? A failover lost what was written last, and what is put now
+ * has revisions that we take for known, so all documents are read, at once. */
+static bool must_read_whole(struct catalog_watch *watch)
+{
+    if (watch->is_whole || watch->is_emptied || watch->read.rev >= known_rev(watch)) {
+        return false;
+    }
+    log_error("catalog.lost", LOG_U64("rev", watch->read.rev),
+              LOG_U64("known_rev", known_rev(watch)));
+    return true;
+}
+
+static void take_news(struct catalog_watch *watch, struct catalog_follow *news)
+{
+    const struct store_catalog_read *read = &watch->read;
+
+    if (watch->is_whole) {
+        catalog_resync(watch->options.catalog, read->documents, read->document_count, read->rev,
+                       news);
+        watch->wants_whole = false;
+        watch->data_sets = watch->data_sets_sent;
+        log_warn("catalog.resynced", LOG_U64("rev", read->rev),
+                 LOG_U64("changed", news->changed_count));
+    } else {
+        catalog_follow(watch->options.catalog, read->documents, read->document_count, read->rev,
+                       news);
+    }
 }
 
 static void follow(struct catalog_watch *watch)
 {
-    const struct store_catalog_read *read = &watch->read;
-    struct catalog_follow news;
+    struct catalog_follow news = {.changed_count = 0};
 
-    note_loss(watch, read->rev);
-    catalog_follow(watch->options.catalog, read->documents, read->document_count, read->rev, &news);
+    if (!watch->is_emptied) {
+        take_news(watch, &news);
+    }
     atomic_store_explicit(&watch->options.age->read_ms,
                           watch->is_shared ? watch->sent_ms : UINT64_MAX, memory_order_relaxed);
     if (news.refused_count > 0) {
-        log_error("catalog.refused", LOG_U64("rev", read->rev),
+        log_error("catalog.refused", LOG_U64("rev", watch->read.rev),
                   LOG_U64("documents", news.refused_count), LOG_TEXT("why", news.why.text));
     }
     if (news.changed_count > 0) {
@@ -111,21 +158,43 @@ static void note_trouble(struct catalog_watch *watch, enum err err)
     watch->trouble = err;
 }
 
+/* The read has come home: learn from it.  What those who asked are told; or false: nobody is told,
+ * another read has to come first. */
+static bool learn(struct catalog_watch *watch, enum err *err)
+{
+    if (watch->is_stopped) {
+        *err = ERR_STOPPING;
+        return true;
+    }
+    note_trouble(watch, *err);
+    if (*err != ERR_OK) {
+        return true;
+    }
+    note_emptied(watch);
+    if (must_read_whole(watch)) {
+        watch->wants_whole = true;
+        return false;
+    }
+    follow(watch);
+    if (watch->is_emptied) {
+        *err = ERR_STORE_CORRUPT;
+    }
+    return true;
+}
+
 static void on_read(struct store_op *op)
 {
     struct catalog_watch *watch = CONTAINER_OF(op, struct catalog_watch, read.op);
-    const enum err err = watch->is_stopped ? ERR_STOPPING : op->err;
+    enum err err = op->err;
+    bool is_known;
 
     watch->is_reading = false;
-    if (!watch->is_stopped) {
-        note_trouble(watch, err);
-    }
-    if (err == ERR_OK) {
-        follow(watch);
-    }
+    is_known = learn(watch, &err);
     store_catalog_read_clean_up(&watch->read);
-    tell(watch, &watch->served, err);
-    if (!list_is_empty(&watch->waiting)) {
+    if (is_known) {
+        tell(watch, &watch->served, err);
+    }
+    if (!is_known || !list_is_empty(&watch->waiting)) {
         begin_read(watch);
     }
 }
@@ -138,9 +207,11 @@ static void begin_read(struct catalog_watch *watch)
     list_splice(&watch->served, &watch->waiting);
     watch->is_reading = true;
     watch->sent_ms = moment_steady_ms();
+    watch->data_sets_sent = store_replid_changes(watch->options.store);
+    watch->is_whole = watch->wants_whole || watch->data_sets_sent != watch->data_sets;
     watch->read = (struct store_catalog_read){
         .op = {.kind = STORE_CATALOG_READ, .home = watch->options.mailbox, .on_done = on_read},
-        .since = watch->options.catalog->rev,
+        .since = watch->is_whole ? 0 : watch->options.catalog->rev,
     };
     store_submit(watch->options.store, &watch->read.op);
 }
@@ -160,7 +231,6 @@ struct catalog_watch *catalog_watch_new(const struct catalog_watch_options *opti
 
     watch->options = *options;
     watch->is_shared = options->store->is_shared;
-    watch->lost_rev = UINT64_MAX;
     list_init(&watch->waiting);
     list_init(&watch->served);
     ev_timer_init(&watch->timer, on_timer, CATALOG_LOOK_MS / 1e3, CATALOG_LOOK_MS / 1e3);

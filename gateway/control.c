@@ -85,6 +85,9 @@ size_t control_unready_reasons(struct control *control,
     if (control->is_serving && catalog_age_is_stale(&control->age, moment_steady_ms())) {
         reasons[count++] = "catalog stale";
     }
+    if (control->is_refusing) { /* what is revoked from now on would stay in force here */
+        reasons[count++] = "catalog refused";
+    }
     if (control->is_stopping) {
         reasons[count++] = "stopping";
     } else if (!control->is_serving) {

@@ -309,7 +309,8 @@ static enum err build_directory(const struct catalog *catalog,
     enum err err = ERR_OK;
 
     directory->central_account = arena_copy(&directory->arena, options->central_account);
-    directory->generation = catalog->rev;
+    directory->generation = /* not the revision: after a loss it is given twice */
+        options->previous != NULL ? options->previous->directory->generation + 1 : 1;
     directory_derive_pepper(options->seal_key, directory->pepper);
     for (size_t i = 0; i < count; i++) {
         add_account(directory, documents[i]->value, options);
@@ -326,14 +327,19 @@ enum err snapshot_new(const struct catalog *catalog, const struct snapshot_optio
                       struct snapshot **result, struct err_why *why)
 {
     struct snapshot *snapshot = xcalloc(1, sizeof(*snapshot));
+    struct snapshot_options rule_options = *options;
     enum err err;
 
     atomic_init(&snapshot->references, 1);
     snapshot->rev = catalog->rev;
+    snapshot->epoch = catalog->epoch;
+    if (options->previous != NULL && options->previous->epoch != catalog->epoch) {
+        rule_options.previous = NULL; /* what has the same revision may be another rule */
+    }
     snapshot->directory = directory_new();
     err = build_directory(catalog, options, snapshot->directory, why);
     if (err == ERR_OK) {
-        err = build_ruleset(catalog, options, snapshot, why);
+        err = build_ruleset(catalog, &rule_options, snapshot, why);
     }
     if (err != ERR_OK) {
         snapshot_release(snapshot);

@@ -22,6 +22,10 @@
 #define VALUE_A   "{\"id\":\"111122223333\",\"manager\":\"apply:x\"}"
 #define VALUE_B   "{\"id\":\"444455556666\",\"manager\":\"apply:x\",\"is_suspended\":true}"
 
+#define API_KEY                                                                                    \
+    "{\"account\":\"111122223333\",\"kind\":\"api-key\",\"header\":\"x-api-key\",\"hash\":"        \
+    "\"000102030405060708090a0b0c0d0e0f101112131415161718191a1b1c1d1e1f\"}"
+
 struct replica {
     struct catalog catalog;
     struct catalog_age age;
@@ -41,7 +45,8 @@ struct flaky {
     struct store_ops ops;
     const struct store_ops *real;
     enum err err;
-    unsigned count; /* of what was submitted */
+    unsigned count;        /* of what was submitted */
+    struct store *instead; /* after a failover; or NULL */
 };
 
 static struct flaky flaky;
@@ -57,7 +62,7 @@ static void submit_flaky(struct store *store, struct store_op *op)
 {
     flaky.count++;
     if (flaky.err == ERR_OK) {
-        flaky.real->submit(store, op);
+        flaky.real->submit(flaky.instead != NULL ? flaky.instead : store, op);
         return;
     }
     op->err = flaky.err;
@@ -287,8 +292,12 @@ static void test_what_no_catalog_holds_is_refused(void **state)
         {"rule/central/r", "{\"bus\":\"central\",\"name\":\"s\",\"pattern\":\"{\\\"a\\\":[1]}\"}",
          false},
         {"bus/111122223333/x", "{\"account\":\"111122223333\",\"name\":\"y\"}", false},
-        {"credential/k", "{\"account\":\"111122223333\"}", true},
-        {"credential/k", "{\"account\":\"1\"}", false},
+        {"credential/k", API_KEY, true},
+        {"credential/k", "{\"account\":\"1\",\"kind\":\"sigv4\"}", false},
+        {"credential/k", "{\"account\":\"111122223333\",\"kind\":\"sigv4\"}", true},
+        {"credential/k", "{\"account\":\"111122223333\",\"kind\":\"oauth\"}", false},
+        {"credential/k", "{\"account\":\"111122223333\"}", false},
+        {"credential/k", "{\"account\":\"111122223333\",\"kind\":\"api-key\"}", false},
         {"of-a-later-version/k", "{\"anything\":1}", true},
     };
 
@@ -341,6 +350,118 @@ static void test_a_hold_delays_looks(void **state)
     await(world, &question);
     assert_int_equal(question.err, ERR_OK);
     assert_non_null(value_of(replica, ACCOUNT_A));
+}
+
+/* ---- a store that lost what it had acknowledged ---- */
+
+/* The store is another one from now on, which holds A only: revision 1. */
+static uint64_t fail_over(struct world *world)
+{
+    uint64_t rev;
+
+    flaky.instead = store_memory_new(&(struct store_options){0});
+    rev = put(world, ACCOUNT_A, VALUE_A, 0);
+    assert_int_equal(rev, 1);
+    return rev;
+}
+
+static void end_failover(void)
+{
+    store_destroy(flaky.instead);
+    flaky.instead = NULL;
+}
+
+/* Goal:   a revocation that is put after a failover arrives, though its revision was known as
+ *         another change's; and what was lost is gone here as everywhere.
+ * Method: revisions 1 to 4 are known, the store goes on from 1. */
+static void test_a_deletion_after_a_loss_arrives(void **state)
+{
+    struct world *world = *state;
+    struct replica *replica = &world->replicas[1];
+    uint64_t rev = put(world, ACCOUNT_A, VALUE_A, 0);
+
+    rev = put(world, ACCOUNT_B, VALUE_B, 0);
+    rev = put(world, ACCOUNT_B, VALUE_B, rev);
+    rev = put(world, "credential/lost", API_KEY, 0);
+    assert_int_equal(look(world, 1), ERR_OK);
+    assert_int_equal(replica->catalog.rev, rev);
+    rev = fail_over(world);
+    (void)put(world, "credential/k", API_KEY, 0);
+    (void)put(world, ACCOUNT_A, "", rev);
+    assert_int_equal(look(world, 1), ERR_OK);
+    assert_int_equal(replica->catalog.rev, 3);
+    assert_null(value_of(replica, ACCOUNT_A));
+    assert_null(value_of(replica, ACCOUNT_B));
+    assert_null(value_of(replica, "credential/lost"));
+    assert_non_null(value_of(replica, "credential/k"));
+    assert_int_equal(replica->change_count, 2);
+    assert_int_equal(look(world, 1), ERR_OK);
+    assert_int_equal(replica->change_count, 2); /* and from then on as ever */
+    (void)put(world, "credential/k", "", 2);
+    assert_int_equal(look(world, 1), ERR_OK);
+    assert_null(value_of(replica, "credential/k"));
+    end_failover();
+}
+
+/* Goal:   a loss that was made up for before anybody looked is found by the sign of a failover.
+ * Method: both stores are at revision 2, with other values; the count of data sets moves. */
+static void test_another_data_set_is_read_as_a_whole(void **state)
+{
+    struct world *world = *state;
+    struct replica *replica = &world->replicas[1];
+
+    (void)put(world, ACCOUNT_A, VALUE_A, 0);
+    (void)put(world, ACCOUNT_B, "{\"id\":\"444455556666\",\"manager\":\"apply:x\"}", 0);
+    assert_int_equal(look(world, 1), ERR_OK);
+    (void)fail_over(world);
+    (void)put(world, ACCOUNT_B, VALUE_B, 0);
+    atomic_store(&world->store->replid_changes, 1);
+    assert_int_equal(look(world, 1), ERR_OK);
+    assert_true(json_is_true(json_object_get(value_of(replica, ACCOUNT_B), "is_suspended")));
+    assert_int_equal(replica->catalog.epoch, 1);
+    assert_int_equal(look(world, 1), ERR_OK);
+    assert_int_equal(replica->catalog.epoch, 1); /* once */
+    end_failover();
+}
+
+/* Goal:   a store without any catalog is not followed, and nobody builds on it. */
+static void test_an_emptied_store_is_not_followed(void **state)
+{
+    struct world *world = *state;
+    struct replica *replica = &world->replicas[0];
+
+    (void)put(world, ACCOUNT_A, VALUE_A, 0);
+    assert_int_equal(look(world, 0), ERR_OK);
+    flaky.instead = store_memory_new(&(struct store_options){0});
+    assert_int_equal(look(world, 0), ERR_STORE_CORRUPT);
+    assert_int_equal(look(world, 0), ERR_STORE_CORRUPT);
+    assert_non_null(value_of(replica, ACCOUNT_A));
+    assert_int_equal(replica->change_count, 1);
+    (void)put(world, ACCOUNT_B, VALUE_B, 0); /* somebody begins anew */
+    assert_int_equal(look(world, 0), ERR_OK);
+    assert_null(value_of(replica, ACCOUNT_A));
+    assert_non_null(value_of(replica, ACCOUNT_B));
+    end_failover();
+}
+
+/* Goal:   a credential whose new form is not understood opens nothing, and its last form neither.
+ */
+static void test_a_credential_of_an_unknown_kind_ends_the_known_one(void **state)
+{
+    struct world *world = *state;
+    struct replica *replica = &world->replicas[0];
+    struct arena arena = {0};
+    const uint64_t rev = put(world, "credential/k", API_KEY, 0);
+    size_t count;
+
+    assert_int_equal(look(world, 0), ERR_OK);
+    (void)put(world, "credential/k", "{\"account\":\"111122223333\",\"kind\":\"oauth\"}", rev);
+    assert_int_equal(look(world, 0), ERR_OK);
+    assert_int_equal(replica->catalog.refused_count, 1);
+    assert_int_equal(replica->change_count, 2); /* so that a snapshot without it is compiled */
+    (void)catalog_of_kind(&replica->catalog, SLICE("credential"), &arena, &count);
+    assert_int_equal(count, 0);
+    arena_clean_up(&arena);
 }
 
 /* ---- who asks again when told ---- */
@@ -445,6 +566,14 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_the_age_is_that_of_the_last_read_that_succeeded,
                                         world_open, world_close),
         cmocka_unit_test_setup_teardown(test_a_hold_delays_looks, world_open, world_close),
+        cmocka_unit_test_setup_teardown(test_a_deletion_after_a_loss_arrives, world_open,
+                                        world_close),
+        cmocka_unit_test_setup_teardown(test_another_data_set_is_read_as_a_whole, world_open,
+                                        world_close),
+        cmocka_unit_test_setup_teardown(test_an_emptied_store_is_not_followed, world_open,
+                                        world_close),
+        cmocka_unit_test_setup_teardown(test_a_credential_of_an_unknown_kind_ends_the_known_one,
+                                        world_open, world_close),
         cmocka_unit_test_setup_teardown(test_a_look_from_a_callback_is_a_read_of_its_own,
                                         world_open, world_close),
         cmocka_unit_test_setup_teardown(test_a_read_that_outlives_its_store_is_not_followed,
