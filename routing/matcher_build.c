@@ -48,6 +48,9 @@ static struct slice copy_bytes(struct matcher_builder *builder, struct slice byt
 {
     char *at;
 
+    if (bytes.len == 0) {
+        return (struct slice){NULL, 0};
+    }
     if (bytes.len > BYTES_AT_ONCE / 8) {
         return arena_copy(&builder->matcher->arena, bytes);
     }
@@ -56,9 +59,7 @@ static struct slice copy_bytes(struct matcher_builder *builder, struct slice byt
         builder->bytes_left = BYTES_AT_ONCE;
     }
     at = builder->bytes;
-    if (bytes.len > 0) {
-        memcpy(at, bytes.data, bytes.len);
-    }
+    memcpy(at, bytes.data, bytes.len);
     builder->bytes += bytes.len;
     builder->bytes_left -= bytes.len;
     return (struct slice){at, bytes.len};
@@ -551,6 +552,9 @@ struct matcher_builder *matcher_begin(void)
     matcher_table_init(&builder->matcher->edges);
     matcher_table_init(&builder->matcher->exact);
     matcher_table_init(&builder->conditions);
+    /* a condition may have no member: their arrays exist all the same */
+    GROW(builder->matcher->members, 0, &builder->member_max);
+    GROW(builder->draft, 0, &builder->draft_max);
     (void)add_node(builder, MATCHER_NONE, (struct slice){NULL, 0}, 0);
     return builder;
 }
