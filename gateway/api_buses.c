@@ -102,14 +102,9 @@ static enum err check_room(struct api_call *call, const struct catalog *catalog)
 {
     const struct slice prefix = arena_printf(&call->arena, "bus/%s/", call->caller.account);
     size_t count;
-    size_t own = 0;
-    const struct catalog_document **documents =
-        catalog_of_kind(catalog, SLICE("bus"), &call->arena, &count);
 
-    for (size_t i = 0; i < count; i++) {
-        own += slice_has_prefix(slice_of(documents[i]->name), prefix) ? 1 : 0;
-    }
-    return own < call->config->account_buses_max
+    (void)catalog_with_prefix(catalog, prefix, &call->arena, &count);
+    return count < call->config->account_buses_max
                ? ERR_OK
                : api_fail(call, "LimitExceededException",
                           "The requested resource exceeds the maximum number allowed.");
@@ -235,7 +230,7 @@ static struct slice *bus_names(struct api_call *call, const struct catalog *cata
     const struct slice prefix = arena_printf(&call->arena, "bus/%s/", call->caller.account);
     size_t all;
     const struct catalog_document **documents =
-        catalog_of_kind(catalog, SLICE("bus"), &call->arena, &all);
+        catalog_with_prefix(catalog, prefix, &call->arena, &all);
     struct slice *names = ARENA_ARRAY(&call->arena, struct slice, all + 2);
 
     *count = 0;
@@ -245,11 +240,9 @@ static struct slice *bus_names(struct api_call *call, const struct catalog *cata
         names[(*count)++] = SLICE("central");
     }
     for (size_t i = 0; i < all; i++) {
-        const struct slice name = slice_of(documents[i]->name);
-        const struct slice bus = slice_from(name, MIN_OF(prefix.len, name.len));
+        const struct slice bus = slice_from(slice_of(documents[i]->name), prefix.len);
 
-        if (slice_has_prefix(name, prefix) && !slice_eq(bus, SLICE("default")) &&
-            !slice_eq(bus, SLICE("central"))) {
+        if (!slice_eq(bus, SLICE("default")) && !slice_eq(bus, SLICE("central"))) {
             names[(*count)++] = bus;
         }
     }

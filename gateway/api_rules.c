@@ -294,17 +294,8 @@ const struct catalog_document **api_rules_of(struct api_call *call, const struct
                                              const struct api_bus *bus, size_t *count)
 {
     const struct slice prefix = api_rule_document(call, bus, (struct slice){"", 0});
-    size_t all;
-    const struct catalog_document **documents =
-        catalog_of_kind(catalog, SLICE("rule"), &call->arena, &all);
 
-    *count = 0;
-    for (size_t i = 0; i < all; i++) {
-        if (slice_has_prefix(slice_of(documents[i]->name), prefix)) {
-            documents[(*count)++] = documents[i];
-        }
-    }
-    return documents;
+    return catalog_with_prefix(catalog, prefix, &call->arena, count);
 }
 
 static enum err list_rules(struct api_call *call, const struct catalog *catalog,

@@ -11,6 +11,8 @@
 #include "core/check.h"
 #include "gateway/catalog_document.h"
 
+enum { INDEX_CHANGES_MAX = 64 }; /* more at once make the index anew */
+
 void catalog_init(struct catalog *catalog)
 {
     *catalog = (struct catalog){0};
@@ -34,8 +36,22 @@ void catalog_clean_up(struct catalog *catalog)
     while ((document = map_next(&catalog->documents, &cursor)) != NULL) {
         document_free(document);
     }
+    catalog_index_clean_up(&catalog->index);
     map_clean_up(&catalog->documents);
     *catalog = (struct catalog){0};
+}
+
+static void begin_many(struct catalog *catalog, size_t count)
+{
+    catalog->is_index_behind = count > INDEX_CHANGES_MAX;
+}
+
+static void end_many(struct catalog *catalog)
+{
+    if (catalog->is_index_behind) {
+        catalog_index_rebuild(&catalog->index, &catalog->documents);
+        catalog->is_index_behind = false;
+    }
 }
 
 /* Forget the document of that name. */
@@ -43,6 +59,9 @@ static void drop(struct catalog *catalog, struct slice name)
 {
     struct catalog_document *document = map_remove(&catalog->documents, name);
 
+    if (document != NULL && !catalog->is_index_behind) {
+        catalog_index_remove(&catalog->index, name);
+    }
     if (document != NULL && document->is_refused) {
         CHECK(catalog->refused_count > 0);
         catalog->refused_count--;
@@ -61,6 +80,9 @@ static struct catalog_document *set(struct catalog *catalog, const struct store_
     document->value = value;
     document->rev = stored->rev;
     (void)map_put(&catalog->documents, slice_of(document->name), document);
+    if (!catalog->is_index_behind) {
+        catalog_index_put(&catalog->index, document);
+    }
     return document;
 }
 
@@ -86,11 +108,15 @@ static enum err absorb_one(struct catalog *catalog, const struct store_document 
 enum err catalog_absorb(struct catalog *catalog, const struct store_document *documents,
                         size_t count, uint64_t rev, struct err_why *why)
 {
-    for (size_t i = 0; i < count; i++) {
-        TRY(absorb_one(catalog, &documents[i], why));
+    enum err err = ERR_OK;
+
+    begin_many(catalog, count);
+    for (size_t i = 0; i < count && err == ERR_OK; i++) {
+        err = absorb_one(catalog, &documents[i], why);
     }
-    catalog->rev = rev;
-    return ERR_OK;
+    end_many(catalog);
+    catalog->rev = err == ERR_OK ? rev : catalog->rev;
+    return err;
 }
 
 enum err catalog_absorb_own(struct catalog *catalog, struct catalog_edit *edit, uint64_t rev,
@@ -172,9 +198,11 @@ void catalog_follow(struct catalog *catalog, const struct store_document *docume
                     uint64_t rev, struct catalog_follow *follow)
 {
     *follow = (struct catalog_follow){0};
+    begin_many(catalog, count);
     for (size_t i = 0; i < count; i++) {
         follow_one(catalog, &documents[i], follow);
     }
+    end_many(catalog);
     catalog->rev = MAX_OF(catalog->rev, rev);
 }
 
@@ -237,39 +265,30 @@ const struct catalog_document *catalog_get(const struct catalog *catalog, struct
     return map_get(&catalog->documents, name);
 }
 
-static int compare_names(const void *left, const void *right)
+const struct catalog_document **catalog_with_prefix(const struct catalog *catalog,
+                                                    struct slice prefix, struct arena *arena,
+                                                    size_t *count)
 {
-    const struct catalog_document *const *a = left;
-    const struct catalog_document *const *b = right;
+    size_t most;
+    struct catalog_document *const *run = catalog_index_range(&catalog->index, prefix, &most);
+    const struct catalog_document **found =
+        ARENA_ARRAY(arena, const struct catalog_document *, most);
 
-    return strcmp((*a)->name, (*b)->name);
-}
-
-static bool is_of_kind(const struct catalog_document *document, struct slice kind)
-{
-    const struct slice name = slice_of(document->name);
-
-    return slice_has_prefix(name, kind) && name.len > kind.len && name.data[kind.len] == '/';
+    *count = 0;
+    for (size_t i = 0; i < most; i++) {
+        if (!run[i]->is_absent) {
+            found[(*count)++] = run[i];
+        }
+    }
+    return found;
 }
 
 const struct catalog_document **catalog_of_kind(const struct catalog *catalog, struct slice kind,
                                                 struct arena *arena, size_t *count)
 {
-    const struct catalog_document **found =
-        ARENA_ARRAY(arena, const struct catalog_document *, catalog->documents.count);
-    const struct catalog_document *document;
-    size_t cursor = 0;
+    const struct slice prefix = arena_printf(arena, "%.*s/", SLICE_ARG(kind));
 
-    *count = 0;
-    while ((document = map_next(&catalog->documents, &cursor)) != NULL) {
-        if (!document->is_absent && is_of_kind(document, kind)) {
-            found[(*count)++] = document;
-        }
-    }
-    if (*count > 0) {
-        qsort(found, *count, sizeof(struct catalog_document *), compare_names);
-    }
-    return found;
+    return catalog_with_prefix(catalog, prefix, arena, count);
 }
 
 /* ---- edits -------------------------------------------------------------------------------- */

@@ -14,6 +14,7 @@
 #include "core/err.h"
 #include "core/map.h"
 #include "core/slice.h"
+#include "gateway/catalog_index.h"
 #include "storage/store.h"
 
 enum {
@@ -27,14 +28,16 @@ struct catalog_document {
     char *name;
     json_t *value;
     uint64_t rev;
-    bool is_refused; /* the stored value of `rev` is not good: `value` is the last good one */
-    bool is_absent;  /* there has been no good one: `value` is empty, and no kind lists it */
+    bool is_refused;  /* the stored value of `rev` is not good: `value` is the last good one */
+    bool is_absent;   /* there has been no good one: `value` is empty, and no kind lists it */
 };
 
 struct catalog_edit;
 
 struct catalog {
     struct map documents; /* name -> struct catalog_document */
+    struct catalog_index index;
+    bool is_index_behind; /* amid many changes: it is made anew at their end */
     uint64_t rev;         /* everything up to here is known */
     uint64_t own_rev;     /* of our newest put: may be beyond `rev` */
     uint64_t epoch;       /* counts resyncs: the same revision may be another text since */
@@ -74,6 +77,11 @@ const struct catalog_document *catalog_get(const struct catalog *catalog, struct
 /* Every document of one kind, sorted by name; the array is in `arena`. */
 const struct catalog_document **catalog_of_kind(const struct catalog *catalog, struct slice kind,
                                                 struct arena *arena, size_t *count);
+
+/* Every document whose name begins with `prefix`, sorted by name; the array is in `arena`. */
+const struct catalog_document **catalog_with_prefix(const struct catalog *catalog,
+                                                    struct slice prefix, struct arena *arena,
+                                                    size_t *count);
 
 /* What one change of the catalog writes, in one atomic step. */
 struct catalog_edit {
