@@ -79,6 +79,7 @@ static struct catalog_document *set(struct catalog *catalog, const struct store_
     document->name = xstrndup(stored->name.data, stored->name.len);
     document->value = value;
     document->rev = stored->rev;
+    document->edition = ++catalog->edition;
     (void)map_put(&catalog->documents, slice_of(document->name), document);
     if (!catalog->is_index_behind) {
         catalog_index_put(&catalog->index, document);

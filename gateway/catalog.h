@@ -28,6 +28,7 @@ struct catalog_document {
     char *name;
     json_t *value;
     uint64_t rev;
+    uint64_t edition; /* of this catalog, given once: another value, another edition */
     bool is_refused;  /* the stored value of `rev` is not good: `value` is the last good one */
     bool is_absent;   /* there has been no good one: `value` is empty, and no kind lists it */
 };
@@ -41,6 +42,7 @@ struct catalog {
     uint64_t rev;         /* everything up to here is known */
     uint64_t own_rev;     /* of our newest put: may be beyond `rev` */
     uint64_t epoch;       /* counts resyncs: the same revision may be another text since */
+    uint64_t edition;     /* the last that was given to a document */
     size_t refused_count; /* documents that are refused */
 };
 

@@ -212,7 +212,7 @@ static enum err rule_from_document(const struct catalog_document *document,
     enum err err = ERR_OK;
 
     name_rule(rule, json_member_text(value, "bus"), json_member_text(value, "name"), options);
-    rule->rev = document->rev;
+    rule->edition = document->edition;
     rule->is_enabled = !slice_eq(json_member_text(value, "state"), SLICE("DISABLED"));
     rule->is_operator_owned = slice_has_prefix(json_member_text(value, "manager"), SLICE("apply:"));
     rule->target_count = MIN_OF(json_array_size(targets), (size_t)RULE_TARGETS_MAX);
@@ -241,7 +241,7 @@ static struct rule *find_previous(const struct snapshot *previous,
 
         order = slice_compare(rule->label, label);
         *at += order <= 0 ? 1 : 0;
-        if (order == 0 && rule->rev == document->rev && !document->is_refused) {
+        if (order == 0 && rule->edition == document->edition) {
             return rule;
         }
     }

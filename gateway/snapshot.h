@@ -38,7 +38,8 @@ struct snapshot_options {
     struct slice central_account;
     const uint8_t *seal_key; /* SEAL_KEY_BYTES */
     struct limiter_book *limiters;
-    const struct snapshot *previous; /* or NULL: what has not changed since is used again */
+    /* Of the same catalog and options, or NULL: what has not changed since is used again. */
+    const struct snapshot *previous;
 };
 
 /* Compile the catalog.  A document that does not compile (it was checked before it was stored) is

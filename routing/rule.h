@@ -36,7 +36,7 @@ struct rule {
     struct slice name;
     struct slice label; /* "central/NAME" or "ACCOUNT/BUS/NAME", as statistics show it */
     struct slice arn;
-    uint64_t rev; /* of its document in the catalog */
+    uint64_t edition; /* of the catalog's document that it was made of */
     bool is_enabled;
     struct pattern *pattern; /* owned reference; NULL: a schedule only */
     struct rule_target targets[RULE_TARGETS_MAX];
