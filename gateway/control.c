@@ -107,7 +107,9 @@ static void finish_change(struct control_change *change, enum err err)
     change->rev = control->catalog.rev;
     list_remove(&change->node);
     catalog_edit_clean_up(&change->edit);
+    control->is_finishing = true; /* whoever submits from there is not started twice */
     change->on_done(change, err);
+    control->is_finishing = false;
     start_next_change(control);
 }
 
@@ -296,7 +298,7 @@ static void start_next_change(struct control *control)
 
 void control_submit(struct control *control, struct control_change *change)
 {
-    const bool is_idle = list_is_empty(&control->changes);
+    const bool is_idle = list_is_empty(&control->changes) && !control->is_finishing;
 
     change->control = control;
     change->why.text[0] = '\0';

@@ -40,6 +40,7 @@ struct control {
     struct limiter_book limiters;
     struct snapshot *snapshot;
     struct list changes; /* struct control_change; the first one is running */
+    bool is_finishing;   /* the one before tells its asker */
     bool is_refusing; /* what the store holds does not compile: `snapshot` is the last good one */
 
     struct worker *workers[WORKERS_MAX];
