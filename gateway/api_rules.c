@@ -15,6 +15,7 @@
 #include "gateway/config.h"
 #include "gateway/input_config.h"
 #include "routing/pattern.h"
+#include "routing/transform.h"
 
 static const struct api_member put_members[] = {
     {"Name", API_TEXT, true, 1, 64, API_NAME_CHARS, NULL},
@@ -68,7 +69,7 @@ static enum err refuse_mistake(struct api_call *call, const json_t *document, co
                         "target %.*s.",
                         SLICE_ARG(target_id(document, path)));
     }
-    if (slice_has_prefix(message, SLICE("contains invalid placeholder "))) {
+    if (slice_has_prefix(message, SLICE(TRANSFORM_BAD_PLACEHOLDER))) {
         return api_fail(call, "ValidationException", "InputTemplate for target %.*s %.*s.",
                         SLICE_ARG(target_id(document, path)), SLICE_ARG(message));
     }
@@ -104,13 +105,6 @@ enum err api_rule_put(struct api_call *call, const struct catalog *catalog,
     return err;
 }
 
-static void copy_text(json_t *document, const char *key, struct slice value)
-{
-    if (value.len > 0) {
-        json_object_set_new(document, key, json_stringn_nocheck(value.data, value.len));
-    }
-}
-
 /* The rule as the input says it, with the targets and tags of the one that is. */
 static json_t *document_of(const struct api_call *call, const struct api_bus *bus,
                            const json_t *old)
@@ -121,12 +115,12 @@ static json_t *document_of(const struct api_call *call, const struct api_bus *bu
     json_t *tags = old != NULL ? json_incref(json_object_get(old, "tags"))
                                : api_tags_put(json_object(), json_object_get(call->input, "Tags"));
 
-    copy_text(document, "bus", bus->key);
-    copy_text(document, "name", api_text(call, "Name"));
-    copy_text(document, "pattern", api_text(call, "EventPattern"));
-    copy_text(document, "state", state.len > 0 ? state : SLICE("ENABLED"));
-    copy_text(document, "description", api_text(call, "Description"));
-    copy_text(document, "role_arn", api_text(call, "RoleArn"));
+    api_put_text(document, "bus", bus->key);
+    api_put_text(document, "name", api_text(call, "Name"));
+    api_put_text(document, "pattern", api_text(call, "EventPattern"));
+    api_put_text(document, "state", state.len > 0 ? state : SLICE("ENABLED"));
+    api_put_text(document, "description", api_text(call, "Description"));
+    api_put_text(document, "role_arn", api_text(call, "RoleArn"));
     json_object_set_new(document, "targets",
                         targets != NULL ? json_deep_copy(targets) : json_array());
     if (json_object_size(tags) > 0) {

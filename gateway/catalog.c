@@ -250,15 +250,16 @@ void catalog_resync(struct catalog *catalog, const struct store_document *docume
     char mark[1] = {1};
 
     *follow = (struct catalog_follow){0};
+    begin_many(catalog, count + catalog->documents.count);
     for (size_t i = 0; i < count; i++) {
         resync_one(catalog, &documents[i], follow);
         (void)map_put(&present, documents[i].name, mark);
     }
     drop_others(catalog, &present, follow);
+    end_many(catalog);
     map_clean_up(&present);
     catalog->rev = rev;
     catalog->own_rev = 0;
-    catalog->epoch++;
 }
 
 const struct catalog_document *catalog_get(const struct catalog *catalog, struct slice name)

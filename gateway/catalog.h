@@ -41,7 +41,6 @@ struct catalog {
     bool is_index_behind; /* amid many changes: it is made anew at their end */
     uint64_t rev;         /* everything up to here is known */
     uint64_t own_rev;     /* of our newest put: may be beyond `rev` */
-    uint64_t epoch;       /* counts resyncs: the same revision may be another text since */
     uint64_t edition;     /* the last that was given to a document */
     size_t refused_count; /* documents that are refused */
 };

@@ -327,19 +327,14 @@ enum err snapshot_new(const struct catalog *catalog, const struct snapshot_optio
                       struct snapshot **result, struct err_why *why)
 {
     struct snapshot *snapshot = xcalloc(1, sizeof(*snapshot));
-    struct snapshot_options rule_options = *options;
     enum err err;
 
     atomic_init(&snapshot->references, 1);
     snapshot->rev = catalog->rev;
-    snapshot->epoch = catalog->epoch;
-    if (options->previous != NULL && options->previous->epoch != catalog->epoch) {
-        rule_options.previous = NULL; /* what has the same revision may be another rule */
-    }
     snapshot->directory = directory_new();
     err = build_directory(catalog, options, snapshot->directory, why);
     if (err == ERR_OK) {
-        err = build_ruleset(catalog, &rule_options, snapshot, why);
+        err = build_ruleset(catalog, options, snapshot, why);
     }
     if (err != ERR_OK) {
         snapshot_release(snapshot);

@@ -18,7 +18,6 @@ struct lease_desk;
 struct snapshot {
     _Atomic uint32_t references;
     uint64_t rev;
-    uint64_t epoch; /* of the catalog */
     struct directory *directory;
     struct ruleset *ruleset;
     struct rule **rules; /* in the order of their documents; references are held */

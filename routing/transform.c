@@ -198,7 +198,7 @@ static enum err name_origin(struct compiler *compiler, size_t at, struct slice n
             return ERR_OK;
         }
     }
-    return err_because(ERR_BAD_VALUE, compiler->why, "contains invalid placeholder %.*s",
+    return err_because(ERR_BAD_VALUE, compiler->why, TRANSFORM_BAD_PLACEHOLDER "%.*s",
                        SLICE_ARG(name));
 }
 

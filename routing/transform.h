@@ -28,6 +28,9 @@
 #include "core/err.h"
 #include "core/slice.h"
 
+/* How the reason begins when a template names a variable that there is not. */
+#define TRANSFORM_BAD_PLACEHOLDER "contains invalid placeholder "
+
 enum {
     TRANSFORM_INPUT_BYTES_MAX = 8192,
     TRANSFORM_TEMPLATE_BYTES_MAX = 8192,
