@@ -29,7 +29,7 @@ static bool choose_credentials(const struct directory *directory, struct arena *
                                struct resolution *resolution)
 {
     const struct account *account = resolution->account;
-    struct target_arn parts;
+    struct arn parts;
 
     if (resolution->target->role_arn.len > 0) {
         resolution->role_arn = rule_fill_account(resolution->target->role_arn, account->id, arena);
@@ -41,7 +41,7 @@ static bool choose_credentials(const struct directory *directory, struct arena *
         resolution->external_id = account->external_id;
         return true;
     }
-    return resolution->rule->is_operator_owned && target_arn_split(resolution->arn, &parts) &&
+    return resolution->rule->is_operator_owned && arn_split(resolution->arn, &parts) &&
            slice_eq(parts.account, directory->central_account);
 }
 
@@ -51,9 +51,9 @@ static bool choose_queue_credentials(const struct directory *directory,
 {
     const struct rule *rule = resolution->rule;
     const struct account *owner;
-    struct target_arn parts;
+    struct arn parts;
 
-    if (!target_arn_split(resolution->arn, &parts) ||
+    if (!arn_split(resolution->arn, &parts) ||
         (!rule->is_operator_owned && !slice_eq(parts.account, rule->bus_account))) {
         return false;
     }

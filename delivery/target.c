@@ -23,9 +23,9 @@ static const struct target_ops *const kinds[] = {
 
 const struct target_ops *target_find(struct slice arn)
 {
-    struct target_arn parts;
+    struct arn parts;
 
-    if (!target_arn_split(arn, &parts)) {
+    if (!arn_split(arn, &parts)) {
         return NULL;
     }
     for (size_t i = 0; i < ARRAY_LEN(kinds); i++) {
@@ -40,10 +40,10 @@ enum err target_check_arn(struct slice arn, struct err_why *why)
 {
     const struct target_options options = {0};
     const struct target_ops *ops = target_find(arn);
-    struct target_arn parts;
+    struct arn parts;
     struct target *target;
 
-    if (!target_arn_split(arn, &parts)) {
+    if (!arn_split(arn, &parts)) {
         return err_because(ERR_BAD_VALUE, why, "is not an ARN");
     }
     if (ops == NULL) {
@@ -53,35 +53,6 @@ enum err target_check_arn(struct slice arn, struct err_why *why)
     TRY(ops->open(&options, arn, &target, why));
     ops->close(target);
     return ERR_OK;
-}
-
-/* Both become part of a host's name. */
-static bool is_label(struct slice text)
-{
-    for (size_t i = 0; i < text.len; i++) {
-        const char c = text.data[i];
-
-        if (!(c >= 'a' && c <= 'z') && !(c >= '0' && c <= '9') && c != '-') {
-            return false;
-        }
-    }
-    return true;
-}
-
-bool target_arn_split(struct slice arn, struct target_arn *parts)
-{
-    struct slice rest = arn;
-
-    if (!slice_eq(slice_cut(&rest, ':'), SLICE("arn"))) {
-        return false;
-    }
-    parts->partition = slice_cut(&rest, ':');
-    parts->service = slice_cut(&rest, ':');
-    parts->region = slice_cut(&rest, ':');
-    parts->account = slice_cut(&rest, ':');
-    parts->resource = rest;
-    return parts->partition.len > 0 && parts->service.len > 0 && parts->resource.len > 0 &&
-           is_label(parts->partition) && is_label(parts->region);
 }
 
 struct slice target_reply_header(const struct target_reply *reply, struct slice name)

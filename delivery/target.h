@@ -9,6 +9,7 @@
 #pragma once
 
 #include "core/arena.h"
+#include "core/arn.h"
 #include "core/buf.h"
 #include "core/err.h"
 #include "core/header.h"
@@ -146,17 +147,6 @@ const struct target_ops *target_find(struct slice arn);
 /* May this ARN be a target?  ERR_BAD_VALUE with the reason.  What opens here opens later too: the
  * kind itself is asked. */
 MUST_USE enum err target_check_arn(struct slice arn, struct err_why *why);
-
-/* "arn:partition:service:region:account:resource", split. False unless it has these parts, the
- * partition and the region of a-z 0-9 and '-' alone. */
-struct target_arn {
-    struct slice partition;
-    struct slice service;
-    struct slice region;
-    struct slice account;
-    struct slice resource;
-};
-bool target_arn_split(struct slice arn, struct target_arn *parts);
 
 /* Value of a reply header, trimmed; empty if absent. */
 struct slice target_reply_header(const struct target_reply *reply, struct slice name);

@@ -51,11 +51,11 @@ static const struct bus *bus_of(const struct target *target)
 static enum err open_bus(const struct target_options *options, struct slice arn,
                          struct target **target, struct err_why *why)
 {
-    struct target_arn parts;
+    struct arn parts;
     struct slice name;
     struct bus *bus;
 
-    if (!target_arn_split(arn, &parts) || !target_arn_is(&parts, target_events.service)) {
+    if (!arn_split(arn, &parts) || !target_arn_is(&parts, target_events.service)) {
         parts.resource = (struct slice){NULL, 0};
     }
     name = parts.resource;
@@ -67,7 +67,7 @@ static enum err open_bus(const struct target_options *options, struct slice arn,
     bus = xcalloc(1, sizeof(*bus));
     bus->target.ops = &target_events;
     bus->arn = arena_copy(&bus->arena, arn);
-    (void)target_arn_split(bus->arn, &parts);
+    (void)arn_split(bus->arn, &parts);
     target_place_open(&bus->place, options, &parts, &bus->arena);
     *target = &bus->target;
     return ERR_OK;

@@ -87,12 +87,12 @@ static void write_url(struct function *function, struct slice arn, struct slice 
 static enum err open_function(const struct target_options *options, struct slice arn,
                               struct target **target, struct err_why *why)
 {
-    struct target_arn parts;
+    struct arn parts;
     struct function *function;
     struct slice qualifier;
     struct slice name;
 
-    if (!target_arn_split(arn, &parts) || !target_arn_is(&parts, target_lambda.service) ||
+    if (!arn_split(arn, &parts) || !target_arn_is(&parts, target_lambda.service) ||
         !split_resource(parts.resource, &name, &qualifier)) {
         return err_because(ERR_BAD_VALUE, why,
                            "a Lambda ARN is arn:aws:lambda:REGION:ACCOUNT:function:NAME, "
@@ -101,7 +101,7 @@ static enum err open_function(const struct target_options *options, struct slice
     function = xcalloc(1, sizeof(*function));
     function->target.ops = &target_lambda;
     arn = arena_copy(&function->arena, arn);
-    (void)target_arn_split(arn, &parts);
+    (void)arn_split(arn, &parts);
     target_place_open(&function->place, options, &parts, &function->arena);
     write_url(function, arn, qualifier);
     *target = &function->target;

@@ -39,17 +39,17 @@ static const struct topic *topic_of(const struct target *target)
 static enum err open_topic(const struct target_options *options, struct slice arn,
                            struct target **target, struct err_why *why)
 {
-    struct target_arn parts;
+    struct arn parts;
     struct topic *topic;
 
-    if (!target_arn_split(arn, &parts) || !target_arn_is(&parts, target_sns.service) ||
+    if (!arn_split(arn, &parts) || !target_arn_is(&parts, target_sns.service) ||
         !target_name_is(parts.resource, 256, ".")) {
         return err_because(ERR_BAD_VALUE, why, "an SNS ARN is arn:aws:sns:REGION:ACCOUNT:TOPIC");
     }
     topic = xcalloc(1, sizeof(*topic));
     topic->target.ops = &target_sns;
     topic->arn = arena_copy(&topic->arena, arn);
-    (void)target_arn_split(topic->arn, &parts);
+    (void)arn_split(topic->arn, &parts);
     topic->is_fifo = slice_has_suffix(parts.resource, SLICE(".fifo"));
     target_place_open(&topic->place, options, &parts, &topic->arena);
     *target = &topic->target;

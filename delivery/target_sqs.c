@@ -26,7 +26,7 @@ enum { SQS_GROUP_ID_CHARS_MAX = 128 };
 struct queue {
     struct target target;
     struct arena arena;
-    struct target_arn arn;
+    struct arn arn;
     bool is_fifo;
     struct slice url; /* of the queue, empty until looked up */
     struct target_place place;
@@ -42,16 +42,16 @@ static const struct queue *queue_of(const struct target *target)
 static enum err open_queue(const struct target_options *options, struct slice arn,
                            struct target **target, struct err_why *why)
 {
-    struct target_arn parts;
+    struct arn parts;
     struct queue *queue;
 
-    if (!target_arn_split(arn, &parts) || !target_arn_is(&parts, target_sqs.service) ||
+    if (!arn_split(arn, &parts) || !target_arn_is(&parts, target_sqs.service) ||
         !target_name_is(parts.resource, 80, ".")) {
         return err_because(ERR_BAD_VALUE, why, "an SQS ARN is arn:aws:sqs:REGION:ACCOUNT:NAME");
     }
     queue = xcalloc(1, sizeof(*queue));
     queue->target.ops = &target_sqs;
-    (void)target_arn_split(arena_copy(&queue->arena, arn), &queue->arn);
+    (void)arn_split(arena_copy(&queue->arena, arn), &queue->arn);
     queue->is_fifo = slice_has_suffix(queue->arn.resource, SLICE(".fifo"));
     queue->batch_bytes_max = options->sqs_batch_bytes_max;
     target_place_open(&queue->place, options, &queue->arn, &queue->arena);

@@ -75,13 +75,13 @@ static bool split_resource(struct slice resource, struct slice *kind, struct sli
 static enum err open_runbook(const struct target_options *options, struct slice arn,
                              struct target **target, struct err_why *why)
 {
-    struct target_arn parts;
+    struct arn parts;
     struct runbook *runbook;
     struct slice version;
     struct slice kind;
     struct slice name;
 
-    if (!target_arn_split(arn, &parts) || !target_arn_is(&parts, target_ssm.service) ||
+    if (!arn_split(arn, &parts) || !target_arn_is(&parts, target_ssm.service) ||
         !split_resource(parts.resource, &kind, &name, &version)) {
         return err_because(ERR_BAD_VALUE, why,
                            "an ARN of an Automation runbook is arn:aws:ssm:REGION:ACCOUNT:"
@@ -91,7 +91,7 @@ static enum err open_runbook(const struct target_options *options, struct slice 
     runbook = xcalloc(1, sizeof(*runbook));
     runbook->target.ops = &target_ssm;
     arn = arena_copy(&runbook->arena, arn);
-    (void)target_arn_split(arn, &parts);
+    (void)arn_split(arn, &parts);
     (void)split_resource(parts.resource, &kind, &name, &version);
     runbook->version = version;
     runbook->document = name;

@@ -52,10 +52,10 @@ static bool is_machine(struct slice resource)
 static enum err open_machine(const struct target_options *options, struct slice arn,
                              struct target **target, struct err_why *why)
 {
-    struct target_arn parts;
+    struct arn parts;
     struct machine *machine;
 
-    if (!target_arn_split(arn, &parts) || !target_arn_is(&parts, target_states.service) ||
+    if (!arn_split(arn, &parts) || !target_arn_is(&parts, target_states.service) ||
         !is_machine(parts.resource)) {
         return err_because(ERR_BAD_VALUE, why,
                            "a Step Functions ARN is arn:aws:states:REGION:ACCOUNT:stateMachine:"
@@ -64,7 +64,7 @@ static enum err open_machine(const struct target_options *options, struct slice 
     machine = xcalloc(1, sizeof(*machine));
     machine->target.ops = &target_states;
     machine->arn = arena_copy(&machine->arena, arn);
-    (void)target_arn_split(machine->arn, &parts);
+    (void)arn_split(machine->arn, &parts);
     target_place_open(&machine->place, options, &parts, &machine->arena);
     *target = &machine->target;
     return ERR_OK;

@@ -57,11 +57,11 @@ static enum err open_call(const struct target_options *options, struct slice arn
 {
     struct aws_operation operation;
     struct universal *universal;
-    struct target_arn parts;
+    struct arn parts;
     struct slice rest;
     struct slice service;
 
-    if (!target_arn_split(arn, &parts) || !slice_eq(parts.service, SLICE("scheduler")) ||
+    if (!arn_split(arn, &parts) || !slice_eq(parts.service, SLICE("scheduler")) ||
         parts.account.len > 0 || (parts.region.len > 0 && !is_region(parts.region))) {
         parts.resource = (struct slice){NULL, 0};
     }

@@ -52,7 +52,7 @@ void target_place_set(struct target_place *place, struct slice url, struct arena
 }
 
 void target_place_open(struct target_place *place, const struct target_options *options,
-                       const struct target_arn *arn, struct arena *arena)
+                       const struct arn *arn, struct arena *arena)
 {
     const struct slice endpoint = target_endpoint(options, arn->service);
     const char *suffix = slice_eq(arn->partition, SLICE("aws-cn")) ? ".cn" : "";
@@ -86,7 +86,7 @@ bool target_name_is(struct slice name, size_t max, const char *more)
     return name.len > 0 && name.len <= max;
 }
 
-bool target_arn_is(const struct target_arn *arn, struct slice service)
+bool target_arn_is(const struct arn *arn, struct slice service)
 {
     for (size_t i = 0; i < arn->account.len; i++) {
         if (!is_in(arn->account.data[i], "0123456789")) {

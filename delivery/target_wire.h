@@ -22,10 +22,10 @@ struct slice target_endpoint(const struct target_options *options, struct slice 
 void target_place_set(struct target_place *place, struct slice url, struct arena *arena);
 /* The service in the Region of that ARN, or where it is overridden.  Borrows from `arn`. */
 void target_place_open(struct target_place *place, const struct target_options *options,
-                       const struct target_arn *arn, struct arena *arena);
+                       const struct arn *arn, struct arena *arena);
 
 /* Is it "arn:PARTITION:service:REGION:12 digits:RESOURCE" of that service? */
-bool target_arn_is(const struct target_arn *arn, struct slice service);
+bool target_arn_is(const struct arn *arn, struct slice service);
 /* 1 to `max` of A-Z a-z 0-9 - _ and whatever `more` holds. */
 bool target_name_is(struct slice name, size_t max, const char *more);
 

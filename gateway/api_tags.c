@@ -6,13 +6,12 @@
  */
 #include "gateway/api_tags.h"
 
+#include "core/arn.h"
 #include "core/check.h"
 #include "gateway/api_buses.h"
 #include "gateway/api_names.h"
 #include "gateway/api_rules.h"
 #include "gateway/config.h"
-
-enum { ARN_PARTS = 5 };
 
 const struct api_member api_tag_members[] = {
     {"Key", API_TEXT, true, 1, 128, API_ANY_CHARS, NULL},
@@ -84,27 +83,24 @@ static enum err find_rule(struct api_call *call, const struct catalog *catalog,
 static enum err find_resource(struct api_call *call, const struct catalog *catalog,
                               struct resource *resource)
 {
-    const struct slice arn = api_text(call, "ResourceARN");
-    struct slice rest = arn;
-    struct slice parts[ARN_PARTS];
+    const struct slice text = api_text(call, "ResourceARN");
+    struct arn arn;
 
     *resource = (struct resource){.value = NULL};
-    for (size_t i = 0; i < ARN_PARTS; i++) {
-        parts[i] = slice_cut(&rest, ':');
-    }
-    if (!slice_eq(parts[0], SLICE("arn")) || !slice_eq(parts[2], SLICE("events")) ||
-        parts[4].len != ACCOUNT_ID_CHARS) {
+    if (!arn_split(text, &arn) || !slice_eq(arn.service, SLICE("events")) ||
+        arn.account.len != ACCOUNT_ID_CHARS) {
         return bad_arn(call);
     }
-    if (slice_has_prefix(rest, SLICE("event-bus/"))) {
-        TRY(api_bus_find(call, catalog, arn, &resource->bus));
+    if (slice_has_prefix(arn.resource, SLICE("event-bus/"))) {
+        TRY(api_bus_find(call, catalog, text, &resource->bus));
         resource->value = resource->bus.document != NULL ? resource->bus.document->value : NULL;
         return ERR_OK;
     }
-    if (!slice_has_prefix(rest, SLICE("rule/"))) {
+    if (!slice_has_prefix(arn.resource, SLICE("rule/"))) {
         return bad_arn(call);
     }
-    return find_rule(call, catalog, parts[4], slice_from(rest, strlen("rule/")), resource);
+    return find_rule(call, catalog, arn.account, slice_from(arn.resource, strlen("rule/")),
+                     resource);
 }
 
 /* ---- actions ------------------------------------------------------------------------------ */

@@ -8,6 +8,7 @@
  */
 #include "gateway/api_targets.h"
 
+#include "core/arn.h"
 #include "core/check.h"
 #include "gateway/api_names.h"
 #include "gateway/api_rules.h"
@@ -72,15 +73,13 @@ static const struct api_member by_target_input[] = {
 
 /* ---- whose target ------------------------------------------------------------------------- */
 
-/* The account of "arn:PARTITION:SERVICE:REGION:ACCOUNT:RESOURCE"; empty if it names none. */
-static struct slice account_of(struct slice arn)
+/* The account that an ARN names; empty if it names none, or is no ARN: then the catalog's check
+ * says so. */
+static struct slice account_of(struct slice text)
 {
-    struct slice rest = arn;
+    struct arn arn;
 
-    for (unsigned i = 0; i < 4; i++) {
-        (void)slice_cut(&rest, ':');
-    }
-    return slice_cut(&rest, ':');
+    return arn_split(text, &arn) ? arn.account : (struct slice){NULL, 0};
 }
 
 static enum err check_own(struct api_call *call, const struct api_bus *bus, const json_t *target,

@@ -5,27 +5,23 @@
 #include "gateway/bus_name.h"
 
 #include "accounts/directory.h"
-
-enum { ARN_PARTS = 5 }; /* before the resource */
+#include "core/arn.h"
 
 bool bus_name_read(struct slice text, struct bus_name *name)
 {
-    struct slice rest = text;
-    struct slice parts[ARN_PARTS];
     const struct slice kind = SLICE("event-bus/");
+    struct arn arn;
 
     *name = (struct bus_name){.name = text.len > 0 ? text : SLICE("default")};
     if (!slice_has_prefix(text, SLICE("arn:"))) {
         return true;
     }
-    for (size_t i = 0; i < ARN_PARTS; i++) {
-        parts[i] = slice_cut(&rest, ':');
-    }
-    if (!slice_eq(parts[2], SLICE("events")) || parts[4].len != ACCOUNT_ID_CHARS ||
-        !slice_has_prefix(rest, kind) || rest.len == kind.len) {
+    if (!arn_split(text, &arn) || !slice_eq(arn.service, SLICE("events")) ||
+        arn.account.len != ACCOUNT_ID_CHARS || !slice_has_prefix(arn.resource, kind) ||
+        arn.resource.len == kind.len) {
         return false;
     }
-    name->account = parts[4];
-    name->name = slice_from(rest, kind.len);
+    name->account = arn.account;
+    name->name = slice_from(arn.resource, kind.len);
     return true;
 }

@@ -74,13 +74,13 @@ static void check_message_group(json_t *mistakes, const struct catalog_path *pat
     struct err_why why = {.text = ""};
     struct arena arena = {0};
     struct catalog_path place;
-    struct target_arn parts;
+    struct arn parts;
     struct slice group;
     char key[32];
 
     (void)snprintf(key, sizeof(key), "%s_parameters", service);
     place = catalog_path_member(path, key);
-    if (json_object_get(target, key) == NULL || !target_arn_split(arn, &parts)) {
+    if (json_object_get(target, key) == NULL || !arn_split(arn, &parts)) {
         return;
     }
     group = json_member_text(json_object_get(target, key), "message_group_id");

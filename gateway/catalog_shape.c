@@ -8,6 +8,7 @@
  */
 #include <stdarg.h>
 
+#include "core/arn.h"
 #include "core/check.h"
 #include "core/moment.h"
 #include "core/utf8.h"
@@ -328,17 +329,13 @@ void catalog_check_name(json_t *mistakes, const struct catalog_path *base, const
 void catalog_check_role_arn(json_t *mistakes, const struct catalog_path *path, struct slice arn,
                             bool is_template_allowed)
 {
-    struct slice rest = arn;
-    const struct slice head = slice_cut(&rest, ':');
-    const struct slice partition = slice_cut(&rest, ':');
-    const struct slice service = slice_cut(&rest, ':');
-    const struct slice region = slice_cut(&rest, ':');
-    const struct slice account = slice_cut(&rest, ':');
-    const bool is_template = is_template_allowed && slice_eq(account, SLICE("{account}"));
+    struct arn parts;
 
-    if (!slice_eq(head, SLICE("arn")) || !slice_has_prefix(partition, SLICE("aws")) ||
-        !slice_eq(service, SLICE("iam")) || region.len > 0 ||
-        !(catalog_is_account(account) || is_template) || !slice_has_prefix(rest, SLICE("role/"))) {
+    if (!arn_split(arn, &parts) || !slice_has_prefix(parts.partition, SLICE("aws")) ||
+        !slice_eq(parts.service, SLICE("iam")) || parts.region.len > 0 ||
+        !(catalog_is_account(parts.account) ||
+          (is_template_allowed && slice_eq(parts.account, SLICE("{account}")))) ||
+        !slice_has_prefix(parts.resource, SLICE("role/"))) {
         catalog_mistake(mistakes, path,
                         "must be the ARN of a role: arn:aws:iam::ACCOUNT:role/NAME");
     }
