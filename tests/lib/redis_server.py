@@ -10,6 +10,7 @@ setting of redis.conf may be given by name, dashes as underscores.  The file is 
 for that is the name of the client library that it uses.
 """
 
+import re
 import signal
 import subprocess
 import time
@@ -42,6 +43,7 @@ class RedisServer:
         self.log_path = self.folder / "redis.log"
         self.ca = self.folder / "ca.pem" if tls else None
         self._password, self._config_lines = password, list(config_lines)
+        self._primary = replica_of
         self._settings = {**DEFAULTS, "dir": str(self.folder),
                           **{name.replace("_", "-"): value for name, value in settings.items()}}
         if password:
@@ -168,10 +170,19 @@ class RedisServer:
     # -- replication -------------------------------------------------------------------------
 
     def wait_for_link(self):
-        """Until this replica follows its primary."""
+        """Until this replica follows its primary, and the primary counts on it: which it does only
+        at the first acknowledgement after the copy, up to a second later."""
         wait_until(lambda: self.info("replication").get("master_link_status") == "up",
                    "the replica follows", START_S)
+        wait_until(lambda: self._primary is None or self._primary.counts_on(self),
+                   "its primary counts on it", START_S)
         return self
+
+    def counts_on(self, replica):
+        """Does WAIT of this primary hear of that replica?"""
+        state = self.info("replication")
+        return any(one["port"] == replica.port and one["state"] == "online"
+                   for name, one in state.items() if re.fullmatch(r"slave\d+", name))
 
     def catch_up_with(self, primary):
         """Until this replica has all that `primary` had written when this was called."""
@@ -181,6 +192,7 @@ class RedisServer:
 
     def follow(self, primary):
         """Be a replica of that one, now if it runs, and in a restart."""
+        self._primary = primary
         self._settings["replicaof"] = f"127.0.0.1 {primary.port}"
         if self.process:
             self.call("REPLICAOF", "127.0.0.1", primary.port)

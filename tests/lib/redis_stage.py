@@ -65,6 +65,10 @@ class Stage:
         self.told.append(event["id"])
         return True
 
+    def send(self, event):
+        """As a real caller does: repeat while the answer asks for it, until it is told stored."""
+        wait_until(lambda: self.post(event), "told stored")
+
     def heal(self, *events):
         """End the faults of the proxy; each event is taken soon, and nothing is lost or doubled."""
         self.proxy.heal()

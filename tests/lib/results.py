@@ -2,7 +2,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Show the failures of a JUnit file (ctest's or pytest's) and count it.
 
-    results.py JUNIT.xml        failures on stderr; "PASSED FAILED SKIPPED" on stdout
+    results.py JUNIT.xml            failures on stderr; "PASSED FAILED SKIPPED" on stdout
+    results.py --failed JUNIT.xml   the failed tests on stdout, a line each, as pytest takes them
 
 A test that could not be started counts as failed: only what ran and held has passed.
 """
@@ -30,7 +31,17 @@ def story(case):
     return [line for line in said.splitlines() if line.strip()][-SHOWN_MAX_LINES:]
 
 
-def main(path):
+def failed(path):
+    """FILE::NAME of each failed test of pytest; of one in a class FILE::CLASS::NAME."""
+    for case in ElementTree.parse(path).iter("testcase"):
+        if verdict(case) == "failed":
+            parts = case.get("classname").split(".")
+            depth = next((i for i, part in enumerate(parts) if part.startswith("test_")), -1) + 1
+            yield "::".join(["/".join(parts[:depth]) + ".py", *parts[depth:], case.get("name")])
+
+
+def count(path):
+    """Show the failures and print the sums."""
     counts = {"passed": 0, "failed": 0, "skipped": 0}
     for case in ElementTree.parse(path).iter("testcase"):
         outcome = verdict(case)
@@ -42,4 +53,7 @@ def main(path):
 
 
 if __name__ == "__main__":
-    main(sys.argv[1])
+    if sys.argv[1] == "--failed":
+        print(*failed(sys.argv[2]), sep="\n")
+    else:
+        count(sys.argv[1])
