@@ -7,10 +7,10 @@
  * sends it first, so a partition sees operations in the order in which they came.  The turn's end
  * sends the rest.  An executed commit waits for replicas where it has to (redis_wait.c).
  *
- * Outcomes (settle, retry, bury, park) whose fate is unknown are told again until Redis has them or
- * a minute has passed: each counts at most once, whoever says it twice, and is told so each time.
- * Nothing else is repeated; a commit of unknown fate is an error, and the mark makes the sender's
- * retry exact.  What such a commit claimed nobody knows of, so it is released.
+ * Outcomes (settle, retry, advance, bury, park) whose fate is unknown are told again until Redis
+ * has them or a minute has passed: each counts at most once, whoever says it twice, and is told so
+ * each time. Nothing else is repeated; a commit of unknown fate is an error, and the mark makes the
+ * sender's retry exact.  What such a commit claimed nobody knows of, so it is released.
  *
  * Memory: a job lives until its last part is answered, a batch until its replies are read.
  */
@@ -40,6 +40,7 @@ static const struct {
     [REDIS_COMMIT] = {redis_commit_read, ROWS_MAX, false, false},
     [REDIS_SETTLE] = {redis_outcome_read, ROWS_MAX, true, false},
     [REDIS_RETRY] = {redis_outcome_read, ROWS_MAX, true, true},
+    [REDIS_ADVANCE] = {redis_outcome_read, ROWS_MAX, true, true},
     [REDIS_BURY] = {redis_outcome_read, ROWS_MAX, true, true},
     [REDIS_PARK] = {redis_outcome_read, 1, true, false},
     [REDIS_RELEASE] = {redis_outcome_read, ROWS_MAX, true, false},

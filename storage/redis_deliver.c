@@ -173,6 +173,38 @@ static void read_attempts(struct slice packed, struct store_record *record)
     }
 }
 
+/* A state lies in Redis behind its checksum. */
+static uint32_t state_crc(const struct redis_store *store, const struct store_ref *ref,
+                          struct slice state)
+{
+    const struct slice columns[] = {{(const char *)&ref->ordinal, sizeof(ref->ordinal)}, state};
+
+    return record_row_crc(&store->uuid, "step", ref->seq, columns, ARRAY_LEN(columns));
+}
+
+static bool state_open(const struct redis_store *store, const struct store_ref *ref,
+                       struct slice stored, struct slice *state)
+{
+    *state = slice_from(stored, MIN_OF(stored.len, (size_t)4));
+    return stored.len == 0 ||
+           (stored.len >= 4 && redis_get_u32(stored.data) == state_crc(store, ref, *state));
+}
+
+static struct slice state_close(const struct redis_store *store,
+                                const struct store_advance *advance, struct arena *arena)
+{
+    const uint32_t crc = state_crc(store, &advance->ref, advance->state);
+    char *stored = arena_alloc(arena, 4 + advance->state.len);
+
+    for (size_t i = 0; i < 4; i++) {
+        stored[i] = (char)(crc >> (24 - 8 * i));
+    }
+    if (advance->state.len > 0) {
+        memcpy(stored + 4, advance->state.data, advance->state.len);
+    }
+    return (struct slice){stored, 4 + advance->state.len};
+}
+
 /* NULL when it is damaged: then it stays held until the claim ends, and is logged each time. */
 static struct store_record *read_record(struct redis_store *store, const char *lane,
                                         const redisReply *row)
@@ -181,6 +213,7 @@ static struct store_record *read_record(struct redis_store *store, const char *l
     struct store_ref ref = {.seq = 0};
     struct record parts;
     struct record_delivery delivery;
+    struct slice state;
     uint64_t due_ms;
 
     if (!redis_ref_unpack(redis_reply_text(redis_reply_at(row, 0)), &ref) ||
@@ -189,7 +222,8 @@ static struct store_record *read_record(struct redis_store *store, const char *l
         record_decode(&store->uuid, 0, redis_reply_text(redis_reply_at(row, 4)), &parts) !=
             ERR_OK ||
         record_delivery(&parts, ref.ordinal, &delivery) != ERR_OK ||
-        !slice_eq(delivery.lane, slice_of(lane))) {
+        !store_lane_is_of(slice_of(lane), delivery.lane) ||
+        !state_open(store, &ref, redis_reply_text(redis_reply_at(row, 5)), &state)) {
         log_error("store.record_damaged", LOG_TEXT("lane", lane), LOG_U64("seq", ref.seq));
         return NULL;
     }
@@ -198,7 +232,8 @@ static struct store_record *read_record(struct redis_store *store, const char *l
                                                            .bus = delivery.bus,
                                                            .rule = delivery.rule,
                                                            .target_id = delivery.target_id,
-                                                           .body = parts.body});
+                                                           .body = parts.body,
+                                                           .state = state});
     record->ref = ref;
     store_name_copy(record->ref.lane, sizeof(record->ref.lane), slice_of(lane));
     record->accepted_ms = parts.accepted_ms;
@@ -372,6 +407,27 @@ void redis_retry_begin(struct redis_store *store, struct store_retry *retry)
     redis_batch_add_row(batch, job, retry);
 }
 
+void redis_advance_begin(struct redis_store *store, struct store_advance *advance)
+{
+    struct redis_job *job = redis_job_new(store, &advance->op);
+    struct redis_batch *batch = redis_batch_for(
+        store, REDIS_ADVANCE, partition_of_lane(advance->ref.lane), ROW_BYTES + advance->state.len);
+
+    store_advance_check(advance);
+    if (batch->row_count == 0) {
+        redis_batch_arg(batch, SLICE("0"));
+    }
+    redis_batch_arg(batch, slice_of(advance->ref.lane));
+    redis_batch_arg(batch, redis_ref_pack(&batch->memory, &advance->ref));
+    redis_batch_arg_u64(batch, advance->ref.claim);
+    redis_batch_arg(batch, slice_of(advance->lane));
+    redis_batch_arg_u64(batch, advance->now_ms);
+    redis_batch_arg_u64(batch, advance->attempt_count);
+    redis_batch_arg_u64(batch, advance->last_err);
+    redis_batch_arg(batch, state_close(store, advance, &batch->memory));
+    redis_batch_add_row(batch, job, advance);
+}
+
 void redis_bury_begin(struct redis_store *store, struct store_bury *bury)
 {
     struct redis_job *job = redis_job_new(store, &bury->op);
@@ -404,11 +460,11 @@ void redis_park_begin(struct redis_store *store, struct store_park *park)
     redis_batch_add_row(batch, job, park);
 }
 
-/* Retry and bury say of each row whether the claim was still ours; the others only that it is
- * done. */
+/* Retry, advance and bury say of each row whether the claim was still ours; the others only that it
+ * is done. */
 void redis_outcome_read(struct redis_batch *batch, const redisReply *reply)
 {
-    if (batch->kind != REDIS_RETRY && batch->kind != REDIS_BURY) {
+    if (batch->kind != REDIS_RETRY && batch->kind != REDIS_ADVANCE && batch->kind != REDIS_BURY) {
         return;
     }
     for (size_t i = 0; i < batch->row_count; i++) {

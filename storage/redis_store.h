@@ -27,6 +27,7 @@ enum {
 };
 
 enum redis_script_kind {
+    REDIS_ADVANCE,
     REDIS_BEAT,
     REDIS_BURY,
     REDIS_CATALOG_PUT,
@@ -196,6 +197,7 @@ void redis_claim_begin(struct redis_store *store, struct store_claim *claim);
 void redis_lanes_begin(struct redis_store *store, struct store_lanes *lanes);
 void redis_settle_begin(struct redis_store *store, struct store_settle *settle);
 void redis_retry_begin(struct redis_store *store, struct store_retry *retry);
+void redis_advance_begin(struct redis_store *store, struct store_advance *advance);
 void redis_bury_begin(struct redis_store *store, struct store_bury *bury);
 void redis_park_begin(struct redis_store *store, struct store_park *park);
 void redis_dead_list_begin(struct redis_store *store, struct store_dead_list *list);

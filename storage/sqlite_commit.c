@@ -283,6 +283,7 @@ static enum err settle_one(struct sqlite_store *store, const struct store_ref *r
     tally = sqlite_tally_touch(store, store_lane_account(slice_of(ref->lane)));
     tally->live--;
     tally->delivered++;
+    TRY(sqlite_state_delete(store, slice_of(ref->lane), ref->seq, ref->ordinal));
     return sqlite_event_release(store, ref->seq);
 }
 

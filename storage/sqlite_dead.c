@@ -396,6 +396,7 @@ static enum err edit_row(struct sqlite_store *store, const struct store_dead_edi
         tally->expired++;
         break;
     }
+    TRY(sqlite_state_delete(store, row->lane, row->seq, row->ordinal));
     return sqlite_event_release(store, row->seq);
 }
 

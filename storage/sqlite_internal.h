@@ -121,8 +121,8 @@ struct sqlite_store {
     bool is_shrinking;
     bool may_shrink; /* pages may have become free since the last look */
     bool has_failed;
-    bool is_uncounted; /* as found when opened: an older format, whose events were not counted */
-    bool is_full;      /* commits are refused: said once in the log */
+    unsigned format; /* of the database as found when it was opened */
+    bool is_full;    /* commits are refused: said once in the log */
     bool has_ballast;
     int failure;     /* SQLite's code of what went wrong in this transaction, or 0 */
     bool is_writing; /* a transaction is open */
@@ -248,6 +248,17 @@ MUST_USE enum err sqlite_event_release(struct sqlite_store *store, uint64_t seq)
  * store's.  The slices are good until the statement EVENT_READ is reset. */
 MUST_USE enum err sqlite_event_read(struct sqlite_store *store, uint64_t seq,
                                     struct record *record);
+
+/* sqlite_step.c: what a delivery takes along from step to step */
+MUST_USE enum err sqlite_advance_run(struct sqlite_store *store,
+                                     const struct store_advance *advance);
+/* Of the delivery in that lane; empty if it has none.  ERR_STORE_CORRUPT is its own trouble.  Good
+ * until the statement STATE_READ is reset. */
+MUST_USE enum err sqlite_state_read(struct sqlite_store *store, struct slice lane, uint64_t seq,
+                                    uint32_t ordinal, struct slice *state);
+/* The delivery has ended. */
+MUST_USE enum err sqlite_state_delete(struct sqlite_store *store, struct slice lane, uint64_t seq,
+                                      uint32_t ordinal);
 
 /* sqlite_dead.c */
 MUST_USE enum err sqlite_bury_run(struct sqlite_store *store, const struct store_bury *bury);

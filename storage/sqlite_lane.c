@@ -193,14 +193,15 @@ uint64_t sqlite_claim_new(struct sqlite_store *store, struct sqlite_lane *lane, 
 /* The record of the row on which `walk` stands. */
 static struct store_record *record_of(const struct sqlite_lane *lane, sqlite3_stmt *walk,
                                       const struct record *event,
-                                      const struct record_delivery *delivery)
+                                      const struct record_delivery *delivery, struct slice state)
 {
     const struct store_record_parts parts = {.account = event->account,
                                              .event_id = event->event_id,
                                              .bus = delivery->bus,
                                              .rule = delivery->rule,
                                              .target_id = delivery->target_id,
-                                             .body = event->body};
+                                             .body = event->body,
+                                             .state = state};
     struct store_record *record = store_record_new(&parts);
 
     record->ref.seq = sqlite_column_u64(walk, 1);
@@ -224,25 +225,30 @@ static enum err claim_row(struct sqlite_store *store, struct store_claim *claim,
     struct record event;
     struct record_delivery delivery;
     struct store_record *record;
+    struct slice state = {NULL, 0};
     enum err err = sqlite_event_read(store, seq, &event);
 
     if (err == ERR_OK) {
         err = record_delivery(&event, ordinal, &delivery);
     }
-    if (err == ERR_OK && !slice_eq(delivery.lane, slice_of(lane->name))) {
+    if (err == ERR_OK && !store_lane_is_of(slice_of(lane->name), delivery.lane)) {
         err = ERR_STORE_CORRUPT;
+    }
+    if (err == ERR_OK) {
+        err = sqlite_state_read(store, slice_of(lane->name), seq, ordinal, &state);
     }
     if (err == ERR_STORE_CORRUPT) {
         log_error("store.delivery_held_back", LOG_TEXT("lane", lane->name), LOG_U64("seq", seq),
                   LOG_ERR(err));
         claim_begin(store, lane, seq, ordinal, sqlite_column_u64(walk, 0), UINT64_MAX);
     } else if (err == ERR_OK) {
-        record = record_of(lane, walk, &event, &delivery);
+        record = record_of(lane, walk, &event, &delivery, state);
         claim_begin(store, lane, seq, ordinal, record->due_ms, claim->claim_until_ms);
         record->ref.claim = store->last_claim;
         list_append(&claim->records, &record->node);
     }
     (void)sqlite3_reset(store->statements[SQL_EVENT_READ]);
+    (void)sqlite3_reset(store->statements[SQL_STATE_READ]);
     return err == ERR_STORE_CORRUPT ? ERR_OK : err;
 }
 

@@ -5,6 +5,7 @@
  *     header    one row: format, uuid, and the totals that change with each transaction
  *     event     seq -> checksummed record (record.c), freed with the last delivery
  *     delivery  what is owed, in the order in which lanes pay: (lane, due, seq, ordinal)
+ *     step      (seq, ordinal) -> what a delivery of several steps has kept of those behind it
  *     mark      dedup marks in the order of commits, so that they expire from the front
  *     dead      dead letters; their events stay in `event`
  *     catalog   documents and tombstones, each with its revision
@@ -22,7 +23,8 @@
  * must not lie behind the side file (sqlite_folder.c); then lanes, marks and tallies are read. That
  * is one walk over what is owed, and no look at the events: how many they are stands in `header`.
  *
- * Format 1 had no such number; such a store is counted once, and is of format 2 from then on.
+ * Format 1 had no such number, and formats 1 and 2 had no steps: such a store is counted once, gets
+ * the table that it lacks, and is of the present format from then on.
  */
 #include "storage/sqlite_internal.h"
 
@@ -30,7 +32,7 @@
 #include "core/log.h"
 #include "core/random.h"
 
-enum { FORMAT = 2, FORMAT_UNCOUNTED = 1, SCRATCH_BYTES_MAX = STORE_ENTRY_BYTES_MAX };
+enum { FORMAT = 3, FORMAT_UNCOUNTED = 1, SCRATCH_BYTES_MAX = STORE_ENTRY_BYTES_MAX };
 
 _Static_assert(STORE_EMBEDDED_CACHE_BYTES == 65536 * 1024, "the setting cache_size says so");
 
@@ -48,6 +50,10 @@ static const char settings[] = "PRAGMA locking_mode = EXCLUSIVE;"
                                "PRAGMA trusted_schema = OFF;"
                                "PRAGMA cell_size_check = ON;";
 
+#define STEP_TABLE                                                                                 \
+    " step (seq INTEGER NOT NULL, ordinal INTEGER NOT NULL, state BLOB NOT NULL,"                  \
+    " crc INTEGER NOT NULL, PRIMARY KEY (seq, ordinal)) STRICT, WITHOUT ROWID;"
+
 static const char tables[] =
     "CREATE TABLE header (format INTEGER NOT NULL, uuid BLOB NOT NULL, batch INTEGER NOT NULL,"
     " bytes_used INTEGER NOT NULL, last_seq INTEGER NOT NULL, last_dead INTEGER NOT NULL,"
@@ -59,6 +65,7 @@ static const char tables[] =
     " last_err INTEGER NOT NULL, budget_from INTEGER NOT NULL,"
     " PRIMARY KEY (lane, due, seq, ordinal)) STRICT, WITHOUT ROWID;"
     "CREATE INDEX delivery_event ON delivery (seq, ordinal);"
+    "CREATE TABLE" STEP_TABLE
     "CREATE TABLE mark (seq INTEGER PRIMARY KEY, expires INTEGER NOT NULL, key BLOB NOT NULL,"
     " content BLOB NOT NULL, id TEXT NOT NULL, crc INTEGER NOT NULL) STRICT;"
     "CREATE TABLE dead (id INTEGER PRIMARY KEY, seq INTEGER NOT NULL, ordinal INTEGER NOT NULL,"
@@ -129,7 +136,7 @@ static enum err take_header(struct sqlite_store *store, sqlite3_stmt *statement,
     const uint64_t format = sqlite_column_u64(statement, 0);
     struct slice uuid;
 
-    if (format != FORMAT && format != FORMAT_UNCOUNTED) {
+    if (format < FORMAT_UNCOUNTED || format > FORMAT) {
         return err_because(ERR_STORE_CORRUPT, why,
                            "store %s: it has format %" PRIu64 ", this weir reads format %d",
                            store->folder.database_path, format, FORMAT);
@@ -146,10 +153,10 @@ static enum err take_header(struct sqlite_store *store, sqlite3_stmt *statement,
         .last_seq = sqlite_column_u64(statement, 4),
         .last_dead_id = sqlite_column_u64(statement, 5),
         .rev = sqlite_column_u64(statement, 6),
-        .event_count = format == FORMAT ? sqlite_column_u64(statement, 7) : 0,
+        .event_count = format != FORMAT_UNCOUNTED ? sqlite_column_u64(statement, 7) : 0,
     };
     store->kept_header = store->header;
-    store->is_uncounted = format == FORMAT_UNCOUNTED;
+    store->format = (unsigned)format;
     return ERR_OK;
 }
 
@@ -175,16 +182,20 @@ static enum err read_header(struct sqlite_store *store, struct err_why *why)
 
 static enum err upgrade(struct sqlite_store *store, struct err_why *why)
 {
-    if (!store->is_uncounted) {
+    if (store->format == FORMAT) {
         return ERR_OK;
     }
     log_info("store.upgrade", LOG_TEXT("folder", store->folder.path),
-             LOG_U64("from", FORMAT_UNCOUNTED), LOG_U64("to", FORMAT));
-    TRY(sqlite_sql_text(store, "BEGIN IMMEDIATE;"
-                               "ALTER TABLE header ADD COLUMN events INTEGER NOT NULL DEFAULT 0;"
-                               "UPDATE header SET format = 2,"
-                               " events = (SELECT count(*) FROM event);"
-                               "COMMIT"));
+             LOG_U64("from", store->format), LOG_U64("to", FORMAT));
+    TRY(sqlite_sql_text(store, "BEGIN IMMEDIATE"));
+    if (store->format == FORMAT_UNCOUNTED) {
+        TRY(sqlite_sql_text(store,
+                            "ALTER TABLE header ADD COLUMN events INTEGER NOT NULL DEFAULT 0;"
+                            "UPDATE header SET events = (SELECT count(*) FROM event)"));
+    }
+    TRY(sqlite_sql_text(store,
+                        "CREATE TABLE IF NOT EXISTS" STEP_TABLE "UPDATE header SET format = 3;"
+                        "COMMIT"));
     return read_header(store, why);
 }
 

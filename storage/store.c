@@ -150,6 +150,27 @@ struct slice store_lane_account(struct slice lane)
     return slice_first(lane, slice_find(lane, '/'));
 }
 
+bool store_lane_is_of(struct slice lane, struct slice first)
+{
+    return slice_has_prefix(lane, first) &&
+           (lane.len == first.len || lane.data[first.len] == STORE_LANE_STEP);
+}
+
+bool store_lane_has_state(struct slice lane)
+{
+    return slice_find(lane, STORE_LANE_STEP) < lane.len;
+}
+
+void store_advance_check(const struct store_advance *advance)
+{
+    const struct slice from = slice_of(advance->ref.lane);
+    const struct slice first = slice_first(from, slice_find(from, STORE_LANE_STEP));
+
+    CHECK(advance->state.len <= STORE_STATE_BYTES_MAX);
+    CHECK(store_lane_has_state(slice_of(advance->lane)));
+    CHECK(store_lane_is_of(slice_of(advance->lane), first));
+}
+
 void store_name_copy(char *out, size_t size, struct slice name)
 {
     CHECK(name.len < size);
@@ -175,7 +196,7 @@ static struct slice put_behind(char **room, struct slice bytes)
 struct store_record *store_record_new(const struct store_record_parts *parts)
 {
     const size_t len = parts->account.len + parts->event_id.len + parts->bus.len + parts->rule.len +
-                       parts->target_id.len + parts->body.len;
+                       parts->target_id.len + parts->body.len + parts->state.len;
     struct store_record *record = xmalloc(sizeof(*record) + len);
     char *room = (char *)(record + 1);
 
@@ -187,6 +208,7 @@ struct store_record *store_record_new(const struct store_record_parts *parts)
     record->rule = put_behind(&room, parts->rule);
     record->target_id = put_behind(&room, parts->target_id);
     record->body = put_behind(&room, parts->body);
+    record->state = put_behind(&room, parts->state);
     return record;
 }
 

@@ -12,17 +12,20 @@
  *   S1  commit answers per entry; when on_done runs, what it says is durable.
  *   S2  mark, body, deliveries and counters of an entry appear together or not at all.
  *   S3  a body lives until its last delivery has ended, and no longer.
- *   S4  settle, retry and bury are idempotent; retry and bury act only while the claim is ours,
- *       which the engine tells by `store_ref.claim`.
+ *   S4  settle, retry, advance and bury are idempotent; the last three act only while the claim is
+ *       ours, which the engine tells by `store_ref.claim`.
  *   S5  nothing is trimmed: capacity is enforced at admission (ERR_STORE_FULL), never by deletion.
  *   S6  every operation is answered.
- *   S7  settle, retry and bury work when the store is full.
+ *   S7  settle, retry, advance and bury work when the store is full.
  *   S8  an unknown outcome is an error, never success.
  *   S9  every key and record carries its account.
  *   S10 a guard is seen once: `guard_grace_ms` after its first entry, every other entry under it is
  *       a duplicate of that entry, whatever mark it brings.
  *
- * A *lane* is one account's deliveries to one configured target, named "ACCOUNT/TARGET-UID".
+ * A *lane* is one account's deliveries to one configured target, named "ACCOUNT/TARGET-UID".  A
+ * delivery of several steps goes on, by STORE_ADVANCE, in lanes of the same name with
+ * STORE_LANE_STEP and the step's name behind it, and takes a *state* along: bytes that the store
+ * keeps as they are, until the delivery has ended.
  *
  * Operations of one thread run in the order in which it submitted them.  Answers may overtake each
  * other: a read need not wait for the flush that an earlier commit waits for.
@@ -53,6 +56,8 @@ enum {
     STORE_ENTRY_DELIVERIES_MAX = 4096,
     STORE_ENTRY_BODY_BYTES_MAX = 4 << 20,
     STORE_ENTRY_BYTES_MAX = 16 << 20, /* body and the names of all deliveries */
+    STORE_STATE_BYTES_MAX = 40 << 10,
+    STORE_LANE_STEP = '.',
 };
 
 enum store_op_kind {
@@ -61,6 +66,7 @@ enum store_op_kind {
     STORE_LANES,
     STORE_SETTLE,
     STORE_RETRY,
+    STORE_ADVANCE,
     STORE_BURY,
     STORE_PARK,
     STORE_DEAD_LIST,
@@ -170,6 +176,7 @@ struct store_record {
     struct slice rule;
     struct slice target_id;
     struct slice body;
+    struct slice state; /* as advanced last; empty before.  Not of a dead letter */
 };
 
 void store_record_free(struct store_record *record);
@@ -224,6 +231,20 @@ struct store_retry {
     uint64_t due_ms;
     uint32_t attempt_count;
     enum err last_err;
+};
+
+/* Goes on in `lane`: due there at once and unclaimed, with a new retry budget, its attempts now
+ * history, and `state` in the place of the one it had.  `lane` is the one it was committed to with
+ * STORE_LANE_STEP and a name behind it.  Durable when on_done runs.  ERR_CLAIM_LOST as above: then
+ * nothing has changed, or it is done already and somebody else has gone on from there. */
+struct store_advance {
+    struct store_op op;
+    struct store_ref ref;
+    char lane[STORE_LANE_CHARS_MAX + 1];
+    uint64_t now_ms;
+    uint32_t attempt_count; /* made in the lane that it leaves */
+    enum err last_err;
+    struct slice state; /* <= STORE_STATE_BYTES_MAX, valid until on_done */
 };
 
 /* Given up: a dead letter with payload and reason.  ERR_CLAIM_LOST as above. */
@@ -292,9 +313,9 @@ struct store_dead_list {
 
 enum store_dead_edit_kind { STORE_DEAD_REDRIVE, STORE_DEAD_DROP, STORE_DEAD_EXPIRE };
 
-/* Redrive: due now again, with id, event and history, and a new retry budget.  Drop: ended, body
- * freed.  Expire: the same, counted as ended by its retention.  Each dead letter is one atomic
- * step; many take several flushes, and after an error `count` of them are done. */
+/* Redrive: due now again in its lane, with id, event, state and history, and a new retry budget.
+ * Drop: ended, body freed.  Expire: the same, counted as ended by its retention.  Each dead letter
+ * is one atomic step; many take several flushes, and after an error `count` of them are done. */
 struct store_dead_edit {
     struct store_op op;
     enum store_dead_edit_kind edit;

@@ -43,6 +43,12 @@ void store_once_mark(const struct store_once *once, struct digest *key, struct d
 
 /* The account at the front of a lane's name. */
 struct slice store_lane_account(struct slice lane);
+/* May a delivery that was committed to `first` be in `lane`: there, or in a lane of its steps? */
+bool store_lane_is_of(struct slice lane, struct slice first);
+/* Is it a lane of a step, whose deliveries have a state? */
+bool store_lane_has_state(struct slice lane);
+/* Ends the process if the operation breaks its contract. */
+void store_advance_check(const struct store_advance *advance);
 /* Copy a name of at most `size - 1` bytes with its NUL. */
 void store_name_copy(char *out, size_t size, struct slice name);
 
@@ -54,6 +60,7 @@ struct store_record_parts {
     struct slice rule;
     struct slice target_id;
     struct slice body;
+    struct slice state;
 };
 
 /* One block of memory with copies of all parts, the rest zero. */

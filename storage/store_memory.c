@@ -135,7 +135,8 @@ static struct store_record *record_copy(const struct memory_delivery *delivery)
                                              .bus = from->bus,
                                              .rule = from->rule,
                                              .target_id = from->target_id,
-                                             .body = from->body};
+                                             .body = from->body,
+                                             .state = from->state};
     struct store_record *copy = store_record_new(&parts);
 
     copy->ref = from->ref;
@@ -328,6 +329,40 @@ static enum err retry_run(struct memory_store *store, const struct store_retry *
     return ERR_OK;
 }
 
+/* A record is one block, so that with another state it is another record. */
+static void set_state(struct memory_delivery *delivery, struct slice state)
+{
+    struct store_record *before = delivery->record;
+
+    before->state = state;
+    delivery->record = record_copy(delivery);
+    store_record_free(before);
+}
+
+static enum err advance_run(struct memory_store *store, const struct store_advance *advance)
+{
+    struct memory_delivery *delivery = find_claimed(store, &advance->ref);
+    struct store_record *record;
+
+    store_advance_check(advance);
+    if (delivery == NULL) {
+        return ERR_CLAIM_LOST;
+    }
+    memory_claim_end(delivery);
+    list_remove(&delivery->node);
+    set_state(delivery, advance->state);
+    record = delivery->record;
+    record->due_ms = advance->now_ms;
+    record->budget_from_ms = advance->now_ms;
+    record->past_attempt_count += advance->attempt_count;
+    record->attempt_count = 0;
+    record->last_err = advance->last_err;
+    store_name_copy(record->ref.lane, sizeof(record->ref.lane), slice_of(advance->lane));
+    delivery->lane = memory_lane_get(store, slice_of(advance->lane));
+    memory_lane_add(delivery);
+    return ERR_OK;
+}
+
 static enum err bury_run(struct memory_store *store, struct store_bury *bury)
 {
     struct memory_delivery *delivery = find_claimed(store, &bury->ref);
@@ -369,6 +404,8 @@ static enum err run(struct memory_store *store, struct store_op *op)
         return settle_run(store, (struct store_settle *)op);
     case STORE_RETRY:
         return retry_run(store, (struct store_retry *)op);
+    case STORE_ADVANCE:
+        return advance_run(store, (struct store_advance *)op);
     case STORE_BURY:
         return bury_run(store, (struct store_bury *)op);
     case STORE_PARK:

@@ -75,6 +75,9 @@ static void begin(struct redis_store *store, struct store_op *op)
     case STORE_RETRY:
         redis_retry_begin(store, (struct store_retry *)op);
         break;
+    case STORE_ADVANCE:
+        redis_advance_begin(store, (struct store_advance *)op);
+        break;
     case STORE_BURY:
         redis_bury_begin(store, (struct store_bury *)op);
         break;

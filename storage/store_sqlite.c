@@ -224,6 +224,8 @@ static enum err run_op(struct sqlite_store *store, struct store_op *op)
         return sqlite_settle_run(store, (struct store_settle *)op);
     case STORE_RETRY:
         return sqlite_retry_run(store, (struct store_retry *)op);
+    case STORE_ADVANCE:
+        return sqlite_advance_run(store, (struct store_advance *)op);
     case STORE_BURY:
         return sqlite_bury_run(store, (struct store_bury *)op);
     case STORE_PARK:
@@ -261,6 +263,8 @@ static void weigh(const struct store_op *op, size_t *records, size_t *bytes)
         }
     } else if (op->kind == STORE_SETTLE) {
         *records += ((const struct store_settle *)op)->ref_count;
+    } else if (op->kind == STORE_ADVANCE) {
+        *bytes += ((const struct store_advance *)op)->state.len;
     }
 }
 

@@ -5,7 +5,8 @@
 --
 -- ARGV: claimer, lane, now, end of claims, how many at most, how many bytes of records at most.
 -- Reply: is there more that is due (1), when more falls due (-1: it owes nothing), and of each
---        delivery its ref, claim, due, attempts ('': none) and record (nil: it is missing).
+--        delivery its ref, claim, due, attempts ('': none), record (nil: it is missing) and state
+--        ('': none).
 local claimer, lane = whole(ARGV[1]), ARGV[2]
 local now, till, count_max = whole(ARGV[3]), whole(ARGV[4]), whole(ARGV[5])
 local bytes_left = whole(ARGV[6])
@@ -35,14 +36,15 @@ end
 for i = 1, #due, 2 do
     local ref = due[i]
     local record = call('HGET', bodies, string.sub(ref, 1, 8))
-    local len = record and #record or 0
+    local state = call('HGET', states, ref) or ''
+    local len = (record and #record or 0) + #state
     if len > bytes_left and i > 1 then
         break
     end
     bytes_left = bytes_left - len
     call('ZADD', held, till * 1024 + claimer, ref)
     call('ZREM', waiting, ref)
-    reply[#reply + 1] = {ref, till * 1024 + claimer, tonumber(due[i + 1]), call('HGET', attempts, ref) or '', record}
+    reply[#reply + 1] = {ref, till * 1024 + claimer, tonumber(due[i + 1]), call('HGET', attempts, ref) or '', record, state}
 end
 
 local moment = lane_look(lane)

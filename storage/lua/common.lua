@@ -9,6 +9,7 @@
 --   w:{P}:LANE  ZSET  ref                 -> due, of what nobody has claimed
 --   h:{P}:LANE  ZSET  ref                 -> end of claim * 1024 + claimer, of what is held
 --   a:{P}       HASH  ref                 -> due, attempts, past attempts, last error, budget from
+--   s:{P}       HASH  ref                 -> state of what is between steps: checksum (4) and bytes
 --   L:{P}       ZSET  lane                -> when it next has work: never later than in truth
 --   k:{P}       HASH  lane                -> parked until
 --   x:{P}       ZSET  dead letter         -> its clock
@@ -22,6 +23,7 @@ local call = redis.call
 local tag = string.match(KEYS[1], '{%d+}')
 local counters, bodies, owed = KEYS[1], 'b:' .. tag, 'n:' .. tag
 local attempts, lanes, parks, dead = 'a:' .. tag, 'L:' .. tag, 'k:' .. tag, 'x:' .. tag
+local states = 's:' .. tag
 local ATTEMPT = '>I8I4I4I4I8'
 local HELD_MAX = 64
 local STEP_MAX = 128
@@ -62,7 +64,7 @@ local function are_zsets(...)
 end
 
 local function look_at_partition()
-    are_hashes(counters, bodies, owed, attempts, parks)
+    are_hashes(counters, bodies, owed, attempts, parks, states)
     are_zsets(lanes, dead)
 end
 
@@ -164,6 +166,7 @@ end
 local function release(ref)
     local seq = string.sub(ref, 1, 8)
     call('HDEL', attempts, ref)
+    call('HDEL', states, ref)
     if call('HEXISTS', owed, seq) == 1 then
         if call('HINCRBY', owed, seq, -1) > 0 then
             return

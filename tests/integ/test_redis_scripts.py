@@ -16,15 +16,15 @@ import redis
 from redis_server import RedisServer
 
 LUA = Path(__file__).resolve().parents[2] / "storage" / "lua"
-OF_PARTITION = {"bury", "claim", "commit", "dead_edit", "dead_find", "dead_read", "lanes", "lease",
+OF_PARTITION = {"advance", "bury", "claim", "commit", "dead_edit", "dead_find", "dead_read", "lanes", "lease",
                 "park", "release", "retry", "settle", "tally"}
 OTHERS = {"beat", "catalog_put", "catalog_read", "open"}
 # Everything that makes room, or lets what is stored move on; the rest takes in something new.
-DRAINING = {"beat", "bury", "claim", "dead_edit", "lanes", "park", "release", "retry", "settle"}
+DRAINING = {"advance", "beat", "bury", "claim", "dead_edit", "lanes", "park", "release", "retry", "settle"}
 READING = {"catalog_read", "dead_find", "dead_read", "tally"}
 
 P = "{7}"
-C, B, N, A, L, K, X = (f"{kind}:{P}" for kind in "cbnaLkx")
+C, B, N, A, L, K, X, S = (f"{kind}:{P}" for kind in "cbnaLkxs")
 ACCOUNT = "111122223333"
 LANE = f"{ACCOUNT}/t1"
 NOW = 1_800_000_000_000  # a time of 13 digits, as they are
@@ -164,6 +164,9 @@ BAD_CALLS = [
     ("retry", lambda s: [0, *s.one, NOW + 5, 1, "x"]),
     ("retry", lambda s: [0, *s.one, "x", 1, 7]),
     ("retry", lambda s: [0, *s.one, NOW + 5, 1, 7, LANE]),
+    ("advance", lambda s: [0, *s.one, LANE + ".b", "x", 1, 7, "state"]),
+    ("advance", lambda s: [0, *s.one, LANE + ".b", NOW, "x", 7, "state"]),
+    ("advance", lambda s: [0, *s.one, LANE + ".b", NOW, 1, 7]),
     ("bury", lambda s: [0, *s.one, "x", 1, "reason", "words"]),
     ("bury", lambda s: [0, *s.one, NOW, "x", "reason", "words"]),
     ("bury", lambda s: [0, *s.one, NOW, 1, "reason"]),
@@ -199,6 +202,7 @@ WRONG_KEYS = {
     "commit": [C, B, N, L, K, waiting(), held(), f"m:{P}:k9", f"m:{P}:g9"],
     "claim": [L, K, A, B, waiting(), held()],
     "retry": [A, L, K, waiting(), held()],
+    "advance": [A, L, K, S, waiting(), held(), waiting(LANE + ".b"), held(LANE + ".b")],
     "bury": [A, X, C, waiting(), held()],
     "settle": [C, A, N, B, L, waiting(), held()],
     "park": [A, L, K, waiting(), held()],
@@ -218,6 +222,7 @@ def good_call(store, name):
                    *store.entry("f", claim=0, lanes=(LANE, LANE))],
         "claim": [ME, LANE, NOW + 1000, TILL, 4, MIB],
         "retry": [0, *one, NOW + 5, 1, 7],
+        "advance": [0, *one, LANE + ".b", NOW + 5, 1, 7, "state"],
         "bury": [0, *one, NOW, 1, "reason", "words"],
         "settle": one[:2],
         "park": [ME, LANE, NOW + 5],
@@ -253,7 +258,8 @@ def test_a_mark_is_written_last(store):
     assert keys.index(f"m:{P}:g1") < keys.index(f"m:{P}:k1")
 
 
-@pytest.mark.parametrize("name", ["claim", "retry", "bury", "park", "release", "redrive", "expire"])
+@pytest.mark.parametrize("name", ["claim", "retry", "advance", "bury", "park", "release", "redrive",
+                                  "expire"])
 def test_a_delivery_joins_its_new_place_before_it_leaves_the_old_one(store, name):
     fill(store)
     now = NOW + 1000

@@ -211,6 +211,18 @@ static inline enum err desk_retry(struct desk *desk, struct store_ref ref, uint6
     return desk_run(desk, &retry.op, STORE_RETRY);
 }
 
+/* After two attempts, on to `lane`. */
+static inline enum err desk_advance(struct desk *desk, struct store_ref ref, const char *lane,
+                                    uint64_t now_ms, struct slice state)
+{
+    struct store_advance advance = {
+        .ref = ref, .now_ms = now_ms, .attempt_count = 2, .last_err = ERR_OK, .state = state};
+
+    CHECK(strlen(lane) <= STORE_LANE_CHARS_MAX);
+    memcpy(advance.lane, lane, strlen(lane));
+    return desk_run(desk, &advance.op, STORE_ADVANCE);
+}
+
 static inline enum err desk_bury(struct desk *desk, struct store_ref ref, uint64_t now_ms,
                                  const char *reason)
 {

@@ -81,6 +81,7 @@ static void compare_records(struct model *model, const struct store_record *a,
     assert_true(slice_eq(a->rule, b->rule));
     assert_true(slice_eq(a->target_id, b->target_id));
     assert_true(slice_eq(a->body, b->body));
+    assert_true(slice_eq(a->state, b->state));
 }
 
 static void compare_claim(struct model *model, struct twin *twin)
@@ -206,6 +207,7 @@ static void compare(struct model *model, struct twin *twin)
         break;
     case STORE_SETTLE:
     case STORE_RETRY:
+    case STORE_ADVANCE:
     case STORE_BURY:
     case STORE_PARK:
     case STORE_LEASE:

@@ -114,11 +114,22 @@ static const char *lane_of(size_t account, size_t target)
     return lanes[account][target];
 }
 
+/* The lane of one of two steps of a target. */
+static const char *step_of(const char *lane, size_t step)
+{
+    static char lanes[2][STORE_LANE_CHARS_MAX + 1];
+    const size_t len = strcspn(lane, ".");
+
+    (void)snprintf(lanes[step], sizeof(lanes[0]), "%.*s.s%zu", (int)len, lane, step);
+    return lanes[step];
+}
+
 static const char *random_lane(void)
 {
     const size_t account = draw(ACCOUNTS);
+    const char *lane = lane_of(account, draw(TARGETS));
 
-    return lane_of(account, draw(TARGETS));
+    return draw(3) == 0 ? step_of(lane, draw(2)) : lane;
 }
 
 /* ---- one operation, twice ------------------------------------------------------------------ */
@@ -137,6 +148,7 @@ struct side {
         struct store_settle settle;
         struct store_retry retry;
         struct store_bury bury;
+        struct store_advance advance;
         struct store_park park;
         struct store_once once;
         struct store_dead_list dead_list;
@@ -279,6 +291,26 @@ static void draw_outcome(struct model *model, struct twin *twin)
     }
 }
 
+static void draw_advance(struct model *model, struct twin *twin)
+{
+    const struct held *held = &model->held[draw(model->held_count)];
+    const char *lane = step_of(held->refs[0].lane, draw(2));
+    const size_t state_len = draw(6) == 0 ? draw(BODY_MAX) : draw(40);
+    const uint32_t attempt_count = (uint32_t)draw(5);
+
+    twin->kind = STORE_ADVANCE;
+    for (size_t side = 0; side < ENGINES; side++) {
+        struct store_advance *advance = &twin->sides[side].u.advance;
+
+        *advance = (struct store_advance){.ref = held->refs[side],
+                                          .now_ms = model->now_ms,
+                                          .attempt_count = attempt_count,
+                                          .last_err = ERR_REMOTE_FAILED,
+                                          .state = {model->body, state_len}};
+        memcpy(advance->lane, lane, strlen(lane) + 1);
+    }
+}
+
 static void draw_park(struct model *model, struct twin *twin)
 {
     const char *lane = random_lane();
@@ -405,8 +437,10 @@ static void draw_twin(struct model *model, struct twin *twin)
         draw_claim(model, twin);
     } else if (choice < 68) {
         draw_settle(model, twin);
-    } else if (choice < 80) {
+    } else if (choice < 76) {
         draw_outcome(model, twin);
+    } else if (choice < 80) {
+        draw_advance(model, twin);
     } else if (choice < 84) {
         draw_lanes(model, twin);
     } else if (choice < 87) {

@@ -163,6 +163,20 @@ static void outcomes_that_are_told_again_are_answered_as_the_first_time(void **s
     assert_int_equal(desk_retry(&stage->desk, ref, T0 + 777, 3), ERR_CLAIM_LOST);
     assert_int_equal(desk_claim(&stage->desk, LANE, T0 + 776, 1, &ref), 0);
     assert_int_equal(desk_claim(&stage->desk, LANE, T0 + 777, 1, &ref), 1);
+    redis_thief_wait_for(&stage->thief, "the-state-kept");
+    {
+        struct store_advance advance = {
+            .ref = ref, .lane = LANE ".next", .now_ms = T0 + 790, .state = SLICE("the-state-kept")};
+
+        desk_submit(&stage->desk, &advance.op, STORE_ADVANCE);
+        await_down(stage);
+        redis_thief_open(&stage->thief);
+        desk_await(&stage->desk, stage->desk.done_count + 1);
+        assert_int_equal(advance.op.err, ERR_OK);
+    }
+    assert_int_equal(desk_advance(&stage->desk, ref, LANE ".next", T0 + 790, SLICE("other")),
+                     ERR_CLAIM_LOST);
+    assert_int_equal(desk_claim(&stage->desk, LANE ".next", T0 + 790, 1, &ref), 1);
     redis_thief_wait_for(&stage->thief, "given-up");
     {
         struct store_bury bury = {
