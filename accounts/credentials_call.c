@@ -26,21 +26,11 @@ enum { CALL_TIMEOUT_MS = 10000, RESPONSE_BYTES_MAX = 65536, SKEW_SEEN_MS = 30 * 
 
 /* ---- the answer ---- */
 
-/* The account number in an ARN: its fifth part. */
-static struct slice arn_account(struct slice arn)
-{
-    for (unsigned i = 0; i < 4; i++) {
-        (void)slice_cut(&arn, ':');
-    }
-    return slice_cut(&arn, ':');
-}
-
 static void accept_session(struct role *role, const struct sts_session *session)
 {
-    const struct slice assumed = arn_account(buf_slice(&session->assumed_role_arn));
     const int64_t expires_ms = (int64_t)session->expires_ms - role->provider->clock_offset_ms;
 
-    if (assumed.len > 0 && !slice_eq(assumed, arn_account(role->arn))) {
+    if (!sts_session_is_of(session, role->arn)) {
         credentials_role_fail(role, ERR_REMOTE_FAILED,
                               "STS answered with a session of another account");
         return;

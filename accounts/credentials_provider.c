@@ -486,7 +486,10 @@ credentials_provider_new(const struct credentials_provider_options *options)
                                                                  .now_ms = real_now_ms,
                                                                  .steady_us = real_steady_us,
                                                                  .environment = real_environment};
-    provider->own = own_credentials_new(&provider->io, options->mailbox);
+    provider->own = own_credentials_new(
+        &(struct own_credentials_options){.io = &provider->io,
+                                          .mailbox = options->mailbox,
+                                          .sts_endpoint = provider->options.sts_endpoint});
     list_init(&provider->own_waiters);
     list_init(&provider->queue);
     heap_init(&provider->due);

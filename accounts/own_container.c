@@ -9,20 +9,14 @@
  * credentials we use; plain http is therefore refused except to loopback and to the link-local
  * addresses that the platforms reserve for this.
  *
- * Memory: URL and header live in own->call_arena until the call is over; the reply is wiped.
+ *= https://docs.aws.amazon.com/sdkref/latest/guide/feature-container-credentials.html
  */
 #include "accounts/own_credentials_internal.h"
 
 #include "core/check.h"
 #include "core/file.h"
-#include "core/json.h"
 
-enum {
-    REPLY_BYTES_MAX = 64 * 1024,
-    AUTHORIZATION_CHARS_MAX = 8192,
-    TIMEOUT_MS = 2000,
-    ATTEMPTS_MAX = 3,
-};
+enum { AUTHORIZATION_CHARS_MAX = 8192, TIMEOUT_MS = 2000, ATTEMPTS_MAX = 3 };
 
 /* Plain http goes only where nobody can listen: to ourselves and to the fixed addresses of ECS and
  * EKS. */
@@ -54,140 +48,55 @@ static bool is_allowed_url(struct slice url)
     return false;
 }
 
-static struct buf *reply_place(struct own_findings *findings, struct slice name)
+static enum own_answer on_reply(struct own_credentials *own, const struct http_call *call)
 {
-    if (slice_eq(name, SLICE("AccessKeyId"))) {
-        return &findings->access_key_id;
+    if (call->status != 200) {
+        return own_fail(own, ERR_REMOTE_FAILED, "the answer is not 200", SLICE(""));
     }
-    if (slice_eq(name, SLICE("SecretAccessKey"))) {
-        return &findings->secret_access_key;
-    }
-    if (slice_eq(name, SLICE("Token"))) {
-        return &findings->session_token;
-    }
-    return slice_eq(name, SLICE("Expiration")) ? &findings->expiration : NULL;
+    return own_exchange_hold_json(own, buf_slice(&call->response));
 }
 
-static enum err read_reply(struct slice text, struct own_findings *findings)
-{
-    struct json_reader reader;
-    struct json_token token;
-    struct slice value;
-
-    json_reader_init(&reader, text, 16);
-    if (json_next(&reader, &token) != JSON_TYPE_OBJECT_BEGIN) {
-        return ERR_BAD_JSON;
-    }
-    while (json_next(&reader, &token) == JSON_TYPE_KEY) {
-        struct buf *place = reply_place(findings, token.raw);
-
-        if (json_next(&reader, &token) == JSON_TYPE_STRING && place != NULL) {
-            buf_clear(place);
-            TRY(json_unescape(token.raw, place));
-        } else {
-            TRY(json_read_value(&reader, &token, &value));
-        }
-    }
-    return json_next(&reader, &token) == JSON_TYPE_END ? ERR_OK : ERR_BAD_JSON;
-}
-
-static void start_container_call(struct own_credentials *own);
-
-static void read_container_call(struct own_credentials *own, struct http_call *call)
-{
-    struct own_findings findings;
-
-    if (call->err != ERR_OK) {
-        (void)own_fail(own,
-                       err_class(call->err) == ERR_CLASS_REMOTE ? call->err : ERR_REMOTE_FAILED,
-                       "no answer", slice_of(call->error_text));
-    } else if (call->status != 200) {
-        (void)own_fail(own, ERR_REMOTE_FAILED, "the answer is not 200", SLICE(""));
-    } else {
-        own_findings_init(&findings);
-        if (read_reply(buf_slice(&call->response), &findings) != ERR_OK) {
-            (void)own_fail(own, ERR_REMOTE_FAILED, "the answer is not the expected JSON",
-                           SLICE(""));
-        } else {
-            (void)own_hold(own, &findings);
-        }
-        own_findings_clean_up(&findings);
-    }
-}
-
-static void on_container_done(struct http_call *call)
-{
-    struct own_credentials *own = CONTAINER_OF(call, struct own_credentials, call);
-    const bool is_stopping = call->err == ERR_STOPPING;
-
-    read_container_call(own, call);
-    buf_wipe(&call->response);
-    http_call_clean_up(call);
-    if (own->err != ERR_OK && !is_stopping && ++own->attempts < ATTEMPTS_MAX) {
-        start_container_call(own);
-        return;
-    }
-    arena_clean_up(&own->call_arena);
-    own_finish(own);
-}
-
-static void start_container_call(struct own_credentials *own)
-{
-    own->call = (struct http_call){.method = own->call.method,
-                                   .url = own->call.url,
-                                   .headers = own->call.headers,
-                                   .header_count = own->call.header_count,
-                                   .timeout_ms = TIMEOUT_MS,
-                                   .response_max = REPLY_BYTES_MAX,
-                                   .on_done = on_container_done};
-    own->io->start_call(own->io->context, &own->call);
-}
-
-/* The value of the Authorization header, from the variable or (read anew each time) the file. */
+/* The value of the Authorization header goes into own->secret, from the variable or (read anew each
+ * time) the file. */
 static enum own_answer read_authorization(struct own_credentials *own, struct slice *value)
 {
     const struct slice path = own_variable(own, "AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE");
-    struct buf text;
-    struct slice token = own_variable(own, "AWS_CONTAINER_AUTHORIZATION_TOKEN");
-    enum own_answer answer = OWN_ANSWER_DONE;
+    enum err err;
 
-    own_text_init(&text, AUTHORIZATION_CHARS_MAX);
+    buf_wipe(&own->secret);
+    own_text_init(&own->secret, AUTHORIZATION_CHARS_MAX);
     if (path.len > 0) {
-        if (file_read(arena_cstr(&own->call_arena, path), &text, &own->why) != ERR_OK) {
-            own->err = ERR_NO_CREDENTIALS;
-            buf_wipe(&text);
-            return OWN_ANSWER_FAILED;
-        }
-        token = buf_slice(&text);
-        while (token.len > 0 && strchr(" \t\r\n", token.data[token.len - 1]) != NULL) {
-            token.len--;
-        }
+        err = file_read(arena_cstr(&own->call_arena, path), &own->secret, &own->why);
+    } else {
+        err = buf_append(&own->secret, own_variable(own, "AWS_CONTAINER_AUTHORIZATION_TOKEN"));
     }
+    if (err != ERR_OK && path.len > 0) {
+        own->err = ERR_NO_CREDENTIALS;
+        return OWN_ANSWER_FAILED;
+    }
+    *value = own_trim_end(buf_slice(&own->secret));
     /* "Bearer x" has a blank, but nothing that could end a header. */
-    for (size_t i = 0; i < token.len; i++) {
-        if (token.data[i] < ' ' || token.data[i] == 127) {
-            answer = own_fail(own, ERR_NO_CREDENTIALS,
-                              "the authorization token holds control bytes", SLICE(""));
-            token.len = 0;
-        }
+    if (err != ERR_OK || own_text_has_controls(*value)) {
+        return own_fail(own, ERR_NO_CREDENTIALS,
+                        "the authorization token is too long or holds control bytes", SLICE(""));
     }
-    *value = arena_copy(&own->call_arena, token);
-    buf_wipe(&text);
-    return answer;
+    return OWN_ANSWER_DONE;
 }
 
 enum own_answer own_container_load(struct own_credentials *own)
 {
     const struct slice relative = own_variable(own, "AWS_CONTAINER_CREDENTIALS_RELATIVE_URI");
     const struct slice full = own_variable(own, "AWS_CONTAINER_CREDENTIALS_FULL_URI");
+    struct own_exchange exchange = {.method = "GET",
+                                    .timeout_ms = TIMEOUT_MS,
+                                    .attempts_max = ATTEMPTS_MAX,
+                                    .on_reply = on_reply};
     struct slice authorization;
-    struct header *header;
     struct slice url;
 
     if (relative.len == 0 && full.len == 0) {
         return OWN_ANSWER_ABSENT;
     }
-    arena_clean_up(&own->call_arena);
     url = relative.len > 0
               ? arena_printf(&own->call_arena, "http://169.254.170.2%.*s", SLICE_ARG(relative))
               : arena_copy(&own->call_arena, full);
@@ -201,13 +110,9 @@ enum own_answer own_container_load(struct own_credentials *own)
     if (read_authorization(own, &authorization) != OWN_ANSWER_DONE) {
         return OWN_ANSWER_FAILED;
     }
-    header = ARENA_NEW(&own->call_arena, struct header);
-    *header = (struct header){SLICE("authorization"), authorization};
-    own->call = (struct http_call){.method = "GET",
-                                   .url = url.data,
-                                   .headers = header,
-                                   .header_count = authorization.len > 0 ? 1 : 0};
-    own->attempts = 0;
-    start_container_call(own);
-    return OWN_ANSWER_PENDING;
+    exchange.url = url.data;
+    if (authorization.len > 0) {
+        exchange.header = (struct header){SLICE("authorization"), authorization};
+    }
+    return own_exchange_begin(own, &exchange);
 }

@@ -8,8 +8,13 @@
  * error.
  *
  *      environment          AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY, AWS_SESSION_TOKEN
- *      shared file          AWS_SHARED_CREDENTIALS_FILE or ~/.aws/credentials, AWS_PROFILE
+ *      web identity         AWS_WEB_IDENTITY_TOKEN_FILE and AWS_ROLE_ARN
+ *      shared files         the profile AWS_PROFILE in ~/.aws/credentials or ~/.aws/config
  *      container endpoint   AWS_CONTAINER_CREDENTIALS_RELATIVE_URI or _FULL_URI
+ *      instance metadata    of EC2, unless AWS_EC2_METADATA_DISABLED
+ *
+ * Which source gave them is told in the log whenever it is another one than before, and at each
+ * renewal of what expires; never a key.
  *
  * Credentials that expire are loaded again 15 minutes before and given out until a minute before;
  * others are read again every five minutes, so that a rotated file is noticed.  A failed renewal
@@ -20,11 +25,8 @@
  */
 #include "accounts/own_credentials_internal.h"
 
-#include <unistd.h>
-
 #include "accounts/sigv4.h"
 #include "core/check.h"
-#include "core/file.h"
 #include "core/log.h"
 #include "core/moment.h"
 
@@ -33,7 +35,6 @@ enum {
     RENEW_BEFORE_MS = 15 * 60 * 1000,
     SERVE_BEFORE_MS = 60 * 1000,
     RETRY_MS = 5000,
-    FILE_BYTES_MAX = 256 * 1024,
 };
 
 /* ---- texts ---- */
@@ -73,6 +74,24 @@ bool own_text_is_plain(struct slice text)
     return true;
 }
 
+bool own_text_has_controls(struct slice text)
+{
+    for (size_t i = 0; i < text.len; i++) {
+        if (text.data[i] < ' ' || text.data[i] == 127) {
+            return true;
+        }
+    }
+    return false;
+}
+
+struct slice own_trim_end(struct slice text)
+{
+    while (text.len > 0 && strchr(" \t\r\n", text.data[text.len - 1]) != NULL) {
+        text.len--;
+    }
+    return text;
+}
+
 struct slice own_variable(const struct own_credentials *own, const char *name)
 {
     return slice_of(own->io->environment(own->io->context, name));
@@ -97,6 +116,15 @@ static uint64_t renewal_ms(uint64_t now_ms, uint64_t expires_ms)
         return expires_ms - RENEW_BEFORE_MS;
     }
     return now_ms + MAX_OF((expires_ms - now_ms) / 2, 1000);
+}
+
+static void tell_source(struct own_credentials *own, uint64_t expires_ms)
+{
+    if (own->held_source != own->source || expires_ms != 0) {
+        log_info("own_credentials.loaded", LOG_TEXT("source", own->source),
+                 LOG_U64("expires_ms", expires_ms));
+    }
+    own->held_source = own->source;
 }
 
 /* Turn findings into the credentials held. */
@@ -127,6 +155,7 @@ enum own_answer own_hold(struct own_credentials *own, const struct own_findings 
                                 buf_slice(&findings->session_token), expires_ms, SLICE(""));
     own->due_ms = renewal_ms(now_ms, expires_ms);
     own->err = ERR_OK;
+    tell_source(own, expires_ms);
     return OWN_ANSWER_DONE;
 }
 
@@ -152,7 +181,7 @@ void own_finish(struct own_credentials *own)
         log_warn("own_credentials.failed", LOG_ERR(own->err), LOG_TEXT("why", own->why.text));
     }
     own->mail.on_arrival = on_mail;
-    mailbox_send(own->mailbox, &own->mail);
+    mailbox_send(own->options.mailbox, &own->mail);
 }
 
 /* ---- environment ---- */
@@ -181,123 +210,16 @@ static enum own_answer load_environment(struct own_credentials *own)
     return answer;
 }
 
-/* ---- shared credentials file ---- */
-
-static struct slice trim_line(struct slice line)
-{
-    if (slice_has_suffix(line, SLICE("\r"))) {
-        line.len--;
-    }
-    return slice_trim(line);
-}
-
-static struct buf *file_place(struct own_findings *findings, struct slice name)
-{
-    if (slice_eq_ignore_case(name, SLICE("aws_access_key_id"))) {
-        return &findings->access_key_id;
-    }
-    if (slice_eq_ignore_case(name, SLICE("aws_secret_access_key"))) {
-        return &findings->secret_access_key;
-    }
-    if (slice_eq_ignore_case(name, SLICE("aws_session_token"))) {
-        return &findings->session_token;
-    }
-    return NULL;
-}
-
-/* The keys under "[profile]".  `is_found` tells whether there is such a section. */
-static enum err read_profile(struct slice text, struct slice profile, struct own_findings *findings,
-                             bool *is_found)
-{
-    bool is_inside = false;
-
-    *is_found = false;
-    while (text.data != NULL) {
-        struct slice line = trim_line(slice_cut(&text, '\n'));
-
-        if (slice_has_prefix(line, SLICE("[")) && slice_has_suffix(line, SLICE("]"))) {
-            line = slice_trim((struct slice){line.data + 1, line.len - 2});
-            is_inside = slice_eq(line, profile);
-            *is_found |= is_inside;
-        } else if (is_inside && !slice_has_prefix(line, SLICE("#")) &&
-                   !slice_has_prefix(line, SLICE(";"))) {
-            const struct slice name = slice_trim(slice_cut(&line, '='));
-            struct buf *place = file_place(findings, name);
-
-            if (place != NULL && line.data != NULL) {
-                buf_clear(place);
-                TRY(buf_append(place, slice_trim(line)));
-            }
-        }
-    }
-    return ERR_OK;
-}
-
-static enum own_answer read_shared_file(struct own_credentials *own, const char *path,
-                                        struct own_findings *findings)
-{
-    const struct slice wanted = own_variable(own, "AWS_PROFILE");
-    const struct slice profile = wanted.len > 0 ? wanted : SLICE("default");
-    struct buf text;
-    bool is_found = false;
-    enum own_answer answer;
-    enum err err;
-
-    if (access(path, F_OK) != 0) {
-        return wanted.len == 0
-                   ? OWN_ANSWER_ABSENT
-                   : own_fail(own, ERR_NO_CREDENTIALS, "there is no file", slice_of(path));
-    }
-    own_text_init(&text, FILE_BYTES_MAX);
-    err = file_read(path, &text, &own->why);
-    if (err != ERR_OK) {
-        own->err = ERR_NO_CREDENTIALS;
-        answer = OWN_ANSWER_FAILED;
-    } else if (read_profile(buf_slice(&text), profile, findings, &is_found) != ERR_OK) {
-        answer = own_fail(own, ERR_NO_CREDENTIALS, "a key is too long in profile", profile);
-    } else if (wanted.len > 0 && !is_found) {
-        answer = own_fail(own, ERR_NO_CREDENTIALS, "there is no profile", profile);
-    } else if (findings->access_key_id.len == 0) {
-        answer = OWN_ANSWER_ABSENT;
-    } else {
-        answer = own_hold(own, findings);
-    }
-    buf_wipe(&text);
-    return answer;
-}
-
-static enum own_answer load_shared_file(struct own_credentials *own)
-{
-    const struct slice path = own_variable(own, "AWS_SHARED_CREDENTIALS_FILE");
-    const struct slice home = own_variable(own, "HOME");
-    struct own_findings findings;
-    struct arena arena = {0};
-    enum own_answer answer;
-
-    if (path.len == 0 && home.len == 0) {
-        return OWN_ANSWER_ABSENT;
-    }
-    own_findings_init(&findings);
-    answer = read_shared_file(
-        own,
-        path.len > 0 ? arena_cstr(&arena, path)
-                     : arena_printf(&arena, "%.*s/.aws/credentials", SLICE_ARG(home)).data,
-        &findings);
-    own_findings_clean_up(&findings);
-    arena_clean_up(&arena);
-    return answer;
-}
-
 /* ---- the chain ---- */
 
-/* In the order of the SDKs.  Web identity belongs before the file, instance metadata at the end. */
+/* In the order of the SDKs. */
 static const struct {
     const char *name;
     enum own_answer (*load)(struct own_credentials *own);
 } sources[] = {
-    {"environment", load_environment},
-    {"shared credentials file", load_shared_file},
-    {"container endpoint", own_container_load},
+    {"environment", load_environment},        {"web identity", own_web_identity_load},
+    {"shared files", own_files_load},         {"container endpoint", own_container_load},
+    {"instance metadata", own_instance_load},
 };
 
 void own_credentials_load(struct own_credentials *own, own_credentials_fn on_done, void *context)
@@ -310,28 +232,29 @@ void own_credentials_load(struct own_credentials *own, own_credentials_fn on_don
     own->on_done = on_done;
     own->context = context;
     own->why.text[0] = '\0';
+    own->call = (struct http_call){0};
+    arena_clean_up(&own->call_arena);
     for (size_t i = 0; i < ARRAY_LEN(sources) && answer == OWN_ANSWER_ABSENT; i++) {
         own->source = sources[i].name;
         answer = sources[i].load(own);
     }
     if (answer == OWN_ANSWER_ABSENT) {
         own->err = err_because(ERR_NO_CREDENTIALS, &own->why,
-                               "no AWS credentials in the environment, the shared credentials file "
-                               "or a container endpoint");
+                               "no AWS credentials in the environment, a web identity, the shared "
+                               "files or a container endpoint, and instance metadata is disabled");
     }
     if (answer != OWN_ANSWER_PENDING) {
         own_finish(own);
     }
 }
 
-struct own_credentials *own_credentials_new(const struct credentials_io *io,
-                                            struct mailbox *mailbox)
+struct own_credentials *own_credentials_new(const struct own_credentials_options *options)
 {
     struct own_credentials *own = xcalloc(1, sizeof(*own));
 
     own->magic = OWN_CREDENTIALS_MAGIC;
-    own->io = io;
-    own->mailbox = mailbox;
+    own->options = *options;
+    own->io = options->io;
     return own;
 }
 
@@ -344,6 +267,7 @@ void own_credentials_destroy(struct own_credentials *own)
     credentials_release(own->held);
     own->held = NULL;
     arena_clean_up(&own->call_arena);
+    buf_wipe(&own->secret);
     own->magic = 0;
     if (own->is_loading) {
         own->is_orphan = true; /* on_mail() frees it */
@@ -374,6 +298,11 @@ uint64_t own_credentials_due_ms(const struct own_credentials *own)
 bool own_credentials_is_due(const struct own_credentials *own, uint64_t now_ms)
 {
     return now_ms >= own_credentials_due_ms(own);
+}
+
+const char *own_credentials_source(const struct own_credentials *own)
+{
+    return own->held_source != NULL ? own->held_source : "";
 }
 
 enum err own_credentials_error(const struct own_credentials *own, const char **message)

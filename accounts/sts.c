@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * sts.c - AssumeRole in the query protocol: a form goes out, XML comes back.
+ * sts.c - AssumeRole, and its sister for web identities, in the query protocol: a form goes out,
+ * XML comes back.
  *
  * Services report throttling with status 400, so an error is judged by its code first and by its
  * status last.  A wrong external id looks like any other AccessDenied; STS does not tell them
@@ -12,6 +13,7 @@
 
 #include "accounts/aws_xml.h"
 #include "accounts/sigv4.h"
+#include "core/arn.h"
 #include "core/check.h"
 #include "core/moment.h"
 #include "core/percent.h"
@@ -40,6 +42,14 @@ enum err sts_write_assume_role(const struct sts_assume_role *ask, struct buf *bo
         TRY(append_field(body, SLICE("Tags.member.1.Value"), ask->account));
     }
     return ERR_OK;
+}
+
+enum err sts_write_web_identity(const struct sts_web_identity *ask, struct buf *body)
+{
+    TRY(buf_append(body, SLICE("Action=AssumeRoleWithWebIdentity&Version=2011-06-15")));
+    TRY(append_field(body, SLICE("RoleArn"), ask->role_arn));
+    TRY(append_field(body, SLICE("RoleSessionName"), ask->session_name));
+    return append_field(body, SLICE("WebIdentityToken"), ask->token);
 }
 
 /* Take the whole room at once: a buf that grows would leave copies of the secret behind. */
@@ -79,6 +89,18 @@ enum err sts_read_assume_role(struct slice xml, struct sts_session *session)
     }
     buf_clean_up(&expiration);
     return err;
+}
+
+bool sts_session_is_of(const struct sts_session *session, struct slice role_arn)
+{
+    struct arn assumed;
+    struct arn role;
+
+    if (session->assumed_role_arn.len == 0) {
+        return true;
+    }
+    return arn_split(buf_slice(&session->assumed_role_arn), &assumed) &&
+           arn_split(role_arn, &role) && slice_eq(assumed.account, role.account);
 }
 
 void sts_session_clean_up(struct sts_session *session)
@@ -131,6 +153,7 @@ static const struct {
     {SLICE_INIT("BandwidthLimitExceeded"), STS_THROTTLED},
     {SLICE_INIT("LimitExceededException"), STS_THROTTLED},
     {SLICE_INIT("SlowDown"), STS_THROTTLED},
+    {SLICE_INIT("IDPCommunicationError"), STS_FAILED},
     {SLICE_INIT("RequestTimeout"), STS_FAILED},
     {SLICE_INIT("RequestTimeoutException"), STS_FAILED},
     {SLICE_INIT("PriorRequestNotComplete"), STS_FAILED},

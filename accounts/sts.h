@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * sts.h - the bodies of AssumeRole: the query that asks, the XML that answers.
+ * sts.h - the bodies of AssumeRole and its sister: the query that asks, the XML that answers.
  *
  *= https://docs.aws.amazon.com/STS/latest/APIReference/API_AssumeRole.html
  */
@@ -22,6 +22,19 @@ struct sts_assume_role {
 /* Append the form that asks for a session of STS_DURATION_S.  ERR_TOO_LARGE past the maximum. */
 MUST_USE enum err sts_write_assume_role(const struct sts_assume_role *ask, struct buf *body);
 
+struct sts_web_identity {
+    struct slice role_arn;
+    struct slice session_name;
+    struct slice token;
+};
+
+/* Append the form of AssumeRoleWithWebIdentity, for a session as long as the role says.
+ * ERR_TOO_LARGE past the maximum.
+ *
+ *= https://docs.aws.amazon.com/STS/latest/APIReference/API_AssumeRoleWithWebIdentity.html
+ */
+MUST_USE enum err sts_write_web_identity(const struct sts_web_identity *ask, struct buf *body);
+
 struct sts_session {
     struct buf access_key_id;
     struct buf secret_access_key;
@@ -30,9 +43,12 @@ struct sts_session {
     uint64_t expires_ms;         /* on the clock of AWS */
 };
 
-/* Read a reply of status 200.  ERR_BAD_VALUE or ERR_TOO_LARGE when it does not hold complete
- * credentials.  `session` needs no initialisation, and sts_session_clean_up() in any case. */
+/* Read a reply of status 200 to either.  ERR_BAD_VALUE or ERR_TOO_LARGE when it does not hold
+ * complete credentials.  `session` needs no initialisation, and sts_session_clean_up() in any case.
+ */
 MUST_USE enum err sts_read_assume_role(struct slice xml, struct sts_session *session);
+/* Is it of the account that the role belongs to, as far as the reply says? */
+bool sts_session_is_of(const struct sts_session *session, struct slice role_arn);
 /* Wipes. Safe twice. */
 void sts_session_clean_up(struct sts_session *session);
 

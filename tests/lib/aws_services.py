@@ -75,9 +75,9 @@ class Sts:
             self._record(told)
             raise Refusal("AccessDenied", f"User: {caller.principal} is not authorized to perform: "
                           f"sts:AssumeRole on resource: {arn}", 403)
-        identity = self._issue(arn, session, tags, params.get("SourceIdentity"), duration_s)
+        identity = self.issue(arn, session, tags, params.get("SourceIdentity"), duration_s)
         self._record({**told, "access_key": identity.access_key, "expires": identity.expires})
-        return self._answer(identity, arn, session)
+        return self.answer(identity, arn, session)
 
     @staticmethod
     def _checked(params):
@@ -98,7 +98,8 @@ class Sts:
                           "'externalId' failed to satisfy constraint", 400)
         return arn, session, int(duration)
 
-    def _issue(self, arn, session, tags, source_identity, duration_s):
+    def issue(self, arn, session, tags=None, source_identity=None, duration_s=3600):
+        """A session of a role, whatever its trust says."""
         account, name = ROLE_ARN.fullmatch(arn).groups()
         lifetime_s = min(duration_s, self.lifetime_max_s or duration_s)
         identity = Identity(
@@ -107,14 +108,14 @@ class Sts:
             account=account,
             principal=f"arn:aws:sts::{account}:assumed-role/{name.split('/')[-1]}/{session}",
             token=secrets.token_urlsafe(120),
-            role=arn, session=session, tags=tags, source_identity=source_identity,
+            role=arn, session=session, tags=tags or {}, source_identity=source_identity,
             expires=int(time.time()) + lifetime_s,
         )
         self.identities[identity.access_key] = identity
         return identity
 
     @staticmethod
-    def _answer(identity, arn, session):
+    def answer(identity, arn, session):
         digest = hashlib.sha256(arn.encode()).hexdigest()[:16].upper()
         answer = {
             "AssumedRoleUser": {"AssumedRoleId": f"AROA{digest}:{session}",

@@ -28,6 +28,8 @@ While it runs:
     {"resources": [ARN], "remove_resources": [ARN]}   functions, state machines, topics, documents
                             (arn:aws:ssm:REGION:ACCOUNT:document/NAME), buses
     {"answers": {"SERVICE:ACTION": {...}}}  what calls that only their model judges get back
+    {"instance_role": ARN | null, "container": {"role": ARN, "authorization": TEXT} | null,
+     "web_identities": {TOKEN: ROLE_ARN}}   credentials without a key, see aws_identity.py
     {"executions_end": true}    Step Functions executions are over as soon as they began
   Fault modes, each for `count` requests (null: until cleared) and with `probability` (1):
     fail      error `code`, `status`, `message`, `headers`; default InternalFailure, 500
@@ -55,6 +57,7 @@ import threading
 import time
 import urllib.parse
 
+import aws_identity
 import aws_models
 import aws_wire
 from aws_services import QUEUE_ARN, Sqs, Sts
@@ -153,6 +156,8 @@ class AwsStandin:
         self.log = Log(log_path, on_line)
         self.faults = Faults()
         self.sts = Sts(self.log.append)
+        self.own_sources = aws_identity.OwnSources(self.sts, self.log.append)
+        self.web_identities = {}
         self.sqs = Sqs(self.log.append, lambda: self.url)
         self.targets = Targets(self.log.append)
         self._loop = self._stopped = None
@@ -265,6 +270,9 @@ class AwsStandin:
         if path.path.startswith("/_"):
             status, answer = self._own(method, path, body)
             return status, "application/json", answer, {}, None
+        own = self.own_sources.serve(method, path.path, dict(headers))
+        if own is not None:
+            return own[0], "text/plain", own[1].encode(), {}, None
         scope = aws_models.scope_service(headers)
         if scope in (None, "sts", "sqs"):
             return await self._answer_old(method, target, headers, body)
@@ -276,6 +284,10 @@ class AwsStandin:
         try:
             call = aws_wire.parse(headers, body)
             service = self.sts if call.service == "sts" else self.sqs
+            if call.action == "AssumeRoleWithWebIdentity":
+                answer = aws_identity.assume_with_token(
+                    self.sts, self.log.append, self.web_identities, call.params)
+                return 200, *aws_wire.render(call, answer), {}, None
             identity, region = verify(method, target, headers, body, self.sts.identities.get,
                                       service.SERVICE, time.time())
             fault = self.faults.take(self._fault_targets(call, identity, region))
@@ -395,7 +407,8 @@ class AwsStandin:
     def control(self, order):
         """Carry out one control document (see the top of this file)."""
         known = {"fault", "clear", "roles", "remove_roles", "queues", "remove_queues", "callers",
-                 "lifetime_max_s", "resources", "remove_resources", "answers", "executions_end"}
+                 "lifetime_max_s", "resources", "remove_resources", "answers", "executions_end",
+                 "instance_role", "container", "web_identities"}
         if unknown := set(order) - known:
             raise ValueError(f"unknown: {', '.join(sorted(unknown))}")
         if "clear" in order:
@@ -416,6 +429,9 @@ class AwsStandin:
             self.targets.add_resource(arn)
         self.targets.resources -= set(order.get("remove_resources", []))
         self.targets.answers.update(order.get("answers", {}))
+        self.own_sources.instance_role = order.get("instance_role", self.own_sources.instance_role)
+        self.own_sources.container = order.get("container", self.own_sources.container)
+        self.web_identities.update(order.get("web_identities", {}))
         if "executions_end" in order:
             self.targets.executions_end = order["executions_end"]
         if "lifetime_max_s" in order:
@@ -429,6 +445,10 @@ def describe(line):
         verdict = "assumed" if line["allowed"] else "REFUSED"
         tags = " ".join(f"{key}={value}" for key, value in line["tags"].items())
         return f"{clock}  sts   {verdict} {line['role']} session {line['session']} {tags}".rstrip()
+    if line["kind"] == "own":
+        return f"{clock}  {line['source']} {line['asked']}: {line['status']}"
+    if line["kind"] == "assume_role_with_web_identity":
+        return f"{clock}  sts   {'assumed' if line['allowed'] else 'REFUSED'} {line['role']}"
     if line["kind"] == "refused":
         fault = f" (fault {line['fault']})" if line["fault"] else ""
         service = line["service"] or "?"

@@ -12,7 +12,7 @@ from xml.sax.saxutils import escape
 
 from aws_signature import Refusal
 
-STS_ACTIONS = ("AssumeRole", "GetCallerIdentity")
+STS_ACTIONS = ("AssumeRole", "AssumeRoleWithWebIdentity", "GetCallerIdentity")
 STS_NAMESPACE = "https://sts.amazonaws.com/doc/2011-06-15/"
 SQS_NAMESPACE = "http://queue.amazonaws.com/doc/2012-11-05/"
 

@@ -82,6 +82,9 @@ static const char *fake_environment(void *context, const char *name)
     if (strcmp(name, "AWS_CONTAINER_CREDENTIALS_FULL_URI") == 0) {
         return world->container;
     }
+    if (strcmp(name, "AWS_EC2_METADATA_DISABLED") == 0) {
+        return "true";
+    }
     return NULL;
 }
 
