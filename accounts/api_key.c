@@ -14,57 +14,10 @@
  */
 #include "accounts/api_key.h"
 
-#include <openssl/crypto.h>
-
-#include "core/base64.h"
+#include "accounts/secret.h"
 #include "core/check.h"
-#include "core/random.h"
 
-enum {
-    SECRET_BYTES = 32,
-    SECRET_CHARS = 43,
-    ID_RANDOM_CHARS = 10,
-    ID_CHARS = 3 + ID_RANDOM_CHARS,
-    KEY_CHARS = ID_CHARS + 1 + SECRET_CHARS,
-    BASE64_CHARS = 44,
-};
-
-static void make_id(char id[static 24])
-{
-    static const char alphabet[] = "abcdefghijklmnopqrstuvwxyz234567";
-    uint8_t bytes[ID_RANDOM_CHARS];
-
-    _Static_assert(sizeof(alphabet) == 32 + 1, "five bits a character");
-    random_bytes(bytes, sizeof(bytes));
-    memcpy(id, "wk_", 3);
-    for (size_t i = 0; i < ID_RANDOM_CHARS; i++) {
-        id[3 + i] = alphabet[bytes[i] & 31];
-    }
-    id[ID_CHARS] = '\0';
-}
-
-/* base64url without padding, of 32 bytes. */
-static enum err append_secret(struct buf *key)
-{
-    uint8_t bytes[SECRET_BYTES];
-    const size_t start = key->len;
-    enum err err;
-
-    random_bytes(bytes, sizeof(bytes));
-    err = base64_encode((struct slice){(const char *)bytes, sizeof(bytes)}, key);
-    OPENSSL_cleanse(bytes, sizeof(bytes));
-    TRY(err);
-    CHECK(key->len == start + BASE64_CHARS);
-    key->len--; /* the one '=' */
-    for (size_t i = start; i < key->len; i++) {
-        if (key->data[i] == '+') {
-            key->data[i] = '-';
-        } else if (key->data[i] == '/') {
-            key->data[i] = '_';
-        }
-    }
-    return ERR_OK;
-}
+enum { KEY_CHARS = SECRET_ID_CHARS + 1 + SECRET_TEXT_CHARS };
 
 static void hash_key(const uint8_t pepper[static SEAL_KEY_BYTES], struct slice key,
                      struct digest *hash)
@@ -77,10 +30,10 @@ enum err api_key_issue(const uint8_t pepper[static SEAL_KEY_BYTES], char id[stat
 {
     const size_t start = key->len;
 
-    make_id(id);
+    secret_make_id("wk_", id);
     TRY(buf_append(key, slice_of(id)));
     TRY(buf_append_byte(key, '_'));
-    TRY(append_secret(key));
+    TRY(secret_append(key));
     CHECK(key->len == start + KEY_CHARS);
     hash_key(pepper, slice_from(buf_slice(key), start), hash);
     return ERR_OK;
@@ -89,13 +42,25 @@ enum err api_key_issue(const uint8_t pepper[static SEAL_KEY_BYTES], char id[stat
 static bool looks_like_key(struct slice value)
 {
     return value.len == KEY_CHARS && slice_has_prefix(value, SLICE("wk_")) &&
-           value.data[ID_CHARS] == '_';
+           value.data[SECRET_ID_CHARS] == '_';
 }
 
 static bool is_key_header(const struct directory *directory, struct slice name)
 {
     for (size_t i = 0; i < directory->api_key_header_count; i++) {
         if (slice_eq_ignore_case(directory->api_key_headers[i], name)) {
+            return true;
+        }
+    }
+    return false;
+}
+
+bool api_key_is_present(const struct directory *directory, const struct header *headers,
+                        size_t header_count)
+{
+    for (size_t i = 0; i < header_count; i++) {
+        if (is_key_header(directory, headers[i].name) &&
+            looks_like_key(slice_trim(headers[i].value))) {
             return true;
         }
     }
@@ -142,7 +107,8 @@ enum err api_key_verify(const struct directory *directory, const struct header *
     bool is_equal;
 
     TRY(find_key(directory, headers, header_count, &header));
-    credential = directory_credential(directory, slice_first(slice_trim(header->value), ID_CHARS));
+    credential =
+        directory_credential(directory, slice_first(slice_trim(header->value), SECRET_ID_CHARS));
     if (credential == NULL || credential->kind != CREDENTIAL_API_KEY) {
         credential = &nobody;
     }

@@ -15,6 +15,9 @@
  * (NUL-terminated), its hash.  ERR_TOO_LARGE when `key` has no room for 57 characters. */
 MUST_USE enum err api_key_issue(const uint8_t pepper[static SEAL_KEY_BYTES], char id[static 24],
                                 struct buf *key, struct digest *hash);
+/* Does some header that keys come in hold what looks like a key? */
+bool api_key_is_present(const struct directory *directory, const struct header *headers,
+                        size_t header_count);
 /* Look at every header that some api key uses.  ERR_MISSING_TOKEN if none is there,
  * ERR_BAD_CREDENTIAL if it is not a key of ours, is expired, or its account is suspended; same work
  * for unknown and wrong. Two different credentials in one request: ERR_BAD_CREDENTIAL. */

@@ -115,7 +115,7 @@ void directory_add_credential(struct directory *directory, struct credential *cr
     CHECK(credential->id.len > 0);
     if (credential->kind == CREDENTIAL_API_KEY) {
         add_header_name(directory, credential->header);
-    } else {
+    } else if (credential->kind == CREDENTIAL_SIGV4) {
         CHECK(credential->secret.len > 0);
         credential->secret = arena_copy(&directory->arena, credential->secret);
     }

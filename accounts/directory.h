@@ -56,17 +56,22 @@ struct account {
     struct slice external_id;       /* empty: none */
 };
 
-enum credential_kind { CREDENTIAL_SIGV4, CREDENTIAL_API_KEY };
+enum credential_kind {
+    CREDENTIAL_SIGV4,
+    CREDENTIAL_API_KEY,
+    CREDENTIAL_BASIC,
+    CREDENTIAL_OAUTH, /* a client: asks for tokens, which then speak for it */
+};
 
 struct credential {
-    struct slice id; /* the access key id, or the key's public prefix */
+    struct slice id; /* the access key id, the key's public prefix, the user or the client */
     enum credential_kind kind;
     struct slice account_id;
     uint64_t expires_ms;    /* 0: never */
     bool is_operator;       /* sigv4: manages every account's buses and the central one */
-    bool is_forwarder;      /* may relay aws.* sources; api keys always may */
+    bool is_forwarder;      /* sigv4: may relay aws.* sources; all other kinds may */
     struct slice header;    /* api key: lower-case header name, "x-api-key" by default */
-    struct digest key_hash; /* api key: HMAC(pepper, key) */
+    struct digest key_hash; /* api key, basic, oauth: what is stored of the secret */
     struct slice secret;    /* sigv4: the secret access key, unsealed */
 };
 
@@ -78,7 +83,7 @@ struct directory {
     const struct slice *api_key_headers; /* every header name that some api key uses, lower case */
     size_t api_key_header_count;
     struct slice central_account;
-    uint8_t pepper[SEAL_KEY_BYTES]; /* derived from the seal key: hashes api keys */
+    uint8_t pepper[SEAL_KEY_BYTES]; /* derived from the seal key: hashes secrets, signs tokens */
     uint64_t generation;            /* tells per-thread caches that keys may have changed */
 };
 

@@ -84,17 +84,22 @@ static enum err check_credential(struct slice name, const json_t *value, struct 
 {
     const struct slice kind = json_member_text(value, "kind");
     struct digest hash;
-    const bool is_good_api_key =
-        slice_eq(kind, SLICE("api-key")) && json_member_text(value, "header").len > 0 &&
+    const bool has_hash =
         digest_from_hex(json_member_text(value, "hash"), hash.bytes, DIGEST_BYTES);
+    const bool is_good =
+        slice_eq(kind, SLICE("sigv4")) ||
+        (slice_eq(kind, SLICE("api-key")) && has_hash &&
+         json_member_text(value, "header").len > 0) ||
+        ((slice_eq(kind, SLICE("basic")) || slice_eq(kind, SLICE("oauth"))) && has_hash);
 
     if (!is_account(json_member_text(value, "account"))) {
         return err_because(ERR_BAD_CATALOG, why, "%.*s: account: must be a 12-digit account id",
                            SLICE_ARG(name));
     }
-    if (!slice_eq(kind, SLICE("sigv4")) && !is_good_api_key) {
+    if (!is_good) {
         return err_because(ERR_BAD_CATALOG, why,
-                           "%.*s: kind: is no sigv4, nor an api-key with its hash and header",
+                           "%.*s: kind: is none that this version knows, or lacks its hash or "
+                           "header",
                            SLICE_ARG(name));
     }
     return ERR_OK;

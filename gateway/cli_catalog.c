@@ -131,8 +131,8 @@ int cli_export(int argc, char **argv)
 static const char account_usage[] =
     "usage: weir account list\n"
     "       weir account show|suspend|resume ACCOUNT\n"
-    "       weir account issue ACCOUNT --kind sigv4|api-key [--expires 90d] [--header NAME]\n"
-    "                                  [--forwarder] [--operator]\n"
+    "       weir account issue ACCOUNT --kind sigv4|api-key|basic|oauth [--expires 90d]\n"
+    "                                  [--header NAME] [--forwarder] [--operator]\n"
     "       weir account revoke CREDENTIAL\n"
     "       each with [--admin URL] [--config FILE]\n"
     "\n"

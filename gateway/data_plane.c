@@ -8,6 +8,7 @@
 #include "core/moment.h"
 #include "gateway/api.h"
 #include "gateway/forward.h"
+#include "gateway/oauth.h"
 
 struct route {
     struct slice path;
@@ -18,6 +19,7 @@ struct route {
 static const struct route routes[] = {
     {SLICE_INIT("/"), api_check_head, api_handle},
     {SLICE_INIT("/events"), forward_check_head, forward_handle},
+    {SLICE_INIT("/oauth/token"), oauth_check_head, oauth_handle},
 };
 
 static const struct route *route_of(const struct request *request)

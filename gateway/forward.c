@@ -80,11 +80,24 @@ static void fill_error(struct request *request, enum err err, const char *messag
     request->response.content_type = SLICE("application/json");
     request->response.body = request_error_body(&request->arena, err_code(err),
                                                 message != NULL ? message : err_text(err));
+    if (err == ERR_NO_TOKEN || err == ERR_EXPIRED_TOKEN) {
+        /* RFC 6750 section 3: EventBridge fetches a new token on 401, never on 403. */
+        request->response.headers[0] = (struct header){
+            SLICE("www-authenticate"), SLICE("Bearer realm=\"weir\", error=\"invalid_token\"")};
+        request->response.header_count = 1;
+    }
+}
+
+/* Missing, unknown and wrong look alike; a Bearer token has its own status. */
+static enum err refusal(enum err err)
+{
+    return err == ERR_NO_TOKEN || err == ERR_EXPIRED_TOKEN ? err : ERR_BAD_CREDENTIAL;
 }
 
 static enum err check_head(struct ingest *ingest, struct request *request, const char **message)
 {
     struct slice bus;
+    enum err err;
 
     if (!slice_eq(request->method, SLICE("POST"))) {
         *message = "/events takes POST requests";
@@ -98,7 +111,8 @@ static enum err check_head(struct ingest *ingest, struct request *request, const
         *message = "the query parameter bus must be the name of an event bus";
         return ERR_BAD_REQUEST;
     }
-    return ingest_check_api_key(ingest, request) == ERR_OK ? ERR_OK : ERR_BAD_CREDENTIAL;
+    err = ingest_check_caller(ingest, request);
+    return err == ERR_OK ? ERR_OK : refusal(err);
 }
 
 /* NOLINTNEXTLINE(readability-non-const-parameter): the signature is request_handler's */
@@ -318,10 +332,10 @@ void forward_handle(struct ingest *ingest, struct request *request)
     struct err_why why = {.text = ""};
     struct cut cut = {.arena = &request->arena, .max = ingest_entry_count_max(ingest)};
     struct slice bus;
-    enum err err = ingest_prove_api_key(ingest, request, &principal);
+    enum err err = ingest_prove_caller(ingest, request, &principal);
 
     if (err != ERR_OK) {
-        err = ERR_BAD_CREDENTIAL; /* missing, unknown and wrong look alike */
+        err = refusal(err);
     } else {
         CHECK(bus_of(request, &bus));
         err = cut_body(&cut, request, &why);

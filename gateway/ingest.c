@@ -124,6 +124,11 @@ size_t ingest_entry_count_max(const struct ingest *ingest)
     return ingest->options.config->entry_count_max;
 }
 
+uint64_t ingest_token_ms(const struct ingest *ingest)
+{
+    return ingest->options.config->token_ms;
+}
+
 struct api_desk *ingest_api_desk(const struct ingest *ingest)
 {
     return ingest->options.api_desk;

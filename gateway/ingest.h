@@ -71,6 +71,8 @@ bool ingest_has_name(const struct ingest *ingest, struct slice authority);
 /* Limits that readers of requests ask for. */
 size_t ingest_entries_total_max(const struct ingest *ingest);
 size_t ingest_entry_count_max(const struct ingest *ingest);
+/* How long a token speaks for its client. */
+uint64_t ingest_token_ms(const struct ingest *ingest);
 /* Batches whose answer or whose commit is still open. */
 size_t ingest_open_count(const struct ingest *ingest);
 
@@ -78,12 +80,13 @@ size_t ingest_open_count(const struct ingest *ingest);
  * told what cannot be read, never why a credential was refused. */
 MUST_USE enum err ingest_check_sigv4(struct ingest *ingest, struct request *request,
                                      struct err_why *why);
-MUST_USE enum err ingest_check_api_key(struct ingest *ingest, struct request *request);
+/* The same of a request that is not signed: a key, Basic, or a Bearer token. */
+MUST_USE enum err ingest_check_caller(struct ingest *ingest, struct request *request);
 /* With the body: who is it?  The principal is good until the request is answered. */
 MUST_USE enum err ingest_prove_sigv4(struct ingest *ingest, struct request *request,
                                      struct principal *principal, struct err_why *why);
-MUST_USE enum err ingest_prove_api_key(struct ingest *ingest, struct request *request,
-                                       struct principal *principal);
+MUST_USE enum err ingest_prove_caller(struct ingest *ingest, struct request *request,
+                                      struct principal *principal);
 /* Count a request that arrived whole, and how long its bytes took. */
 void ingest_note_request(struct ingest *ingest, const struct request *request);
 /* Count a request that was refused before its entries were read. */

@@ -6,7 +6,7 @@
  * read.  The directory is that of the snapshot in force; what the head proved is proven again when
  * the catalog changed while the body came.
  */
-#include "accounts/api_key.h"
+#include "accounts/http_caller.h"
 #include "accounts/sigv4_verify.h"
 #include "core/moment.h"
 #include "gateway/config.h"
@@ -63,21 +63,32 @@ struct head_proof {
     uint64_t rev;
 };
 
-enum err ingest_check_api_key(struct ingest *ingest, struct request *request)
+static enum err verify_caller(const struct ingest *ingest, const struct request *request,
+                              struct principal *principal)
+{
+    const struct http_caller_request view = {
+        .headers = request->headers,
+        .header_count = request->header_count,
+        .now_ms = moment_now_ms(),
+    };
+
+    return http_caller_verify(ingest->snapshot->directory, &view, principal);
+}
+
+enum err ingest_check_caller(struct ingest *ingest, struct request *request)
 {
     struct head_proof *proof = ARENA_NEW(&request->arena, struct head_proof);
 
-    TRY(api_key_verify(ingest->snapshot->directory, request->headers, request->header_count,
-                       moment_now_ms(), &proof->principal));
+    TRY(verify_caller(ingest, request, &proof->principal));
     proof->rev = ingest->snapshot->rev;
     request->handler_data = proof;
     return ERR_OK;
 }
 
-/* A key needs no body, so what the head proved still holds, unless the catalog changed meanwhile:
- * then a revoked key must not pass. */
-enum err ingest_prove_api_key(struct ingest *ingest, struct request *request,
-                              struct principal *principal)
+/* None of these needs the body, so what the head proved still holds, unless the catalog changed
+ * meanwhile: then a revoked key must not pass. */
+enum err ingest_prove_caller(struct ingest *ingest, struct request *request,
+                             struct principal *principal)
 {
     const struct head_proof *proof = request->handler_data;
 
@@ -85,6 +96,5 @@ enum err ingest_prove_api_key(struct ingest *ingest, struct request *request,
         *principal = proof->principal;
         return ERR_OK;
     }
-    return api_key_verify(ingest->snapshot->directory, request->headers, request->header_count,
-                          moment_now_ms(), principal);
+    return verify_caller(ingest, request, principal);
 }

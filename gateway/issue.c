@@ -1,14 +1,17 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * issue.c - SigV4 keys and API keys.
+ * issue.c - making credentials of every kind.
  *
  * A SigV4 secret must be known in the clear to check a signature, so it is stored sealed under the
- * seal key and bound to its account and id.  An API key is only ever compared, so its keyed hash is
- * enough.
+ * seal key and bound to its account and id.  All other secrets are only ever compared, so a keyed
+ * hash is enough.
  */
 #include "gateway/issue.h"
 
+#include <openssl/crypto.h>
+
 #include "accounts/api_key.h"
+#include "accounts/secret.h"
 #include "core/base64.h"
 #include "core/check.h"
 #include "core/json_write.h"
@@ -120,6 +123,40 @@ static enum err issue_sigv4(const struct issue_options *options, json_t **docume
     return err;
 }
 
+/* A user with a password, or a client with a secret. */
+static enum err issue_secret(const struct issue_options *options, enum credential_kind kind,
+                             json_t **document, struct buf *shown)
+{
+    const bool is_basic = kind == CREDENTIAL_BASIC;
+    char hex[DIGEST_HEX_CHARS];
+    uint8_t pepper[SEAL_KEY_BYTES];
+    struct digest hash;
+    struct json_writer writer;
+    struct buf secret;
+    char id[SECRET_ID_ROOM];
+    enum err err;
+
+    directory_derive_pepper(options->seal_key, pepper);
+    buf_init(&secret, 128);
+    err = secret_issue(pepper, kind, id, &secret, &hash);
+    if (err == ERR_OK) {
+        *document = common_document(options, id);
+        digest_hex(&hash, hex);
+        json_object_set_new(*document, "hash", json_stringn(hex, sizeof(hex)));
+        json_write_begin(&writer, shown);
+        json_write_object_begin(&writer);
+        show_common(&writer, options, id);
+        json_write_key_string(&writer, is_basic ? SLICE("user") : SLICE("client_id"), slice_of(id));
+        json_write_key_string(&writer, is_basic ? SLICE("password") : SLICE("client_secret"),
+                              buf_slice(&secret));
+        json_write_object_end(&writer);
+        err = json_write_end(&writer);
+    }
+    buf_wipe(&secret);
+    OPENSSL_cleanse(pepper, sizeof(pepper));
+    return err;
+}
+
 static enum err issue_api_key(const struct issue_options *options, json_t **document,
                               struct buf *shown)
 {
@@ -181,17 +218,26 @@ enum err issue_credential(const struct issue_options *options, json_t **document
     enum err err;
 
     *document = NULL;
-    if (slice_eq(options->kind, SLICE("sigv4"))) {
-        err = issue_sigv4(options, document, shown);
-    } else if (!slice_eq(options->kind, SLICE("api-key"))) {
-        return err_because(ERR_BAD_REQUEST, why, "kind: must be sigv4 or api-key");
-    } else if (options->is_operator) {
+    if (options->is_operator && !slice_eq(options->kind, SLICE("sigv4"))) {
         return err_because(ERR_BAD_REQUEST, why, "operator: is for credentials of kind sigv4");
-    } else if (!is_free_header(options->header)) {
+    }
+    if (options->header.len > 0 && !slice_eq(options->kind, SLICE("api-key"))) {
+        return err_because(ERR_BAD_REQUEST, why, "header: is for credentials of kind api-key");
+    }
+    if (!is_free_header(options->header)) {
         return err_because(ERR_BAD_REQUEST, why,
                            "header: must be a lower-case header name that HTTP does not use");
-    } else {
+    }
+    if (slice_eq(options->kind, SLICE("sigv4"))) {
+        err = issue_sigv4(options, document, shown);
+    } else if (slice_eq(options->kind, SLICE("api-key"))) {
         err = issue_api_key(options, document, shown);
+    } else if (slice_eq(options->kind, SLICE("basic"))) {
+        err = issue_secret(options, CREDENTIAL_BASIC, document, shown);
+    } else if (slice_eq(options->kind, SLICE("oauth"))) {
+        err = issue_secret(options, CREDENTIAL_OAUTH, document, shown);
+    } else {
+        return err_because(ERR_BAD_REQUEST, why, "kind: must be sigv4, api-key, basic or oauth");
     }
     if (err != ERR_OK) {
         json_decref(*document);

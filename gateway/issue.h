@@ -13,7 +13,7 @@
 struct issue_options {
     const uint8_t *seal_key; /* SEAL_KEY_BYTES */
     struct slice account;
-    struct slice kind;   /* "sigv4" or "api-key" */
+    struct slice kind;   /* "sigv4", "api-key", "basic", "oauth" */
     struct slice header; /* of an api key; empty: x-api-key */
     bool is_forwarder;
     bool is_operator;    /* of a SigV4 key: may manage every bus through the EventBridge API */

@@ -120,6 +120,24 @@ static enum err open_secret(struct directory *directory, const json_t *document,
     return err;
 }
 
+static bool kind_of(struct slice name, enum credential_kind *kind)
+{
+    static const struct slice names[] = {
+        [CREDENTIAL_SIGV4] = SLICE_INIT("sigv4"),
+        [CREDENTIAL_API_KEY] = SLICE_INIT("api-key"),
+        [CREDENTIAL_BASIC] = SLICE_INIT("basic"),
+        [CREDENTIAL_OAUTH] = SLICE_INIT("oauth"),
+    };
+
+    for (size_t i = 0; i < ARRAY_LEN(names); i++) {
+        if (slice_eq(name, names[i])) {
+            *kind = (enum credential_kind)i;
+            return true;
+        }
+    }
+    return false;
+}
+
 static enum err add_credential(struct directory *directory, const struct catalog_document *document,
                                const struct snapshot_options *options, struct err_why *why)
 {
@@ -133,11 +151,11 @@ static enum err add_credential(struct directory *directory, const struct catalog
     credential->expires_ms = (uint64_t)json_integer_value(json_object_get(value, "expires_ms"));
     credential->is_operator = json_is_true(json_object_get(value, "operator"));
     credential->is_forwarder = json_is_true(json_object_get(value, "forwarder"));
-    if (slice_eq(json_member_text(value, "kind"), SLICE("sigv4"))) {
-        credential->kind = CREDENTIAL_SIGV4;
+    if (!kind_of(json_member_text(value, "kind"), &credential->kind)) {
+        err = ERR_BAD_VALUE;
+    } else if (credential->kind == CREDENTIAL_SIGV4) {
         err = open_secret(directory, value, options, credential);
     } else {
-        credential->kind = CREDENTIAL_API_KEY;
         credential->header = arena_copy(arena, json_member_text(value, "header"));
         if (!digest_from_hex(json_member_text(value, "hash"), credential->key_hash.bytes,
                              DIGEST_BYTES)) {
