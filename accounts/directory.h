@@ -60,7 +60,8 @@ enum credential_kind {
     CREDENTIAL_SIGV4,
     CREDENTIAL_API_KEY,
     CREDENTIAL_BASIC,
-    CREDENTIAL_OAUTH, /* a client: asks for tokens, which then speak for it */
+    CREDENTIAL_CERTIFICATE, /* its id is the pin of the key; it has no secret */
+    CREDENTIAL_OAUTH,       /* a client: asks for tokens, which then speak for it */
 };
 
 struct credential {

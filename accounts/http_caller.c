@@ -54,6 +54,36 @@ static enum err verify_basic(const struct directory *directory, struct slice aut
     return err;
 }
 
+void http_caller_pin_id(const struct digest *pin, char id[static HTTP_CALLER_PIN_ID_CHARS + 1])
+{
+    memcpy(id, "wc_", 3);
+    digest_hex(pin, id + 3);
+    id[HTTP_CALLER_PIN_ID_CHARS] = '\0';
+}
+
+/* The handshake proved that the caller has the key, and an authority of ours vouched for it. */
+static enum err verify_certificate(const struct directory *directory,
+                                   const struct tls_caller *certificate, uint64_t now_ms,
+                                   struct principal *principal)
+{
+    char id[HTTP_CALLER_PIN_ID_CHARS + 1];
+    const struct credential *credential;
+    const struct account *account;
+
+    http_caller_pin_id(&certificate->pin, id);
+    credential = directory_credential(directory, slice_of(id));
+    if (credential == NULL || credential->kind != CREDENTIAL_CERTIFICATE ||
+        now_ms >= certificate->until_ms) {
+        return ERR_BAD_CREDENTIAL;
+    }
+    account = directory_account(directory, credential->account_id);
+    if (!directory_is_live(credential, account, now_ms)) {
+        return ERR_BAD_CREDENTIAL;
+    }
+    *principal = (struct principal){.account = account, .credential = credential, .relays = true};
+    return ERR_OK;
+}
+
 enum err http_caller_verify(const struct directory *directory,
                             const struct http_caller_request *request, struct principal *principal)
 {
@@ -67,6 +97,10 @@ enum err http_caller_verify(const struct directory *directory,
             }
             authorization = &request->headers[i];
         }
+    }
+    if (authorization == NULL && request->certificate != NULL &&
+        !api_key_is_present(directory, request->headers, request->header_count)) {
+        return verify_certificate(directory, request->certificate, request->now_ms, principal);
     }
     if (authorization == NULL) {
         return api_key_verify(directory, request->headers, request->header_count, request->now_ms,

@@ -8,19 +8,26 @@
 #include "accounts/principal.h"
 #include "core/buf.h"
 #include "core/header.h"
+#include "core/tls.h"
 
 struct http_caller_request {
     const struct header *headers;
     size_t header_count;
+    const struct tls_caller *certificate; /* NULL: none came */
     uint64_t now_ms;
 };
 
 /* Find the one credential and prove it.  ERR_MISSING_TOKEN without any; ERR_BAD_CREDENTIAL for one
- * that is not good, and for two in one request; ERR_NO_TOKEN and ERR_EXPIRED_TOKEN for a Bearer
+ * that is not good, and for two in one request (a certificate counts where no
+ * header says who calls); ERR_NO_TOKEN and ERR_EXPIRED_TOKEN for a Bearer
  * token. */
 MUST_USE enum err http_caller_verify(const struct directory *directory,
                                      const struct http_caller_request *request,
                                      struct principal *principal);
+
+/* The id of the credential of a certificate with this key: "wc_" and the pin in hex. */
+enum { HTTP_CALLER_PIN_ID_CHARS = 3 + DIGEST_HEX_CHARS };
+void http_caller_pin_id(const struct digest *pin, char id[static HTTP_CALLER_PIN_ID_CHARS + 1]);
 
 enum { HTTP_CALLER_BASIC_BYTES_MAX = 256 };
 

@@ -387,6 +387,12 @@ bool stream_is_tls(const struct stream *stream)
     return stream->wire.ssl != NULL;
 }
 
+bool stream_caller(const struct stream *stream, struct tls_caller *caller)
+{
+    CHECK_MAGIC(stream, STREAM_MAGIC);
+    return stream->wire.ssl != NULL && tls_caller_of(stream->wire.ssl, caller);
+}
+
 const char *stream_reason_name(enum stream_reason reason)
 {
     static const char *const names[STREAM_REASON_COUNT] = {

@@ -22,6 +22,7 @@
 
 struct stream;
 struct stream_loop;
+struct tls_caller;
 struct tls_context;
 struct stats;
 
@@ -141,5 +142,7 @@ void stream_abort(struct stream *stream);
 /* Did TLS resume an earlier session? false for cleartext. */
 bool stream_is_resumed(const struct stream *stream);
 bool stream_is_tls(const struct stream *stream);
+/* Whose certificate came with the handshake?  False: none did. */
+bool stream_caller(const struct stream *stream, struct tls_caller *caller);
 /* A constant such as "handshake_timeout". */
 const char *stream_reason_name(enum stream_reason reason);

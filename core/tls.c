@@ -34,7 +34,6 @@
 #include "core/random.h"
 
 enum {
-    PEM_MAX_BYTES = 262144,
     CLIENT_CHAIN_MAX_BYTES = 16384,
     READ_BUFFER_BYTES = 65536,
     EPOCH_S = 12 * 60 * 60,
@@ -238,7 +237,7 @@ enum err tls_load(SSL_CTX *ssl, const char *path, tls_read_fn read_file, tls_use
     struct buf text;
     enum err err;
 
-    buf_init(&text, PEM_MAX_BYTES);
+    buf_init(&text, TLS_FILE_BYTES_MAX);
     ERR_clear_error();
     err = read_file(path, &text, why) == ERR_OK ? ERR_OK : ERR_BAD_CONFIG;
     if (err == ERR_OK) {
@@ -277,6 +276,9 @@ enum err tls_context_new(const struct tls_options *options, struct tls_context *
     err = tls_load(made->ssl, options->certificate_path, file_read, tls_use_chain, why);
     if (err == ERR_OK) {
         err = tls_load(made->ssl, options->key_path, file_read_secret, tls_use_key, why);
+    }
+    if (err == ERR_OK && options->client_ca_path != NULL) {
+        err = tls_ask_callers(made->ssl, options->client_ca_path, why);
     }
     if (err != ERR_OK) {
         tls_context_release(made);

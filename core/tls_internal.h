@@ -10,7 +10,7 @@
 #include "core/buf.h"
 #include "core/tls.h"
 
-enum { TLS_MAGIC = 0x746c7363 };
+enum { TLS_MAGIC = 0x746c7363, TLS_FILE_BYTES_MAX = 262144 };
 
 struct tls_context {
     uint32_t magic;
@@ -33,6 +33,9 @@ MUST_USE enum err tls_load(SSL_CTX *ssl, const char *path, tls_read_fn read_file
 /* tls_use_fn: a certificate and its issuers; its private key. */
 enum err tls_use_chain(SSL_CTX *ssl, BIO *pem, const char *path, struct err_why *why);
 enum err tls_use_key(SSL_CTX *ssl, BIO *pem, const char *path, struct err_why *why);
+enum err tls_use_authorities(SSL_CTX *ssl, BIO *pem, const char *path, struct err_why *why);
+/* Take client certificates of these authorities. */
+MUST_USE enum err tls_ask_callers(SSL_CTX *ssl, const char *path, struct err_why *why);
 /* ERR_BAD_CONFIG with OpenSSL's reason. */
 enum err tls_file_error(const char *path, const char *what, struct err_why *why);
 /* How bytes are moved, on both sides. */

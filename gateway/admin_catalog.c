@@ -17,7 +17,7 @@
 #include "gateway/issue.h"
 
 enum { ACCOUNTS_PAGE_DEFAULT = 100, ACCOUNTS_PAGE_MAX = 1000 };
-enum { BODY_DEPTH_MAX = 32, NAME_CHARS_MAX = 64, SHOWN_BYTES_MAX = 4096 };
+enum { BODY_DEPTH_MAX = 32, NAME_CHARS_MAX = 128, SHOWN_BYTES_MAX = 4096 };
 
 /* ---- apply and export --------------------------------------------------------------------- */
 
@@ -306,6 +306,7 @@ struct edit_of_one {
     struct slice name;    /* in the request's arena */
     struct slice account; /* must exist as well, if not empty */
     bool must_exist;
+    bool must_be_new;
     json_t *value; /* NULL with must_exist: delete, or see is_suspended */
     bool changes_suspension;
     bool is_suspended;
@@ -322,6 +323,9 @@ static enum err plan_one(struct control_change *change, const struct catalog *ca
         (one->account.len > 0 && catalog_get(catalog, one->account) == NULL)) {
         return err_because(ERR_NOT_FOUND, &change->why, "%.*s does not exist",
                            SLICE_ARG(one->must_exist ? one->name : one->account));
+    }
+    if (one->must_be_new && old != NULL) {
+        return err_because(ERR_EXISTS, &change->why, "%.*s exists already", SLICE_ARG(one->name));
     }
     if (one->changes_suspension) {
         json_t *value = json_deep_copy(old->value);
@@ -388,7 +392,8 @@ void admin_account_resume(struct admin_call *call)
 static enum err read_issue(struct admin_call *call, json_t *body, struct issue_options *options,
                            struct err_why *why)
 {
-    static const char *const known[] = {"kind", "header", "forwarder", "operator", "expires"};
+    static const char *const known[] = {"kind",     "header",  "forwarder",
+                                        "operator", "expires", "pin"};
     const struct slice expires = json_member_text(body, "expires");
     uint64_t span_ms = 0;
     const char *key;
@@ -414,6 +419,7 @@ static enum err read_issue(struct admin_call *call, json_t *body, struct issue_o
         .account = call->rest,
         .kind = json_member_text(body, "kind"),
         .header = json_member_text(body, "header"),
+        .pin = json_member_text(body, "pin"),
         .is_forwarder = json_is_true(json_object_get(body, "forwarder")),
         .is_operator = json_is_true(json_object_get(body, "operator")),
         .now_ms = moment_now_ms(),
@@ -443,6 +449,7 @@ void admin_credential_issue(struct admin_call *call)
     if (err != ERR_OK) {
         on_one_done(&one->change, err);
     } else {
+        one->must_be_new = true;
         one->account = account_document(call, call->rest);
         one->name = arena_printf(&request->arena, "credential/%.*s",
                                  SLICE_ARG(json_member_text(one->value, "id")));

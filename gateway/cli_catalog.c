@@ -6,6 +6,7 @@
 
 #include "core/check.h"
 #include "core/file.h"
+#include "core/tls.h"
 #include "gateway/catalog.h"
 #include "gateway/cli.h"
 
@@ -131,12 +132,14 @@ int cli_export(int argc, char **argv)
 static const char account_usage[] =
     "usage: weir account list\n"
     "       weir account show|suspend|resume ACCOUNT\n"
-    "       weir account issue ACCOUNT --kind sigv4|api-key|basic|oauth [--expires 90d]\n"
-    "                                  [--header NAME] [--forwarder] [--operator]\n"
+    "       weir account issue ACCOUNT --kind sigv4|api-key|basic|oauth|certificate\n"
+    "                                  [--expires 90d] [--header NAME] [--certificate FILE]\n"
+    "                                  [--forwarder] [--operator]\n"
     "       weir account revoke CREDENTIAL\n"
     "       each with [--admin URL] [--config FILE]\n"
     "\n"
     "issue prints the new credential as one JSON object, once; it cannot be shown again.\n"
+    "--certificate FILE: whose key speaks for the account; renewals with that key do as well.\n"
     "--forwarder: it may send aws.* sources.  --operator (sigv4): through the EventBridge API it\n"
     "manages the buses of every account and the central one, not its own account's alone.\n";
 
@@ -144,6 +147,8 @@ struct account_options {
     const char *kind;
     const char *expires;
     const char *header;
+    const char *certificate;
+    char pin[DIGEST_HEX_CHARS + 1]; /* of that certificate's key */
     bool is_forwarder;
     bool is_operator;
 };
@@ -162,12 +167,32 @@ static struct slice issue_body(const struct account_options *options, struct buf
     if (options->header != NULL) {
         json_object_set_new(tree, "header", json_string(options->header));
     }
+    if (options->pin[0] != '\0') {
+        json_object_set_new(tree, "pin", json_string(options->pin));
+    }
     text = json_dumps(tree, JSON_COMPACT);
     CHECK(text != NULL);
     CHECK(buf_append(body, slice_of(text)) == ERR_OK);
     xfree(text);
     json_decref(tree);
     return buf_slice(body);
+}
+
+static bool read_pin(struct account_options *options)
+{
+    struct err_why why = {.text = ""};
+    struct digest pin;
+
+    if (options->certificate == NULL) {
+        return true;
+    }
+    digest_init();
+    if (tls_pin_of_file(options->certificate, &pin, &why) != ERR_OK) {
+        (void)fprintf(stderr, "weir: %s\n", why.text);
+        return false;
+    }
+    digest_hex(&pin, options->pin);
+    return true;
 }
 
 /* What each verb asks the gateway. */
@@ -254,6 +279,7 @@ int cli_account(int argc, char **argv)
         {"--kind", &account.kind, NULL},
         {"--expires", &account.expires, NULL},
         {"--header", &account.header, NULL},
+        {"--certificate", &account.certificate, NULL},
         {"--forwarder", NULL, &account.is_forwarder},
         {"--operator", NULL, &account.is_operator},
         {NULL, NULL, NULL},
@@ -273,7 +299,8 @@ int cli_account(int argc, char **argv)
             if (!verbs[i].needs_operand) {
                 return list_accounts(&common);
             }
-            return run_verb(&common, &verbs[i], operands[1], &account);
+            return read_pin(&account) ? run_verb(&common, &verbs[i], operands[1], &account)
+                                      : CLI_FAILED;
         }
     }
     (void)fprintf(stderr, "%s", account_usage);

@@ -55,6 +55,7 @@ static void on_open(struct stream *stream, struct slice alpn)
 {
     struct connection *connection = connection_of(stream);
 
+    connection->has_caller = stream_caller(stream, &connection->caller);
     if (slice_eq(alpn, SLICE("h2"))) {
         speak_h2(connection);
     } else if (stream_is_tls(stream)) {
@@ -161,6 +162,12 @@ struct exchange *connection_begin_exchange(struct connection *connection,
     exchange->connection = connection;
     exchange->request.peer = arena_copy(&exchange->request.arena,
                                         (struct slice){connection->peer, connection->peer_len});
+    if (connection->has_caller) {
+        struct tls_caller *caller = ARENA_NEW(&exchange->request.arena, struct tls_caller);
+
+        *caller = connection->caller;
+        exchange->request.caller = caller;
+    }
     list_remove(&connection->idle);
     connection->exchange_count++;
     return exchange;

@@ -12,6 +12,7 @@
 
 #include "core/list.h"
 #include "core/stream.h"
+#include "core/tls.h"
 #include "gateway/exchange.h"
 #include "gateway/http_limits.h"
 #include "gateway/request.h"
@@ -76,6 +77,8 @@ struct connection {
     uint64_t alarm_ms;  /* steady clock: what the stream's deadline is set to, 0: not set yet */
     char peer[CONNECTION_PEER_CHARS];
     size_t peer_len;
+    bool has_caller; /* came with a client certificate: */
+    struct tls_caller caller;
     char first[CONNECTION_PREFACE_BYTES]; /* cleartext: until the protocol is known */
     size_t first_len;
 };

@@ -214,6 +214,8 @@ static enum err open_tls(struct control *control, struct err_why *why)
     struct tls_options options = {
         .certificate_path = control->config->data_certificate.data,
         .key_path = control->config->data_key.data,
+        .client_ca_path =
+            control->config->data_client_ca.len > 0 ? control->config->data_client_ca.data : NULL,
     };
 
     if (control->config->data_cleartext) {

@@ -69,6 +69,7 @@ static enum err verify_caller(const struct ingest *ingest, const struct request 
     const struct http_caller_request view = {
         .headers = request->headers,
         .header_count = request->header_count,
+        .certificate = request->caller,
         .now_ms = moment_now_ms(),
     };
 

@@ -13,7 +13,8 @@
 struct issue_options {
     const uint8_t *seal_key; /* SEAL_KEY_BYTES */
     struct slice account;
-    struct slice kind;   /* "sigv4", "api-key", "basic", "oauth" */
+    struct slice kind;   /* "sigv4", "api-key", "basic", "oauth", "certificate" */
+    struct slice pin;    /* of a certificate: SHA-256 of its public key, in hex */
     struct slice header; /* of an api key; empty: x-api-key */
     bool is_forwarder;
     bool is_operator;    /* of a SigV4 key: may manage every bus through the EventBridge API */

@@ -15,6 +15,7 @@
 #include "core/header.h"
 
 struct request;
+struct tls_caller;
 
 /* What the protocol below (h1, h2) does for a request. */
 struct request_ops {
@@ -41,10 +42,11 @@ struct request {
     struct header *headers;
     size_t header_count;
     struct buf body;
-    struct digest body_digest; /* SHA-256 of the whole body */
-    bool skips_body_digest;    /* on_head may set it: nobody will look at the digest */
-    struct slice peer;         /* "203.0.113.7", for logs */
-    uint64_t arrived_us;       /* steady clock, when the head was complete */
+    struct digest body_digest;       /* SHA-256 of the whole body */
+    bool skips_body_digest;          /* on_head may set it: nobody will look at the digest */
+    const struct tls_caller *caller; /* whose client certificate came with it; NULL: none */
+    struct slice peer;               /* "203.0.113.7", for logs */
+    uint64_t arrived_us;             /* steady clock, when the head was complete */
 
     struct response response;
 

@@ -126,6 +126,7 @@ static bool kind_of(struct slice name, enum credential_kind *kind)
         [CREDENTIAL_SIGV4] = SLICE_INIT("sigv4"),
         [CREDENTIAL_API_KEY] = SLICE_INIT("api-key"),
         [CREDENTIAL_BASIC] = SLICE_INIT("basic"),
+        [CREDENTIAL_CERTIFICATE] = SLICE_INIT("certificate"),
         [CREDENTIAL_OAUTH] = SLICE_INIT("oauth"),
     };
 
@@ -155,7 +156,7 @@ static enum err add_credential(struct directory *directory, const struct catalog
         err = ERR_BAD_VALUE;
     } else if (credential->kind == CREDENTIAL_SIGV4) {
         err = open_secret(directory, value, options, credential);
-    } else {
+    } else if (credential->kind != CREDENTIAL_CERTIFICATE) {
         credential->header = arena_copy(arena, json_member_text(value, "header"));
         if (!digest_from_hex(json_member_text(value, "hash"), credential->key_hash.bytes,
                              DIGEST_BYTES)) {

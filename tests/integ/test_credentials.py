@@ -1,8 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Who may call POST /events, and how: Basic, OAuth clients and their tokens; over both HTTP versions."""
+"""Who may call POST /events, and how: Basic, OAuth clients and their tokens, certificates."""
 
 import base64
+import http.client
 import json
+import shutil
+import socket
+import ssl
+import subprocess
 import urllib.parse
 
 import pytest
@@ -191,3 +196,152 @@ def test_a_suspended_account_is_refused(weir):
     finally:
         weir.cli("account", "resume", OTHER)
     assert post(weir, bearer(token), event=envelope(account=OTHER)).status == 200
+
+
+# ---- client certificates --------------------------------------------------------------------------
+
+def openssl(folder, *arguments):
+    subprocess.run(["openssl", *arguments], cwd=folder, check=True, capture_output=True)
+
+
+def make_client(folder, name, ca="client-ca", usage="clientAuth", days=30, key=None):
+    """NAME.pem and NAME.key for a caller, vouched for by an authority that is made on demand."""
+    curve = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes"]
+    if not (folder / f"{ca}.pem").exists():
+        openssl(folder, "req", "-x509", *curve, "-keyout", f"{ca}.key", "-out", f"{ca}.pem",
+                "-days", "30", "-subj", f"/CN={ca}", "-addext",
+                "keyUsage=critical,keyCertSign,cRLSign")
+    made = ["-new", "-key", f"{key}.key"] if key else [*curve, "-keyout", f"{name}.key"]
+    openssl(folder, "req", *made, "-out", f"{name}.csr", "-subj", "/CN=anything")
+    (folder / f"{name}.ext").write_text(f"basicConstraints=CA:FALSE\nextendedKeyUsage={usage}\n")
+    openssl(folder, "x509", "-req", "-in", f"{name}.csr", "-CA", f"{ca}.pem", "-CAkey",
+            f"{ca}.key", "-CAcreateserial", "-days", str(days), "-extfile", f"{name}.ext", "-out",
+            f"{name}.pem")
+    return folder / f"{name}.pem", folder / f"{key or name}.key"
+
+
+class Caller:
+    """One TLS client, with a certificate, and its session for the next connection."""
+
+    def __init__(self, weir, certificate=None, key=None):
+        self._weir, self.session, self.resumed = weir, None, False
+        self._context = ssl.create_default_context(cafile=str(weir.ca))
+        # Under TLS 1.2 the session is there with the handshake, whatever else is sent.
+        self._context.maximum_version = ssl.TLSVersion.TLSv1_2
+        if certificate:
+            self._context.load_cert_chain(certificate, key)
+
+    def connect(self):
+        link = self._context.wrap_socket(
+            socket.create_connection(("localhost", self._weir.data_port), 30),
+            server_hostname="localhost", session=self.session)
+        self.session, self.resumed = link.session, link.session_reused
+        return link
+
+    def post(self, link=None, *headers):
+        """The status of one event, on a connection of its own unless given one."""
+        own = link or self.connect()
+        body = json.dumps(envelope()).encode()
+        own.sendall("\r\n".join(["POST /events HTTP/1.1", "Host: localhost", *headers,
+                                 f"Content-Length: {len(body)}", "", ""]).encode() + body)
+        answer = http.client.HTTPResponse(own)
+        answer.begin()
+        answer.read()
+        if link is None:
+            own.close()
+        return answer.status
+
+
+@pytest.fixture(scope="module")
+def mutual(tmp_path_factory, gateway_in):
+    """A gateway that takes certificates, and two callers' certificates bound to the member."""
+    folder = tmp_path_factory.mktemp("mutual")
+    make_client(folder, "one")
+    make_client(folder, "two")
+    config = {"listen": {"data": {"client_ca": str(folder / "client-ca.pem")}}}
+    with gateway_in(folder, config=config) as running:
+        running.files = folder
+        running.issued = {name: running.weir.issue(MEMBER, "certificate", "--certificate",
+                                                   folder / f"{name}.pem") for name in ("one", "two")}
+        yield running
+
+
+def caller_of(mutual, name, key=None):
+    return Caller(mutual.weir, mutual.files / f"{name}.pem", mutual.files / f"{key or name}.key")
+
+
+@pytest.mark.parametrize("name", VERSIONS)
+def test_a_certificate_sends_events_as_its_account(mutual, name):
+    event = envelope()
+    answer = curl(mutual.weir, "/events", "--cert", mutual.files / "one.pem", "--key",
+                  mutual.files / "one.key", data=event, version=VERSIONS[name],
+                  headers=["Content-Type: application/json"])
+    assert (answer.status, answer.version) == (200, name)
+    assert wait_until(lambda: mutual.arrived(event["id"]), "the event arrived")
+    forged = curl(mutual.weir, "/events", "--cert", mutual.files / "one.pem", "--key",
+                  mutual.files / "one.key", data=envelope(account=OTHER), version=VERSIONS[name],
+                  headers=["Content-Type: application/json"])
+    assert forged.status == 403
+
+
+def test_a_key_is_bound_once_and_renewals_keep_it(mutual):
+    with pytest.raises(RuntimeError, match="exists"):
+        mutual.weir.issue(OTHER, "certificate", "--certificate", mutual.files / "one.pem")
+    make_client(mutual.files, "renewed", key="one")
+    assert caller_of(mutual, "renewed", "one").post() == 200
+
+
+def test_without_a_certificate_other_credentials_still_count(mutual):
+    user = mutual.weir.issue(MEMBER, "basic")
+    assert Caller(mutual.weir).post() == 403
+    header = basic(user["user"], user["password"])
+    assert Caller(mutual.weir).post(None, header) == 200
+    assert caller_of(mutual, "one").post(None, header) == 200
+    assert caller_of(mutual, "one").post(None, basic(user["user"], "x" * 43)) == 403
+
+
+def test_a_certificate_that_is_bound_to_nobody_is_refused(mutual):
+    make_client(mutual.files, "nobody")
+    assert caller_of(mutual, "nobody").post() == 403
+
+
+@pytest.mark.parametrize("wrong", [{"ca": "other-ca"}, {"usage": "serverAuth"}],
+                         ids=["authority", "usage"])
+def test_a_certificate_that_is_not_good_ends_the_handshake(mutual, wrong):
+    name = "wrong-" + "".join(wrong)
+    make_client(mutual.files, name, key="one", **wrong)
+    with pytest.raises((ssl.SSLError, ConnectionError, http.client.HTTPException)):
+        caller_of(mutual, name, "one").post()
+
+
+def test_revoking_ends_it_on_open_connections_and_resumed_sessions(mutual):
+    make_client(mutual.files, "brief")
+    issued = mutual.weir.issue(MEMBER, "certificate", "--certificate", mutual.files / "brief.pem")
+    caller, bystander = caller_of(mutual, "brief"), caller_of(mutual, "two")
+    link = caller.connect()
+    assert caller.post(link) == 200
+    assert caller.post() == 200 and caller.resumed, "a resumed session brings its certificate"
+    mutual.weir.revoke(issued["credential"])
+    assert caller.post(link) == 403
+    assert caller.post() == 403 and caller.resumed
+    link.close()
+    assert bystander.post() == 200
+
+
+def test_tickets_do_not_outlive_the_authorities(mutual):
+    """Another file of authorities: no session that the old one vouched for is resumed."""
+    caller = caller_of(mutual, "two")
+    assert caller.post() == 200
+    make_client(mutual.files, "stranger", ca="new-ca")
+    shutil.copy(mutual.files / "client-ca.pem", mutual.files / "old.pem")
+    shutil.copy(mutual.files / "new-ca.pem", mutual.files / "client-ca.pem")
+    try:
+        mutual.weir.stop()
+        mutual.weir.start()
+        with pytest.raises((ssl.SSLError, ConnectionError, http.client.HTTPException)):
+            caller.post()
+    finally:
+        shutil.copy(mutual.files / "old.pem", mutual.files / "client-ca.pem")
+        mutual.weir.stop()
+        mutual.weir.start()
+    assert caller_of(mutual, "two").post() == 200

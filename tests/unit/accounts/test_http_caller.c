@@ -94,7 +94,8 @@ static int tear_down(void **state)
 static enum err verify(const struct world *world, const struct header *headers, size_t count,
                        struct principal *principal)
 {
-    const struct http_caller_request request = {headers, count, NOW_MS};
+    const struct http_caller_request request = {
+        .headers = headers, .header_count = count, .now_ms = NOW_MS};
 
     *principal = (struct principal){0};
     return http_caller_verify(world->directory, &request, principal);
@@ -233,6 +234,56 @@ static void test_two_credentials_are_refused(void **state)
     assert_int_equal(verify(world, beside, 2, &principal), ERR_OK);
 }
 
+/* ---- certificates ------------------------------------------------------------------------- */
+
+static enum err verify_certificate(const struct world *world, const struct tls_caller *certificate,
+                                   const struct header *headers, size_t count,
+                                   struct principal *principal)
+{
+    const struct http_caller_request request = {headers, count, certificate, NOW_MS};
+
+    *principal = (struct principal){0};
+    return http_caller_verify(world->directory, &request, principal);
+}
+
+static void test_a_certificate_is_known_by_its_key(void **state)
+{
+    struct world *world = *state;
+    struct tls_caller certificate = {.pin = {{1, 2, 3}}, .until_ms = NOW_MS + 1};
+    struct credential *credential = ARENA_NEW(&world->directory->arena, struct credential);
+    const struct header key = {SLICE("x-api-key"), buf_slice(&world->key)};
+    const struct header wrong = {SLICE("authorization"), SLICE("Basic Og==")};
+    char id[HTTP_CALLER_PIN_ID_CHARS + 1];
+    struct principal principal;
+
+    assert_int_equal(verify_certificate(world, &certificate, NULL, 0, &principal),
+                     ERR_BAD_CREDENTIAL);
+    http_caller_pin_id(&certificate.pin, id);
+    *credential = (struct credential){.kind = CREDENTIAL_CERTIFICATE,
+                                      .id = arena_copy(&world->directory->arena, slice_of(id)),
+                                      .account_id = SLICE("111111111111")};
+    directory_add_credential(world->directory, credential);
+    assert_int_equal(verify_certificate(world, &certificate, NULL, 0, &principal), ERR_OK);
+    assert_ptr_equal(principal.credential, credential);
+    assert_true(principal.relays);
+    /* what a header says counts before it */
+    assert_int_equal(verify_certificate(world, &certificate, &key, 1, &principal), ERR_OK);
+    assert_ptr_not_equal(principal.credential, credential);
+    assert_int_equal(verify_certificate(world, &certificate, &wrong, 1, &principal),
+                     ERR_BAD_CREDENTIAL);
+    /* its id is no key, user or client of anybody */
+    assert_int_equal(
+        verify_authorization(world, basic_header(world, slice_of(id), SLICE("")), &principal),
+        ERR_BAD_CREDENTIAL);
+    certificate.until_ms = NOW_MS;
+    assert_int_equal(verify_certificate(world, &certificate, NULL, 0, &principal),
+                     ERR_BAD_CREDENTIAL);
+    certificate.until_ms = NOW_MS + 1;
+    certificate.pin.bytes[31] ^= 1;
+    assert_int_equal(verify_certificate(world, &certificate, NULL, 0, &principal),
+                     ERR_BAD_CREDENTIAL);
+}
+
 /* ---- tokens ------------------------------------------------------------------------------- */
 
 static void test_a_client_proves_itself(void **state)
@@ -347,6 +398,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_basic_is_refused, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_what_cannot_be_read_is_refused, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_two_credentials_are_refused, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_a_certificate_is_known_by_its_key, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_a_client_proves_itself, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_a_token_speaks_for_its_client, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_a_token_of_an_account, set_up, tear_down),
