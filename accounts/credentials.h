@@ -45,6 +45,15 @@ struct credentials_io {
     const char *(*environment)(void *context, const char *name); /* NULL: not set */
 };
 
+/* What one call to STS came to; the texts are valid during the call only. */
+struct credentials_outcome {
+    struct slice role_arn;
+    struct slice external_id;
+    struct slice account;
+    enum err err;        /* as in credentials_ask */
+    const char *message; /* "" with ERR_OK */
+};
+
 struct credentials_provider_options {
     struct ev_loop *loop; /* NULL: the caller calls credentials_provider_run() itself */
     struct http_client *http;
@@ -54,6 +63,9 @@ struct credentials_provider_options {
     struct slice session_name; /* "weir-dispatch" */
     unsigned calls_per_second; /* STS bucket; 0: 50 */
     unsigned roles_max;        /* remembered at once; 0: 20,000 */
+    /* Told of every call to STS for a role, and of each that could not be made; may be NULL. */
+    void (*on_outcome)(void *context, const struct credentials_outcome *outcome);
+    void *context;
     const struct credentials_io *io;
 };
 
@@ -65,12 +77,19 @@ credentials_provider_new(const struct credentials_provider_options *options);
 void credentials_provider_destroy(struct credentials_provider *provider);
 /* Do what is due now: renewals, calls that waited for the bucket.  The provider's timer does. */
 void credentials_provider_run(struct credentials_provider *provider);
+/* Calls to STS so far. */
+uint64_t credentials_provider_call_count(const struct credentials_provider *provider);
+/* Which source gave weir's own credentials; "" if none has yet. */
+const char *credentials_provider_source(const struct credentials_provider *provider);
 
 /* One question, from any thread; the struct and its slices live until on_answer.
  *
  * Credentials of a role are given until a minute before they expire.  A refusal is remembered for
  * 30 s, growing to 5 minutes, a failure for 1 s, growing to 30 s; who asks meanwhile is told the
- * same at once.  `renew` is heeded at most every 10 s for one role. */
+ * same at once.  `renew` is heeded at most every 10 s for one role.
+ *
+ * A check always calls STS.  It does not count as use: what it brings is kept until it expires and
+ * goes first when too many roles are remembered, and its failure is told to nobody else. */
 struct credentials_ask {
     struct mail mail;
     /* in */
@@ -78,6 +97,7 @@ struct credentials_ask {
     struct slice external_id;
     struct slice account; /* session tag weir-account */
     bool renew;           /* the ones held were refused as expired: fetch new ones */
+    bool is_check;        /* can the role be assumed?  Not for weir's own */
     struct mailbox *home;
     void (*on_answer)(struct credentials_ask *ask); /* on home's thread, always later */
     /* out */

@@ -216,5 +216,6 @@ void credentials_call_start(struct role *role)
     }
     role->is_calling = true;
     provider->call_count++;
+    provider->calls_made++;
     provider->io.start_call(provider->io.context, &role->call);
 }

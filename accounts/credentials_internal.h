@@ -23,6 +23,7 @@ struct role {
 
     struct list waiters;    /* struct credentials_ask */
     struct list queue_node; /* waiting for a call */
+    struct list unasked;    /* while only checks have asked for it */
     struct heap_node due;   /* renewal, or the end */
 
     struct credentials *held;
@@ -56,7 +57,9 @@ struct credentials_provider {
     struct map roles;
     struct heap due;
     struct list queue;
+    struct list unasked; /* roles, the oldest first */
     struct limiter bucket;
+    uint64_t calls_made;
     unsigned call_count;
     int64_t clock_offset_ms; /* AWS minus us */
     bool is_stopping;        /* the HTTP client is being destroyed */

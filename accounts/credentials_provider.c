@@ -8,6 +8,10 @@
  * back answers all waiters, and is renewed in the background once 60 to 80 % of its life are over,
  * as long as somebody asked during the last hour.
  *
+ * A check (role_watch.h) always calls, and lets the session lie for whoever asks first.  It is not
+ * use: its session is not renewed, and is let go of first when there are too many roles; and its
+ * failure is not remembered against later asks, as the role may have been made meanwhile.
+ *
  * What goes wrong: a refusal or failure answers all waiters and is remembered, so that one broken
  * account costs little and STS is not hammered; stale keys of our own are loaded again and a wrong
  * clock is corrected from the Date header, each once per call; without credentials of our own the
@@ -85,6 +89,33 @@ static struct slice role_key(const struct credentials_ask *ask, struct arena *ar
                         SLICE_ARG(ask->account));
 }
 
+static void free_role(struct role *role)
+{
+    CHECK(!role->is_calling);
+    CHECK(list_is_empty(&role->waiters));
+    heap_remove(&role->provider->due, &role->due);
+    list_remove(&role->queue_node);
+    list_remove(&role->unasked);
+    CHECK(map_remove(&role->provider->roles, role->key) == role);
+    credentials_release(role->held);
+    arena_clean_up(&role->arena);
+    xfree(role);
+}
+
+/* Let go of the oldest role that no delivery has asked for.  False: there is none. */
+static bool make_room(struct credentials_provider *provider)
+{
+    LIST_FOREACH (node, &provider->unasked) {
+        struct role *role = CONTAINER_OF(node, struct role, unasked);
+
+        if (!role->is_calling && !list_is_linked(&role->queue_node)) {
+            free_role(role);
+            return true;
+        }
+    }
+    return false;
+}
+
 /* The role of an ask, made if it is new; NULL when there are too many. */
 static struct role *find_role(struct credentials_provider *provider,
                               const struct credentials_ask *ask)
@@ -93,7 +124,8 @@ static struct role *find_role(struct credentials_provider *provider,
     const struct slice key = role_key(ask, &arena);
     struct role *role = map_get(&provider->roles, key);
 
-    if (role != NULL || provider->roles.count >= provider->options.roles_max) {
+    if (role != NULL ||
+        (provider->roles.count >= provider->options.roles_max && !make_room(provider))) {
         arena_clean_up(&arena);
         return role;
     }
@@ -106,20 +138,10 @@ static struct role *find_role(struct credentials_provider *provider,
     role->account = arena_copy(&role->arena, ask->account);
     list_init(&role->waiters);
     list_init(&role->queue_node);
+    list_init(&role->unasked);
+    list_append(&provider->unasked, &role->unasked);
     CHECK(map_put(&provider->roles, role->key, role) == NULL);
     return role;
-}
-
-static void free_role(struct role *role)
-{
-    CHECK(!role->is_calling);
-    CHECK(list_is_empty(&role->waiters));
-    heap_remove(&role->provider->due, &role->due);
-    list_remove(&role->queue_node);
-    CHECK(map_remove(&role->provider->roles, role->key) == role);
-    credentials_release(role->held);
-    arena_clean_up(&role->arena);
-    xfree(role);
 }
 
 static bool is_usable(const struct role *role, uint64_t now_ms)
@@ -169,14 +191,42 @@ static uint64_t growing_ms(enum err err, unsigned failure_count)
     return MIN_OF(first_ms << MIN_OF(failure_count, 10), most_ms);
 }
 
+static void tell_outcome(const struct role *role, enum err err, const char *message)
+{
+    const struct credentials_provider_options *options = &role->provider->options;
+    const struct credentials_outcome outcome = {.role_arn = role->arn,
+                                                .external_id = role->external_id,
+                                                .account = role->account,
+                                                .err = err,
+                                                .message = message};
+
+    if (options->on_outcome != NULL && err != ERR_STOPPING) {
+        options->on_outcome(options->context, &outcome);
+    }
+}
+
+/* Was the call made for checks alone?  One without waiters renews what is in use. */
+static bool was_check(const struct role *role)
+{
+    LIST_FOREACH (node, &role->waiters) {
+        if (!CONTAINER_OF(node, struct credentials_ask, node)->is_check) {
+            return false;
+        }
+    }
+    return !list_is_empty(&role->waiters);
+}
+
 void credentials_role_fail(struct role *role, enum err err, const char *message)
 {
     const uint64_t now_ms = credentials_now_ms(role->provider);
 
     role->err = err;
     (void)snprintf(role->message, sizeof(role->message), "%s", message);
-    role->told_until_ms = now_ms + growing_ms(err, role->failure_count);
-    role->failure_count++;
+    if (!was_check(role)) {
+        role->told_until_ms = now_ms + growing_ms(err, role->failure_count);
+        role->failure_count++;
+    }
+    tell_outcome(role, err, message);
     log_warn("credentials.failed", LOG_SLICE("role", role->arn),
              LOG_SLICE("account", role->account), LOG_ERR(err), LOG_TEXT("why", message));
     if (is_usable(role, now_ms)) {
@@ -200,6 +250,7 @@ void credentials_role_succeed(struct role *role, struct credentials *credentials
     role->renew_ms = now_ms + life_ms / 100 * (60 + random_u64() % 21);
     role->told_until_ms = 0;
     role->failure_count = 0;
+    tell_outcome(role, ERR_OK, "");
     answer_all(&role->waiters, ERR_OK, "", credentials);
     schedule(role, now_ms);
 }
@@ -334,6 +385,12 @@ static void ask_own(struct credentials_provider *provider, struct credentials_as
     }
 }
 
+static void check_role(struct role *role, struct credentials_ask *ask)
+{
+    list_append(&role->waiters, &ask->node);
+    enqueue(role);
+}
+
 static void ask_role(struct credentials_provider *provider, struct credentials_ask *ask,
                      uint64_t now_ms)
 {
@@ -343,7 +400,12 @@ static void ask_role(struct credentials_provider *provider, struct credentials_a
         answer(ask, ERR_REMOTE_FAILED, "more roles are in use than are kept at once", NULL);
         return;
     }
+    if (ask->is_check) {
+        check_role(role, ask);
+        return;
+    }
     role->asked_ms = now_ms;
+    list_remove(&role->unasked);
     if (ask->renew && role->held != NULL && now_ms >= role->fetched_ms + RENEW_INTERVAL_MS) {
         drop_held(role);
     }
@@ -388,6 +450,16 @@ void credentials_request(struct credentials_provider *provider, struct credentia
     list_init(&ask->node);
     ask->mail.on_arrival = on_ask;
     mailbox_send(provider->options.mailbox, &ask->mail);
+}
+
+uint64_t credentials_provider_call_count(const struct credentials_provider *provider)
+{
+    return provider->calls_made;
+}
+
+const char *credentials_provider_source(const struct credentials_provider *provider)
+{
+    return own_credentials_source(provider->own);
 }
 
 /* ---- time passing ---- */
@@ -492,6 +564,7 @@ credentials_provider_new(const struct credentials_provider_options *options)
                                           .sts_endpoint = provider->options.sts_endpoint});
     list_init(&provider->own_waiters);
     list_init(&provider->queue);
+    list_init(&provider->unasked);
     heap_init(&provider->due);
     limiter_configure(&provider->bucket, rate, rate, provider->io.steady_us(provider->io.context));
     ev_timer_init(&provider->timer, on_timer, WAKE_MAX_MS / 1000.0, 0.0);

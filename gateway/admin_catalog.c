@@ -9,6 +9,7 @@
 
 #include <openssl/crypto.h>
 
+#include "accounts/role_watch.h"
 #include "core/check.h"
 #include "core/moment.h"
 #include "gateway/catalog_check.h"
@@ -209,7 +210,37 @@ static void ungroup(struct grouping *grouping)
     arena_clean_up(&grouping->arena);
 }
 
-static json_t *describe_account(const struct catalog_document *account,
+static json_t *describe_moment(uint64_t ms)
+{
+    char iso[MOMENT_ISO_CHARS];
+
+    if (ms == 0) {
+        return json_null();
+    }
+    moment_to_iso(ms, iso);
+    return json_stringn(iso, sizeof(iso));
+}
+
+/* {"state","checked_at","since","error"}; null without a role. */
+static json_t *describe_role(struct control *control, struct slice account)
+{
+    struct control_description process;
+    struct role_health health;
+
+    control_describe(control, &process);
+    if (!role_watch_read(process.roles, account, &health)) {
+        return json_null();
+    }
+    return json_pack("{s:s, s:o, s:o, s:o}", "state", role_state_name(health.state), "checked_at",
+                     describe_moment(health.checked_ms), "since", describe_moment(health.since_ms),
+                     "error",
+                     health.err == ERR_OK ? json_null()
+                                          : json_pack("{s:s, s:s}", "code", err_name(health.err),
+                                                      "message", health.message));
+}
+
+static json_t *describe_account(const struct admin_call *call,
+                                const struct catalog_document *account,
                                 const struct grouping *grouping)
 {
     json_t *description = json_deep_copy(account->value);
@@ -223,6 +254,8 @@ static json_t *describe_account(const struct catalog_document *account,
     json_object_set_new(description, "suspended",
                         json_boolean(json_is_true(json_object_get(description, "is_suspended"))));
     json_object_del(description, "is_suspended");
+    json_object_set_new(description, "dispatch_role_health",
+                        describe_role(call->control, json_member_text(account->value, "id")));
     json_object_set_new(description, "rev", json_integer((json_int_t)account->rev));
     return description;
 }
@@ -275,7 +308,7 @@ void admin_account_list(struct admin_call *call)
             json_object_set(answer, "next", json_object_get(last, "id"));
             break;
         }
-        json_array_append_new(list, describe_account(documents[i], &grouping));
+        json_array_append_new(list, describe_account(call, documents[i], &grouping));
     }
     ungroup(&grouping);
     respond_tree(call->request, 200, answer);
@@ -293,7 +326,7 @@ void admin_account_show(struct admin_call *call)
         return;
     }
     group_credentials(catalog, &grouping);
-    respond_tree(call->request, 200, describe_account(account, &grouping));
+    respond_tree(call->request, 200, describe_account(call, account, &grouping));
     ungroup(&grouping);
 }
 

@@ -25,6 +25,7 @@
  */
 #include <unistd.h>
 
+#include "accounts/role_watch.h"
 #include "core/check.h"
 #include "core/log.h"
 #include "core/moment.h"
@@ -67,6 +68,9 @@ void control_describe(const struct control *control, struct control_description 
         .catalog_rev = control->snapshot->rev,
         .refused_documents = control->catalog.refused_count,
         .is_refusing = control->is_refusing,
+        .roles = control->roles,
+        .sts_calls = credentials_provider_call_count(control->credentials),
+        .credentials_source = credentials_provider_source(control->credentials),
     };
 }
 
@@ -176,6 +180,9 @@ enum err control_compile(struct control *control, struct err_why *why)
     }
     snapshot_release(control->snapshot);
     control->snapshot = snapshot;
+    if (control->roles != NULL) { /* not yet while starting */
+        role_watch_use(control->roles, snapshot->directory);
+    }
     return ERR_OK;
 }
 

@@ -11,6 +11,7 @@
 #include "gateway/snapshot.h"
 
 struct control;
+struct role_watch;
 struct store;
 struct trace_answer;
 
@@ -37,6 +38,9 @@ struct control_description {
     uint64_t catalog_rev;     /* of the snapshot in force */
     size_t refused_documents; /* the last good value of each is in force */
     bool is_refusing;         /* the catalog does not compile: an older snapshot is in force */
+    const struct role_watch *roles;
+    uint64_t sts_calls;             /* since the start */
+    const char *credentials_source; /* of weir's own; "" before it needed any */
 };
 void control_describe(const struct control *control, struct control_description *description);
 

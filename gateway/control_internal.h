@@ -18,6 +18,7 @@ struct admin;
 struct credentials_provider;
 struct delivery_engine;
 struct http_client;
+struct role_watch;
 struct tls_context;
 
 enum { WORKERS_MAX = 256, LANES_PER_LOOK = 1024 };
@@ -31,6 +32,7 @@ struct control {
     bool is_shared;      /* it was, or is */
     struct http_client *http;
     struct credentials_provider *credentials;
+    struct role_watch *roles;
     struct tls_context *tls;
     struct admin *admin;
 

@@ -15,6 +15,7 @@
 #include <unistd.h>
 
 #include "accounts/credentials.h"
+#include "accounts/role_watch.h"
 #include "core/check.h"
 #include "core/file.h"
 #include "core/http.h"
@@ -26,7 +27,11 @@
 #include "gateway/control_internal.h"
 #include "gateway/lease.h"
 
-enum { CALLS_TO_STS_PER_SECOND = 50, CATALOG_WAIT_MS = 10000, CATALOG_PAUSE_MS = 250 };
+enum {
+    CHECKS_SHARE = 5, /* of the calls to STS that a second may have, one in so many for checks */
+    CATALOG_WAIT_MS = 10000,
+    CATALOG_PAUSE_MS = 250,
+};
 
 static void on_signal(struct ev_loop *loop, ev_signal *watcher, int events)
 {
@@ -238,6 +243,40 @@ static struct slice endpoint_of(struct arena *arena, const struct config *config
     return arena_printf(arena, "https://%s.%.*s.amazonaws.com", service, SLICE_ARG(config->region));
 }
 
+static void on_outcome(void *context, const struct credentials_outcome *outcome)
+{
+    role_watch_note(context, outcome);
+}
+
+static void ask_for_role(void *context, struct credentials_ask *ask)
+{
+    const struct control *control = context;
+
+    credentials_request(control->credentials, ask);
+}
+
+static uint64_t now_ms(void *context)
+{
+    (void)context;
+    return moment_now_ms();
+}
+
+static void open_roles(struct control *control)
+{
+    const struct role_watch_options options = {
+        .loop = control->loop,
+        .mailbox = &control->mailbox,
+        .every_ms = control->config->role_check_ms,
+        .checks_per_second =
+            MAX_OF((unsigned)control->config->sts_calls_per_second / CHECKS_SHARE, 1U),
+        .ask = ask_for_role,
+        .now_ms = now_ms,
+        .context = control,
+    };
+
+    control->roles = role_watch_new(&options);
+}
+
 static void open_credentials(struct control *control, struct arena *arena)
 {
     const struct config *config = control->config;
@@ -255,7 +294,9 @@ static void open_credentials(struct control *control, struct arena *arena)
         .region = config->region,
         .sts_endpoint = endpoint_of(arena, config, config->aws_endpoint_sts, "sts"),
         .session_name = SLICE("weir-dispatch"),
-        .calls_per_second = CALLS_TO_STS_PER_SECOND,
+        .calls_per_second = (unsigned)config->sts_calls_per_second,
+        .on_outcome = on_outcome,
+        .context = control->roles,
     };
     struct credentials_provider_options with_http = options;
 
@@ -335,7 +376,9 @@ enum err control_start(struct control *control, struct arena *arena, struct err_
     TRY(load_catalog(control, why));
     open_watch(control);
     TRY(open_tls(control, why));
+    open_roles(control);
     open_credentials(control, arena);
+    role_watch_use(control->roles, control->snapshot->directory);
     TRY(make_workers(control, why));
     TRY(admin_open(control, control->loop, &control->admin, why));
     start_workers(control); /* last: a start that fails has no thread to stop */
@@ -372,6 +415,7 @@ void control_shut(struct control *control)
     (void)mailbox_drain(&control->mailbox);
     http_client_destroy(control->http); /* before the provider: its calls end first */
     credentials_provider_destroy(control->credentials);
+    role_watch_destroy(control->roles);
     store_destroy(control->store);
     control->store = NULL;
     mailbox_clean_up(&control->mailbox);

@@ -9,6 +9,7 @@
  *
  * Nothing here is urgent, so what the store cannot do now is done the next time.
  */
+#include "accounts/role_watch.h"
 #include "core/check.h"
 #include "core/log.h"
 #include "core/moment.h"
@@ -96,6 +97,7 @@ static void on_counted(struct store_op *op)
     control->is_counting = false;
     if (op->err == ERR_OK) {
         control->replica_count = MAX_OF(census->replicas, 1);
+        role_watch_share(control->roles, control->replica_count);
     }
 }
 

@@ -11,6 +11,7 @@
  */
 #include "gateway/report.h"
 
+#include "accounts/role_watch.h"
 #include "core/check.h"
 #include "core/json_write.h"
 #include "gateway/control.h"
@@ -46,6 +47,15 @@ static const struct store_tally_row *tally_of(const struct store_tally *tally, s
         }
     }
     return NULL;
+}
+
+/* ---- one sample of Prometheus ---------------------------------------------------------------- */
+
+static enum err write_sample(struct buf *out, const char *name, const char *kind, const char *text,
+                             uint64_t value)
+{
+    return buf_printf(out, "# HELP weir_%s %s\n# TYPE weir_%s %s\nweir_%s %" PRIu64 "\n", name,
+                      text, name, kind, name, value);
 }
 
 /* ---- JSON --------------------------------------------------------------------------------- */
@@ -158,6 +168,19 @@ static void write_ledger(struct json_writer *writer, const struct report_source 
     json_write_object_end(writer);
 }
 
+/* Only for an account that has a dispatch role. */
+static void write_role_of(struct json_writer *writer, const struct report_source *source,
+                          struct slice account)
+{
+    struct role_health health;
+
+    if (role_watch_read(source->process->roles, account, &health)) {
+        json_write_key_u64(writer, SLICE("role_healthy"), health.state == ROLE_HEALTHY ? 1 : 0);
+        json_write_key_u64(writer, SLICE("role_broken"), health.state == ROLE_BROKEN ? 1 : 0);
+        json_write_key_u64(writer, SLICE("role_checked_ms"), health.checked_ms);
+    }
+}
+
 static void write_account(struct json_writer *writer, const struct report_source *source,
                           struct slice account)
 {
@@ -174,6 +197,7 @@ static void write_account(struct json_writer *writer, const struct report_source
     write_deliveries(writer, row);
     write_queue(writer, row, source->now_ms);
     write_counter(writer, part->counters, STATS_RETRIED);
+    write_role_of(writer, source, account);
     json_write_object_end(writer);
 }
 
@@ -295,7 +319,60 @@ static void write_replica(struct json_writer *writer, const struct report_source
     json_write_key_u64(writer, SLICE("catalog_rev"), process->catalog_rev);
     json_write_key_u64(writer, SLICE("catalog_refused"), process->refused_documents);
     json_write_key_bool(writer, SLICE("catalog_compiles"), !process->is_refusing);
+    json_write_key_string(writer, SLICE("credentials"), slice_of(process->credentials_source));
     json_write_object_end(writer);
+}
+
+/* ---- dispatch roles -------------------------------------------------------------------------- */
+
+enum { ROLE_FIGURE_COUNT = 4 };
+
+/* Name and sentence of each, in the order of read_roles(). */
+static const struct {
+    const char *name;
+    const char *kind;
+    const char *text;
+} role_figures[ROLE_FIGURE_COUNT] = {
+    {"healthy", "gauge", "Dispatch roles that STS gave when it was asked last."},
+    {"broken", "gauge", "Dispatch roles that STS refused when it was asked last."},
+    {"unchecked", "gauge", "Dispatch roles of which STS has said nothing since the start."},
+    {"sts_calls", "counter", "Calls to STS for a role, deliveries' and checks' together."},
+};
+
+static void read_roles(const struct report_source *source, uint64_t figures[ROLE_FIGURE_COUNT])
+{
+    struct role_counts counts;
+
+    role_watch_count(source->process->roles, &counts);
+    figures[0] = counts.healthy;
+    figures[1] = counts.broken;
+    figures[2] = counts.unchecked;
+    figures[3] = source->process->sts_calls;
+}
+
+static void write_roles(struct json_writer *writer, const struct report_source *source)
+{
+    uint64_t figures[ROLE_FIGURE_COUNT];
+
+    read_roles(source, figures);
+    json_write_object_begin(writer);
+    for (size_t i = 0; i < ROLE_FIGURE_COUNT; i++) {
+        json_write_key_u64(writer, slice_of(role_figures[i].name), figures[i]);
+    }
+    json_write_object_end(writer);
+}
+
+static enum err write_role_samples(const struct report_source *source, struct buf *out)
+{
+    uint64_t figures[ROLE_FIGURE_COUNT];
+    char name[64];
+
+    read_roles(source, figures);
+    for (size_t i = 0; i < ROLE_FIGURE_COUNT; i++) {
+        (void)snprintf(name, sizeof(name), "roles_%s", role_figures[i].name);
+        TRY(write_sample(out, name, role_figures[i].kind, role_figures[i].text, figures[i]));
+    }
+    return ERR_OK;
 }
 
 enum err report_write_json(const struct report_source *source, struct buf *out)
@@ -317,6 +394,8 @@ enum err report_write_json(const struct report_source *source, struct buf *out)
     write_latency(&writer, source->sum);
     json_write_key(&writer, SLICE("store"));
     write_store(&writer, source);
+    json_write_key(&writer, SLICE("roles"));
+    write_roles(&writer, source);
     json_write_key(&writer, SLICE("replica"));
     write_replica(&writer, source);
     json_write_object_end(&writer);
@@ -345,13 +424,6 @@ enum err report_write_part(const struct report_source *source, struct slice sect
 }
 
 /* ---- Prometheus --------------------------------------------------------------------------- */
-
-static enum err write_sample(struct buf *out, const char *name, const char *kind, const char *text,
-                             uint64_t value)
-{
-    return buf_printf(out, "# HELP weir_%s %s\n# TYPE weir_%s %s\nweir_%s %" PRIu64 "\n", name,
-                      text, name, kind, name, value);
-}
 
 static enum err write_process_counters(const struct stats *sum, struct buf *out)
 {
@@ -410,6 +482,7 @@ enum err report_write_metrics(const struct report_source *source, struct buf *ou
     TRY(write_sample(out, "deliveries_live", "gauge", "Deliveries not yet ended.", row.live));
     TRY(write_sample(out, "deliveries_dead", "gauge", "Dead letters in the store.", row.dead));
     TRY(write_store_samples(source, out));
+    TRY(write_role_samples(source, out));
     TRY(write_sample(out, "ledger_balanced", "gauge", "1 while both ledgers balance.",
                      is_balanced(source->sum->totals, &row) ? 1 : 0));
     return write_latency_summaries(source->sum, out);

@@ -83,6 +83,12 @@ def stats_page(path):
         + "\n## The store\n\nMembers of `store` in `GET /v1/stats`, and `weir_store_…` in "
         "`/metrics`.\n\n"
         + table(("figure", "unit", "tells"), figures)
+        + "\n## Dispatch roles\n\n`roles` in `GET /v1/stats`, and `weir_roles_…` in `/metrics`, "
+        "count the dispatch roles of the catalog that STS\ngave (`healthy`) or refused (`broken`) "
+        "when this process asked last, or of which it has said nothing yet\n(`unchecked`), and "
+        "`sts_calls` for roles. A part of `accounts` has `role_healthy` and `role_broken`, 0 or 1, "
+        "and\n`role_checked_ms`, the time of that answer. Alarms in the log: `role.broken` with the "
+        "reason, and `role.healed`.\n"
     )
 
 

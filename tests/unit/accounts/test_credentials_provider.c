@@ -39,6 +39,8 @@ struct world {
     struct http_call *calls[CALLS_KEPT]; /* under way, oldest first */
     size_t call_count;
     size_t calls_made;
+    unsigned outcome_count;
+    enum err outcome; /* the last */
     unsigned serial;
     uint64_t life_ms;
     int64_t aws_ahead_ms;  /* the clock of AWS minus ours */
@@ -93,6 +95,14 @@ static const struct credentials_io fake_io = {.start_call = fake_start,
                                               .steady_us = fake_steady_us,
                                               .environment = fake_environment};
 
+static void on_outcome(void *context, const struct credentials_outcome *outcome)
+{
+    struct world *world = context;
+
+    world->outcome_count++;
+    world->outcome = outcome->err;
+}
+
 static void make_provider(struct world *world, unsigned calls_per_second, unsigned roles_max)
 {
     struct credentials_io io = fake_io;
@@ -105,6 +115,8 @@ static void make_provider(struct world *world, unsigned calls_per_second, unsign
         .session_name = SLICE("weir-dispatch"),
         .calls_per_second = calls_per_second,
         .roles_max = roles_max,
+        .on_outcome = on_outcome,
+        .context = world,
         .io = &io,
     });
 }
@@ -171,6 +183,23 @@ static struct asker *ask_for(struct world *world, const char *role, const char *
     world->newest = asker;
     credentials_request(world->provider, &asker->ask);
     assert_int_equal(asker->answer_count, 0); /* always later */
+    settle(world);
+    return asker;
+}
+
+static struct asker *check(struct world *world, const char *role)
+{
+    struct asker *asker = ARENA_NEW(&world->arena, struct asker);
+
+    asker->ask = (struct credentials_ask){.role_arn = slice_of(role),
+                                          .external_id = SLICE("x-1"),
+                                          .account = SLICE("111111111111"),
+                                          .is_check = true,
+                                          .home = &world->home,
+                                          .on_answer = on_answer};
+    asker->older = world->newest;
+    world->newest = asker;
+    credentials_request(world->provider, &asker->ask);
     settle(world);
     return asker;
 }
@@ -448,6 +477,79 @@ static void test_idle_roles_cost_nothing(void **state)
     assert_int_equal(world->call_count, 1);
     grant(world);
     expect_key(asker, "2.222222222222.x-1.111111111111");
+}
+
+/* ---- checks ---- */
+
+/* Goal:   a check calls whatever is held, and what it brings waits for who asks first. */
+static void test_a_check_always_calls(void **state)
+{
+    struct world *world = *state;
+    struct asker *asker;
+
+    asker = check(world, ROLE_A);
+    assert_int_equal(world->call_count, 1);
+    grant(world);
+    expect_key(asker, "1.111111111111.x-1.111111111111");
+    asker = ask(world, ROLE_A);
+    expect_key(asker, "1.111111111111.x-1.111111111111");
+    asker = check(world, ROLE_A);
+    assert_int_equal(world->call_count, 1);
+    expect_key(ask(world, ROLE_A), "1.111111111111.x-1.111111111111");
+    reply_error(world, 403, "AccessDenied"); /* what is held still serves */
+    expect_key(asker, "1.111111111111.x-1.111111111111");
+    assert_int_equal(world->outcome_count, 2);
+    assert_int_equal(world->outcome, ERR_REMOTE_DENIED);
+    expect_key(ask(world, ROLE_A), "1.111111111111.x-1.111111111111");
+    assert_int_equal(credentials_provider_call_count(world->provider), 2);
+}
+
+/* Goal:   the role may have been made since a check was refused: who needs it asks anew. */
+static void test_a_refused_check_is_not_remembered(void **state)
+{
+    struct world *world = *state;
+    struct asker *asker = check(world, ROLE_A);
+
+    reply_error(world, 403, "AccessDenied");
+    expect_error(asker, ERR_REMOTE_DENIED, "AccessDenied: because");
+    asker = ask(world, ROLE_A);
+    assert_int_equal(world->call_count, 1);
+    grant(world);
+    expect_key(asker, "1.111111111111.x-1.111111111111");
+}
+
+/* Goal:   a session that only a check wanted is not renewed, and ends by itself. */
+static void test_a_check_is_not_use(void **state)
+{
+    struct world *world = *state;
+    struct asker *asker = check(world, ROLE_A);
+
+    grant(world);
+    expect_key(asker, "1.111111111111.x-1.111111111111");
+    for (int i = 0; i < 120; i++) {
+        world->now_ms += MINUTE_MS;
+        credentials_provider_run(world->provider);
+        assert_int_equal(world->call_count, 0);
+    }
+}
+
+/* Goal:   checks never keep a delivery from its role. */
+static void test_checked_roles_make_room(void **state)
+{
+    struct world *world = *state;
+    struct asker *asker;
+
+    credentials_provider_destroy(world->provider);
+    make_provider(world, 0, 1);
+    asker = check(world, ROLE_A);
+    expect_error(ask(world, ROLE_B), ERR_REMOTE_FAILED, "more roles"); /* it is being asked for */
+    grant(world);
+    expect_key(asker, "1.111111111111.x-1.111111111111");
+    asker = ask(world, ROLE_B);
+    assert_int_equal(world->call_count, 1);
+    grant(world);
+    expect_key(asker, "2.222222222222.x-1.111111111111");
+    expect_error(check(world, ROLE_A), ERR_REMOTE_FAILED, "more roles");
 }
 
 /* Goal:   a refusal is told at once for 30 s, then asked again, the wait growing to 5 minutes. */
@@ -797,6 +899,10 @@ int main(void)
         TEST(test_renewal_and_expiry),
         TEST(test_expired_credentials_are_never_given),
         TEST(test_idle_roles_cost_nothing),
+        TEST(test_a_check_always_calls),
+        TEST(test_a_refused_check_is_not_remembered),
+        TEST(test_a_check_is_not_use),
+        TEST(test_checked_roles_make_room),
         TEST(test_refusals_are_remembered),
         TEST(test_failures_are_told_apart),
         TEST(test_failures_back_off),
