@@ -19,30 +19,40 @@
 
 enum { KEY_CHARS = SECRET_ID_CHARS + 1 + SECRET_TEXT_CHARS };
 
-static void hash_key(const uint8_t pepper[static SEAL_KEY_BYTES], struct slice key,
-                     struct digest *hash)
+void api_key_hash(const uint8_t pepper[static SEAL_KEY_BYTES], struct slice key,
+                  struct digest *hash)
 {
     digest_hmac_sha256((struct slice){(const char *)pepper, SEAL_KEY_BYTES}, key, hash);
 }
 
-enum err api_key_issue(const uint8_t pepper[static SEAL_KEY_BYTES], char id[static 24],
-                       struct buf *key, struct digest *hash)
+enum err api_key_issue(const uint8_t pepper[static SEAL_KEY_BYTES], const char *prefix,
+                       char id[static 24], struct buf *key, struct digest *hash)
 {
     const size_t start = key->len;
 
-    secret_make_id("wk_", id);
+    secret_make_id(prefix, id);
     TRY(buf_append(key, slice_of(id)));
     TRY(buf_append_byte(key, '_'));
     TRY(secret_append(key));
     CHECK(key->len == start + KEY_CHARS);
-    hash_key(pepper, slice_from(buf_slice(key), start), hash);
+    api_key_hash(pepper, slice_from(buf_slice(key), start), hash);
     return ERR_OK;
+}
+
+static bool has_form(struct slice value, struct slice prefix)
+{
+    return value.len == KEY_CHARS && slice_has_prefix(value, prefix) &&
+           value.data[SECRET_ID_CHARS] == '_';
 }
 
 static bool looks_like_key(struct slice value)
 {
-    return value.len == KEY_CHARS && slice_has_prefix(value, SLICE("wk_")) &&
-           value.data[SECRET_ID_CHARS] == '_';
+    return has_form(value, SLICE(API_KEY_PREFIX));
+}
+
+struct slice api_key_id(struct slice token)
+{
+    return slice_first(token, has_form(token, SLICE(API_KEY_TOKEN_PREFIX)) ? SECRET_ID_CHARS : 0);
 }
 
 static bool is_key_header(const struct directory *directory, struct slice name)
@@ -112,7 +122,7 @@ enum err api_key_verify(const struct directory *directory, const struct header *
     if (credential == NULL || credential->kind != CREDENTIAL_API_KEY) {
         credential = &nobody;
     }
-    hash_key(directory->pepper, slice_trim(header->value), &hash);
+    api_key_hash(directory->pepper, slice_trim(header->value), &hash);
     is_equal = digest_equal(digest_slice(&hash), digest_slice(&credential->key_hash));
     account = directory_account(directory, credential->account_id);
     if (!is_equal || credential == &nobody || !directory_is_live(credential, account, now_ms) ||

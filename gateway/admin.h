@@ -5,15 +5,17 @@
 #pragma once
 
 #include <ev.h>
+#include <jansson.h>
 
 #include "core/err.h"
 #include "core/json_write.h"
+#include "gateway/admin_access.h"
 #include "gateway/control.h"
 #include "gateway/request.h"
 
 struct admin;
 
-/* Open the admin listener of the configuration.  Makes STATE/admin.token (0600) at first start. */
+/* Open the admin listener of the configuration. */
 MUST_USE enum err admin_open(struct control *control, struct ev_loop *loop, struct admin **admin,
                              struct err_why *why);
 /* NULL is fine. */
@@ -24,11 +26,14 @@ struct admin_call {
     struct control *control;
     struct request *request;
     struct slice rest; /* what the route's `*` stood for */
+    struct admin_caller caller;
     uint64_t started_ms;
 };
 
 /* A parameter of the query, percent-decoded in the request's arena; empty if absent. */
 struct slice admin_parameter(const struct admin_call *call, struct slice name);
+/* Is the value of a parameter "true" or "1"? */
+bool admin_is_on(struct slice value);
 /* Part of a path, percent-decoded likewise. */
 struct slice admin_decode(const struct admin_call *call, struct slice text);
 /* Answer 200 with this JSON; the bytes are copied. */
@@ -36,20 +41,10 @@ void admin_respond_json(struct request *request, struct slice json);
 /* Answer {"error":{"code","message"}}; `why` may be NULL or empty. */
 void admin_respond_error(struct request *request, enum err err, const struct err_why *why);
 
-/* The handlers, by file. */
-void admin_catalog_export(struct admin_call *call);
-void admin_catalog_apply(struct admin_call *call);
-void admin_account_list(struct admin_call *call);
-void admin_account_show(struct admin_call *call);
-void admin_account_suspend(struct admin_call *call);
-void admin_account_resume(struct admin_call *call);
-void admin_credential_issue(struct admin_call *call);
-void admin_credential_revoke(struct admin_call *call);
-void admin_stats_all(struct admin_call *call);
-void admin_stats_part(struct admin_call *call);
-void admin_stats_metrics(struct admin_call *call);
-void admin_trace(struct admin_call *call);
-void admin_dead_list(struct admin_call *call);
-void admin_dead_redrive(struct admin_call *call);
-void admin_dead_drop(struct admin_call *call);
-void admin_backup(struct admin_call *call);
+/* Answer with this tree, whose reference is taken. */
+void admin_respond_tree(struct request *request, unsigned status, json_t *tree);
+
+/* The handlers: one for each row of the table. */
+#define ROUTE(method, path, right, handler, sentence) void handler(struct admin_call *call);
+#include "gateway/admin_routes.def"
+#undef ROUTE

@@ -86,11 +86,12 @@ static enum err check_credential(struct slice name, const json_t *value, struct 
     struct digest hash;
     const bool has_hash =
         digest_from_hex(json_member_text(value, "hash"), hash.bytes, DIGEST_BYTES);
-    const bool is_good =
-        slice_eq(kind, SLICE("sigv4")) || slice_eq(kind, SLICE("certificate")) ||
-        (slice_eq(kind, SLICE("api-key")) && has_hash &&
-         json_member_text(value, "header").len > 0) ||
-        ((slice_eq(kind, SLICE("basic")) || slice_eq(kind, SLICE("oauth"))) && has_hash);
+    const bool is_good = slice_eq(kind, SLICE("sigv4")) ||
+                         (slice_eq(kind, SLICE("api-key")) && has_hash &&
+                          json_member_text(value, "header").len > 0) ||
+                         ((slice_eq(kind, SLICE("basic")) || slice_eq(kind, SLICE("oauth")) ||
+                           slice_eq(kind, SLICE("operator"))) &&
+                          has_hash);
 
     if (!is_account(json_member_text(value, "account"))) {
         return err_because(ERR_BAD_CATALOG, why, "%.*s: account: must be a 12-digit account id",

@@ -60,6 +60,11 @@ const uint8_t *control_seal_key(const struct control *control)
     return control->seal_key;
 }
 
+bool control_is_catalog_stale(struct control *control)
+{
+    return control->is_shared && catalog_age_is_stale(&control->age, moment_steady_ms());
+}
+
 void control_describe(const struct control *control, struct control_description *description)
 {
     *description = (struct control_description){

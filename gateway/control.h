@@ -25,6 +25,8 @@ const struct catalog *control_catalog(const struct control *control);
 struct store *control_store(struct control *control);
 struct mailbox *control_mailbox(struct control *control);
 const uint8_t *control_seal_key(const struct control *control);
+/* Other replicas may have changed the catalog, and it was not read for too long to know. */
+bool control_is_catalog_stale(struct control *control);
 
 /* Is it ready to take events? If not, `reasons` (room for CONTROL_REASONS_MAX) says why. */
 enum { CONTROL_REASONS_MAX = 4, CONTROL_REPLICA_CHARS_MAX = 48 };

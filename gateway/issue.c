@@ -11,13 +11,13 @@
 #include <openssl/crypto.h>
 
 #include "accounts/api_key.h"
-#include "accounts/http_caller.h"
 #include "accounts/secret.h"
 #include "core/base64.h"
 #include "core/check.h"
 #include "core/json_write.h"
 #include "core/moment.h"
 #include "core/random.h"
+#include "gateway/admin_access.h"
 
 enum { ACCESS_KEY_ID_CHARS = 20, SECRET_KEY_BYTES = 30, SECRET_KEY_CHARS = 40 };
 
@@ -38,10 +38,10 @@ static void make_access_key_id(char id[static ACCESS_KEY_ID_CHARS + 1])
 static json_t *common_document(const struct issue_options *options, const char *id)
 {
     json_t *document = json_pack(
-        "{s:s, s:s%, s:s%, s:I, s:I, s:b, s:s}", "id", id, "account", options->account.data,
+        "{s:s, s:s%, s:s%, s:I, s:I, s:b, s:s%}", "id", id, "account", options->account.data,
         options->account.len, "kind", options->kind.data, options->kind.len, "created_ms",
         (json_int_t)options->now_ms, "expires_ms", (json_int_t)options->expires_ms, "forwarder",
-        options->is_forwarder ? 1 : 0, "manager", "api:operator");
+        options->is_forwarder ? 1 : 0, "manager", options->manager.data, options->manager.len);
 
     CHECK(document != NULL);
     if (options->is_operator) {
@@ -158,10 +158,21 @@ static enum err issue_secret(const struct issue_options *options, enum credentia
     return err;
 }
 
-static enum err issue_api_key(const struct issue_options *options, json_t **document,
-                              struct buf *shown)
+/* What else is kept and shown of a key: where it is to be sent, or what a token is good for. */
+static void describe_key(const struct issue_options *options, json_t *document,
+                         struct json_writer *writer, bool is_token)
 {
     const struct slice header = options->header.len > 0 ? options->header : SLICE("x-api-key");
+    const struct slice name = is_token ? SLICE("role") : SLICE("header");
+    const struct slice value = is_token ? options->role : header;
+
+    json_object_setn_new(document, name.data, name.len, json_stringn(value.data, value.len));
+    json_write_key_string(writer, name, value);
+}
+
+static enum err issue_key(const struct issue_options *options, bool is_token, json_t **document,
+                          struct buf *shown)
+{
     char hex[DIGEST_HEX_CHARS];
     uint8_t pepper[SEAL_KEY_BYTES];
     struct digest hash;
@@ -172,48 +183,21 @@ static enum err issue_api_key(const struct issue_options *options, json_t **docu
 
     directory_derive_pepper(options->seal_key, pepper);
     buf_init(&key, 128);
-    err = api_key_issue(pepper, id, &key, &hash);
+    err = api_key_issue(pepper, is_token ? API_KEY_TOKEN_PREFIX : API_KEY_PREFIX, id, &key, &hash);
     if (err == ERR_OK) {
         *document = common_document(options, id);
         digest_hex(&hash, hex);
         json_object_set_new(*document, "hash", json_stringn(hex, sizeof(hex)));
-        json_object_set_new(*document, "header", json_stringn(header.data, header.len));
         json_write_begin(&writer, shown);
         json_write_object_begin(&writer);
         show_common(&writer, options, id);
-        json_write_key_string(&writer, SLICE("header"), header);
-        json_write_key_string(&writer, SLICE("key"), buf_slice(&key));
+        describe_key(options, *document, &writer, is_token);
+        json_write_key_string(&writer, is_token ? SLICE("token") : SLICE("key"), buf_slice(&key));
         json_write_object_end(&writer);
         err = json_write_end(&writer);
     }
     buf_wipe(&key);
     return err;
-}
-
-/* The credential is named by the key it is bound to, so one key is bound once. */
-static enum err issue_certificate(const struct issue_options *options, json_t **document,
-                                  struct buf *shown)
-{
-    char id[HTTP_CALLER_PIN_ID_CHARS + 1];
-    struct json_writer writer;
-    struct digest pin;
-
-    CHECK(digest_from_hex(options->pin, pin.bytes, DIGEST_BYTES));
-    http_caller_pin_id(&pin, id);
-    *document = common_document(options, id);
-    json_write_begin(&writer, shown);
-    json_write_object_begin(&writer);
-    show_common(&writer, options, id);
-    json_write_key_string(&writer, SLICE("pin"), slice_from(slice_of(id), 3));
-    json_write_object_end(&writer);
-    return json_write_end(&writer);
-}
-
-static bool is_pin(struct slice text)
-{
-    struct digest pin;
-
-    return digest_from_hex(text, pin.bytes, DIGEST_BYTES);
 }
 
 /* A header that nothing else of HTTP or of the SigV4 path uses. */
@@ -239,12 +223,20 @@ static bool is_free_header(struct slice name)
     return name.len <= 64;
 }
 
-enum err issue_credential(const struct issue_options *options, json_t **document, struct buf *shown,
-                          struct err_why *why)
+/* Nothing was asked for that is another kind's. */
+static enum err check_options(const struct issue_options *options, struct err_why *why)
 {
-    enum err err;
+    const bool is_token = slice_eq(options->kind, SLICE("operator"));
 
-    *document = NULL;
+    if (is_token ? admin_role_rights(options->role) == 0 : options->role.len > 0) {
+        return err_because(ERR_BAD_REQUEST, why,
+                           is_token ? "role: must be viewer, payload-viewer, account-admin or "
+                                      "operator"
+                                    : "role: is for credentials of kind operator");
+    }
+    if (is_token && options->is_forwarder) {
+        return err_because(ERR_BAD_REQUEST, why, "forwarder: a token sends no events");
+    }
     if (options->is_operator && !slice_eq(options->kind, SLICE("sigv4"))) {
         return err_because(ERR_BAD_REQUEST, why, "operator: is for credentials of kind sigv4");
     }
@@ -255,22 +247,29 @@ enum err issue_credential(const struct issue_options *options, json_t **document
         return err_because(ERR_BAD_REQUEST, why,
                            "header: must be a lower-case header name that HTTP does not use");
     }
+    return ERR_OK;
+}
+
+enum err issue_credential(const struct issue_options *options, json_t **document, struct buf *shown,
+                          struct err_why *why)
+{
+    enum err err;
+
+    *document = NULL;
+    TRY(check_options(options, why));
     if (slice_eq(options->kind, SLICE("sigv4"))) {
         err = issue_sigv4(options, document, shown);
     } else if (slice_eq(options->kind, SLICE("api-key"))) {
-        err = issue_api_key(options, document, shown);
+        err = issue_key(options, false, document, shown);
+    } else if (slice_eq(options->kind, SLICE("operator"))) {
+        err = issue_key(options, true, document, shown);
     } else if (slice_eq(options->kind, SLICE("basic"))) {
         err = issue_secret(options, CREDENTIAL_BASIC, document, shown);
     } else if (slice_eq(options->kind, SLICE("oauth"))) {
         err = issue_secret(options, CREDENTIAL_OAUTH, document, shown);
-    } else if (!slice_eq(options->kind, SLICE("certificate"))) {
-        return err_because(ERR_BAD_REQUEST, why,
-                           "kind: must be sigv4, api-key, basic, oauth or certificate");
-    } else if (!is_pin(options->pin)) {
-        return err_because(ERR_BAD_REQUEST, why,
-                           "pin: must be the SHA-256 of the certificate's public key, in hex");
     } else {
-        err = issue_certificate(options, document, shown);
+        return err_because(ERR_BAD_REQUEST, why,
+                           "kind: must be sigv4, api-key, basic, oauth or operator");
     }
     if (err != ERR_OK) {
         json_decref(*document);

@@ -20,7 +20,7 @@ static const struct command {
     {"apply", cli_apply, "make the catalog equal to a file"},
     {"export", cli_export, "print the catalog"},
     {"account", cli_account,
-     "list, show, suspend and resume accounts; issue and revoke credentials"},
+     "list, show, put, suspend and remove accounts; issue and revoke credentials"},
     {"stats", cli_stats, "what came in, what went out, what is stuck"},
     {"trace", cli_trace, "what was decided about one event"},
     {"dead", cli_dead, "list, show, redrive and drop dead letters"},

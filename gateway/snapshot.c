@@ -143,10 +143,14 @@ static enum err add_credential(struct directory *directory, const struct catalog
                                const struct snapshot_options *options, struct err_why *why)
 {
     struct arena *arena = &directory->arena;
-    struct credential *credential = ARENA_NEW(arena, struct credential);
     const json_t *value = document->value;
+    struct credential *credential;
     enum err err = ERR_OK;
 
+    if (slice_eq(json_member_text(value, "kind"), SLICE("operator"))) {
+        return ERR_OK; /* opens the admin listener, nothing that a worker guards */
+    }
+    credential = ARENA_NEW(arena, struct credential);
     credential->id = arena_copy(arena, slice_from(slice_of(document->name), strlen("credential/")));
     credential->account_id = arena_copy(arena, json_member_text(value, "account"));
     credential->expires_ms = (uint64_t)json_integer_value(json_object_get(value, "expires_ms"));

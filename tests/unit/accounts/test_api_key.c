@@ -38,7 +38,8 @@ static struct credential *add_key(struct directory *directory, struct slice acco
     *credential =
         (struct credential){.kind = CREDENTIAL_API_KEY, .account_id = account, .header = header};
     buf_init(key, 128);
-    assert_int_equal(api_key_issue(directory->pepper, id, key, &credential->key_hash), ERR_OK);
+    assert_int_equal(
+        api_key_issue(directory->pepper, API_KEY_PREFIX, id, key, &credential->key_hash), ERR_OK);
     credential->id = arena_copy(&directory->arena, slice_of(id));
     directory_add_credential(directory, credential);
     return credential;
@@ -106,7 +107,8 @@ static void test_issue_respects_the_buffer(void **state)
         char id[24];
 
         buf_init(&small, max);
-        assert_int_equal(api_key_issue(world->directory->pepper, id, &small, &hash), ERR_TOO_LARGE);
+        assert_int_equal(api_key_issue(world->directory->pepper, API_KEY_PREFIX, id, &small, &hash),
+                         ERR_TOO_LARGE);
         buf_wipe(&small);
     }
 }
