@@ -1,6 +1,6 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: Apache-2.0
-"""Write ERRORS.md, STATS.md and CONFIG.md from the tables that the code itself is made of.
+"""Write ERRORS.md, STATS.md, CONFIG.md and openapi.json from the tables that the code is made of.
 
     deploy/reference/generate.py [--root DIR] [--out DIR]
 
@@ -8,6 +8,7 @@ A table is a .def file: one macro call a line.  The pages are committed, so that
 without a build; tests/lint/docs_fresh.sh compares them with what this script writes.
 """
 import argparse
+import json
 import pathlib
 import re
 import sys
@@ -140,6 +141,73 @@ def config_page(path):
     return f"# Configuration\n\n{notes}\n{table(heads, rows)}"
 
 
+RIGHTS = {
+    "NOTHING": "Anybody.",
+    "READ": "Any role.",
+    "PAYLOAD": "Roles payload-viewer and operator.",
+    "ACCOUNTS": "Roles account-admin and operator.",
+    "OPERATE": "Role operator.",
+}
+
+
+def answer_of(schema, description):
+    """A response with JSON of one schema."""
+    reference = {"$ref": f"#/components/schemas/{schema}"}
+    return {"description": description, "content": {"application/json": {"schema": reference}}}
+
+
+def operation_of(handler, right, sentence, shape):
+    """One route as OpenAPI describes it."""
+    operation = {"operationId": handler, "summary": sentence, "description": RIGHTS[right]}
+    parameters = [{"$ref": f"#/components/parameters/{name}"} for name in shape.get("parameters", ())]
+    if "path" in shape:
+        parameters.insert(0, {"name": shape["path"], "in": "path", "required": True,
+                              "schema": {"type": "string"}})
+    if parameters:
+        operation["parameters"] = parameters
+    if "body" in shape:
+        operation["requestBody"] = {"required": True, **answer_of(shape["body"], "")}
+        del operation["requestBody"]["description"]
+    if shape.get("text"):
+        operation["responses"] = {"200": {"description": "done", "content": {
+            "text/plain": {"schema": {"type": "string"}}}}}
+    else:
+        operation["responses"] = {status: answer_of(schema, "done" if status == "200" else "not now")
+                                  for status, schema in shape["answers"].items()}
+    if right == "NOTHING":
+        operation["security"] = []
+    else:
+        operation["responses"]["default"] = answer_of("Error", "refused or failed")
+    return operation
+
+
+def openapi(routes, shapes):
+    """The admin API: routes from their table, shapes from the file beside this script."""
+    paths, left = {}, dict(shapes["routes"])
+    for method, path, right, handler, sentence in rows_of(routes, "ROUTE", 5):
+        shape = left.pop(f"{method} {path}", None)
+        if shape is None:
+            sys.exit(f"openapi_shapes.json: nothing about {method} {path}")
+        named = path.replace("*", "{" + shape.get("path", "") + "}")
+        operation = operation_of(handler, right, sentence, shape)
+        paths.setdefault(named, {})[method.lower()] = operation
+    if left:
+        sys.exit(f"openapi_shapes.json: no such route: {', '.join(left)}")
+    document = {
+        "openapi": "3.1.0",
+        "info": shapes["info"],
+        "servers": [{"url": "http://127.0.0.1:9443"}],
+        "security": [{"token": []}],
+        "paths": paths,
+        "components": {
+            "securitySchemes": {"token": {"type": "http", "scheme": "bearer"}},
+            "parameters": shapes["parameters"],
+            "schemas": shapes["schemas"],
+        },
+    }
+    return json.dumps(document, indent=1) + "\n"
+
+
 PAGES = (
     ("ERRORS.md", "core/err.def", errors_page),
     ("STATS.md", "core/stats.def", stats_page),
@@ -159,6 +227,10 @@ def main():
             note = f"<!-- Made from {source} by deploy/reference/generate.py; edit that table. -->\n\n"
             text = note + make(options.root / source)
             (options.out / page).write_text(text, encoding="utf-8")
+    routes = options.root / "gateway/admin_routes.def"
+    if routes.exists():
+        shapes = json.loads((options.root / "deploy/reference/openapi_shapes.json").read_text())
+        (options.out / "openapi.json").write_text(openapi(routes, shapes), encoding="utf-8")
 
 
 if __name__ == "__main__":

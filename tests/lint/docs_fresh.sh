@@ -11,7 +11,8 @@ trap 'rm -rf "$fresh"' EXIT
 bad=0
 
 /usr/bin/python3 "$generate" --root . --out "$fresh"
-for page in "$fresh"/*.md; do
+for page in "$fresh"/*.md "$fresh"/*.json; do
+    [ -e "$page" ] || continue
     committed=deploy/reference/${page##*/}
     if ! difference=$(diff "$committed" "$page" 2>&1); then
         line=$(sed -nE '1s/^([1-9][0-9]*).*/\1/p' <<<"$difference")
