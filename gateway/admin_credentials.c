@@ -20,8 +20,9 @@ static enum err check_members(json_t *body, struct err_why *why)
         const char *name;
         json_type type;
     } known[] = {
-        {"kind", JSON_STRING},    {"header", JSON_STRING},  {"role", JSON_STRING},
-        {"expires", JSON_STRING}, {"forwarder", JSON_TRUE}, {"operator", JSON_TRUE},
+        {"pin", JSON_STRING},    {"kind", JSON_STRING},    {"header", JSON_STRING},
+        {"role", JSON_STRING},   {"expires", JSON_STRING}, {"forwarder", JSON_TRUE},
+        {"operator", JSON_TRUE},
     };
     const char *key;
     json_t *member;
@@ -68,6 +69,7 @@ static enum err read_issue(const struct admin_call *call, const struct admin_edi
         .kind = json_member_text(body, "kind"),
         .header = json_member_text(body, "header"),
         .role = json_member_text(body, "role"),
+        .pin = json_member_text(body, "pin"),
         .is_forwarder = json_is_true(json_object_get(body, "forwarder")),
         .is_operator = json_is_true(json_object_get(body, "operator")),
         .manager = slice_of(edit->manager),
@@ -91,7 +93,8 @@ static enum err plan_issue(struct admin_edit *edit, const struct catalog *catalo
         return err_because(ERR_NOT_FOUND, &edit->change.why, "%s does not exist", name);
     }
     if (old != NULL) {
-        return ERR_EXISTS; /* a second one of 2^50 */
+        return err_because(ERR_EXISTS, &edit->change.why, "%.*s exists already",
+                           SLICE_ARG(edit->name));
     }
     catalog_edit_put(changes, catalog, edit->name, edit->value);
     return ERR_OK;

@@ -86,7 +86,7 @@ static enum err check_credential(struct slice name, const json_t *value, struct 
     struct digest hash;
     const bool has_hash =
         digest_from_hex(json_member_text(value, "hash"), hash.bytes, DIGEST_BYTES);
-    const bool is_good = slice_eq(kind, SLICE("sigv4")) ||
+    const bool is_good = slice_eq(kind, SLICE("sigv4")) || slice_eq(kind, SLICE("certificate")) ||
                          (slice_eq(kind, SLICE("api-key")) && has_hash &&
                           json_member_text(value, "header").len > 0) ||
                          ((slice_eq(kind, SLICE("basic")) || slice_eq(kind, SLICE("oauth")) ||

@@ -6,6 +6,7 @@
 
 #include "core/check.h"
 #include "core/file.h"
+#include "core/tls.h"
 #include "gateway/catalog.h"
 #include "gateway/cli.h"
 
@@ -15,8 +16,9 @@ static const char account_usage[] =
     "usage: weir account list\n"
     "       weir account show|suspend|resume|remove ACCOUNT\n"
     "       weir account put ACCOUNT -f FILE [--rev REV]\n"
-    "       weir account issue ACCOUNT --kind sigv4|api-key|basic|oauth [--expires 90d]\n"
-    "                                  [--header NAME] [--forwarder] [--operator]\n"
+    "       weir account issue ACCOUNT --kind sigv4|api-key|basic|oauth|certificate\n"
+    "                                  [--expires 90d] [--header NAME] [--certificate FILE]\n"
+    "                                  [--forwarder] [--operator]\n"
     "       weir account issue ACCOUNT --kind operator --role ROLE [--expires 90d]\n"
     "       weir account revoke CREDENTIAL\n"
     "       each with [--admin URL] [--config FILE]\n"
@@ -28,6 +30,7 @@ static const char account_usage[] =
     "account are held until resume, those of a removed one become dead letters.\n"
     "\n"
     "issue prints the new credential as one JSON object, once; it cannot be shown again.\n"
+    "--certificate FILE: whose key speaks for the account; renewals with that key do as well.\n"
     "--forwarder: it may send aws.* sources.  --operator (sigv4): through the EventBridge API it\n"
     "manages the buses of every account and the central one, not its own account's alone.\n"
     "A token of kind operator opens the admin listener (WEIR_TOKEN); ROLE is viewer (all but the\n"
@@ -38,6 +41,8 @@ struct account_options {
     const char *kind;
     const char *expires;
     const char *header;
+    const char *certificate;
+    char pin[DIGEST_HEX_CHARS + 1]; /* of that certificate's key */
     const char *role;
     const char *file;
     const char *rev;
@@ -58,6 +63,9 @@ static void issue_body(const struct account_options *options, struct buf *body)
     }
     if (options->header != NULL) {
         json_object_set_new(tree, "header", json_string(options->header));
+    }
+    if (options->pin[0] != '\0') {
+        json_object_set_new(tree, "pin", json_string(options->pin));
     }
     if (options->role != NULL) {
         json_object_set_new(tree, "role", json_string(options->role));
@@ -101,6 +109,23 @@ static bool account_body(const struct account_options *options, struct buf *body
     CHECK(buf_append(body, slice_of(text)) == ERR_OK);
     xfree(text);
     json_decref(tree);
+    return true;
+}
+
+static bool read_pin(struct account_options *options)
+{
+    struct err_why why = {.text = ""};
+    struct digest pin;
+
+    if (options->certificate == NULL) {
+        return true;
+    }
+    digest_init();
+    if (tls_pin_of_file(options->certificate, &pin, &why) != ERR_OK) {
+        (void)fprintf(stderr, "weir: %s\n", why.text);
+        return false;
+    }
+    digest_hex(&pin, options->pin);
     return true;
 }
 
@@ -195,6 +220,7 @@ int cli_account(int argc, char **argv)
         {"--kind", &account.kind, NULL},
         {"--expires", &account.expires, NULL},
         {"--header", &account.header, NULL},
+        {"--certificate", &account.certificate, NULL},
         {"--role", &account.role, NULL},
         {"-f", &account.file, NULL},
         {"--rev", &account.rev, NULL},
@@ -218,7 +244,8 @@ int cli_account(int argc, char **argv)
             if (!verbs[i].needs_operand) {
                 return list_accounts(&common);
             }
-            return run_verb(&common, &verbs[i], operands[1], &account);
+            return read_pin(&account) ? run_verb(&common, &verbs[i], operands[1], &account)
+                                      : CLI_FAILED;
         }
     }
     (void)fprintf(stderr, "%s", account_usage);

@@ -11,6 +11,7 @@
 #include <openssl/crypto.h>
 
 #include "accounts/api_key.h"
+#include "accounts/http_caller.h"
 #include "accounts/secret.h"
 #include "core/base64.h"
 #include "core/check.h"
@@ -200,6 +201,32 @@ static enum err issue_key(const struct issue_options *options, bool is_token, js
     return err;
 }
 
+/* The credential is named by the key it is bound to, so one key is bound once. */
+static enum err issue_certificate(const struct issue_options *options, json_t **document,
+                                  struct buf *shown)
+{
+    char id[HTTP_CALLER_PIN_ID_CHARS + 1];
+    struct json_writer writer;
+    struct digest pin;
+
+    CHECK(digest_from_hex(options->pin, pin.bytes, DIGEST_BYTES));
+    http_caller_pin_id(&pin, id);
+    *document = common_document(options, id);
+    json_write_begin(&writer, shown);
+    json_write_object_begin(&writer);
+    show_common(&writer, options, id);
+    json_write_key_string(&writer, SLICE("pin"), slice_from(slice_of(id), 3));
+    json_write_object_end(&writer);
+    return json_write_end(&writer);
+}
+
+static bool is_pin(struct slice text)
+{
+    struct digest pin;
+
+    return digest_from_hex(text, pin.bytes, DIGEST_BYTES);
+}
+
 /* A header that nothing else of HTTP or of the SigV4 path uses. */
 static bool is_free_header(struct slice name)
 {
@@ -267,9 +294,14 @@ enum err issue_credential(const struct issue_options *options, json_t **document
         err = issue_secret(options, CREDENTIAL_BASIC, document, shown);
     } else if (slice_eq(options->kind, SLICE("oauth"))) {
         err = issue_secret(options, CREDENTIAL_OAUTH, document, shown);
-    } else {
+    } else if (!slice_eq(options->kind, SLICE("certificate"))) {
         return err_because(ERR_BAD_REQUEST, why,
-                           "kind: must be sigv4, api-key, basic, oauth or operator");
+                           "kind: must be sigv4, api-key, basic, oauth, certificate or operator");
+    } else if (!is_pin(options->pin)) {
+        return err_because(ERR_BAD_REQUEST, why,
+                           "pin: must be the SHA-256 of the certificate's public key, in hex");
+    } else {
+        err = issue_certificate(options, document, shown);
     }
     if (err != ERR_OK) {
         json_decref(*document);

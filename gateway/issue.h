@@ -13,7 +13,8 @@
 struct issue_options {
     const uint8_t *seal_key; /* SEAL_KEY_BYTES */
     struct slice account;
-    struct slice kind;    /* "sigv4", "api-key", "basic", "oauth", "operator" */
+    struct slice kind;    /* "sigv4", "api-key", "basic", "oauth", "certificate", "operator" */
+    struct slice pin;     /* of a certificate: SHA-256 of its public key, in hex */
     struct slice header;  /* of an api key; empty: x-api-key */
     struct slice role;    /* of an operator's token: see admin_access.h */
     struct slice manager; /* who issues it: "api:operator" */
