@@ -95,14 +95,111 @@ static enum err admit(const struct admin *admin, const struct request *request,
     return admin_may(&call->caller, (*route)->right) ? ERR_OK : ERR_ACCESS_DENIED;
 }
 
+/* ---- acts --------------------------------------------------------------------------------- */
+
+struct admin_act *admin_act_of(const struct request *request)
+{
+    return request->handler_data;
+}
+
+void admin_act_lend(const struct request *request, struct control_change *change)
+{
+    const struct admin_act *act = admin_act_of(request);
+
+    if (act != NULL) {
+        change->note = act->note;
+    }
+}
+
+void admin_act_take_back(const struct request *request, const struct control_change *change)
+{
+    struct admin_act *act = admin_act_of(request);
+
+    if (act != NULL) {
+        act->is_recorded = change->is_recorded;
+    }
+}
+
+/* What could not be recorded was done all the same: the log of the process has it (audit.lost). */
+static void on_act_recorded(void *context, enum err err)
+{
+    struct admin_act *act = context;
+
+    (void)err;
+    act->request->ops = act->ops;
+    request_respond(act->request);
+}
+
+static void respond_to_act(struct request *request)
+{
+    struct admin_act *act = admin_act_of(request);
+    const unsigned status = request->response.status;
+    const char *message = NULL;
+
+    if (act->is_recorded) {
+        on_act_recorded(act, ERR_OK);
+        return;
+    }
+    if (status != 200) {
+        message = arena_printf(&request->arena, "answered %u%c", status, '\0').data;
+    }
+    control_record(act->control, &act->note, act->result, message, on_act_recorded, act);
+}
+
+static void fill_note(struct audit_note *note, const struct admin_call *call,
+                      const struct route *route)
+{
+    audit_fill(note->actor, sizeof(note->actor), slice_of(call->caller.name));
+    audit_fill(note->from, sizeof(note->from), call->request->peer);
+    (void)snprintf(note->action, sizeof(note->action), "%.*s %.*s", SLICE_ARG(route->method),
+                   SLICE_ARG(route->path));
+    audit_fill(note->object, sizeof(note->object),
+               call->rest.len > 0 ? call->rest : call->request->query);
+}
+
+/* Whatever does not merely read is recorded before it is answered. */
+static void begin_act(struct admin_call *call, const struct route *route)
+{
+    static const struct request_ops ops = {.respond = respond_to_act};
+    struct admin_act *act;
+
+    call->request->handler_data = NULL;
+    if (slice_eq(route->method, SLICE("GET"))) {
+        return;
+    }
+    act = ARENA_NEW(&call->request->arena, struct admin_act);
+    *act = (struct admin_act){
+        .control = call->control, .request = call->request, .ops = call->request->ops};
+    fill_note(&act->note, call, route);
+    call->request->handler_data = act;
+    call->request->ops = &ops;
+}
+
+/* A caller who is known tried what is not his to do. */
+static void record_denial(struct admin *admin, const struct admin_call *call,
+                          const struct route *route)
+{
+    struct audit_note note = {.actor = ""};
+
+    if (route == NULL || call->caller.name[0] == '\0' || slice_eq(route->method, SLICE("GET"))) {
+        return;
+    }
+    fill_note(&note, call, route);
+    control_record(admin->control, &note, ERR_ACCESS_DENIED, NULL, NULL, NULL);
+}
+
 /* NOLINTNEXTLINE(readability-non-const-parameter): the signature is request_handler's */
 static enum err on_head(void *context, struct request *request, size_t *body_max)
 {
     struct admin_call call = {.request = request};
     const struct route *route;
+    const enum err err = admit(context, request, &call, &route);
 
     (void)body_max;
-    return admit(context, request, &call, &route);
+    if (err == ERR_ACCESS_DENIED) {
+        record_denial(context, &call, route);
+    }
+    return err;
 }
 
 /* Asked again, for a token may have been revoked while the body arrived. */
@@ -118,6 +215,7 @@ static void on_request(void *context, struct request *request)
         admin_respond_error(request, err, NULL);
         return;
     }
+    begin_act(&call, route);
     route->handle(&call);
 }
 
@@ -146,6 +244,11 @@ void admin_respond_tree(struct request *request, unsigned status, json_t *tree)
 
 void admin_respond_error(struct request *request, enum err err, const struct err_why *why)
 {
+    struct admin_act *act = admin_act_of(request);
+
+    if (act != NULL) {
+        act->result = err;
+    }
     request_respond_error(request, err, why != NULL && why->text[0] != '\0' ? why->text : NULL);
 }
 

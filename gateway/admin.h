@@ -21,6 +21,21 @@ MUST_USE enum err admin_open(struct control *control, struct ev_loop *loop, stru
 /* NULL is fine. */
 void admin_close(struct admin *admin);
 
+/* An act of an operator: what is to be recorded of it before its answer leaves. */
+struct admin_act {
+    struct control *control;
+    struct request *request;
+    const struct request_ops *ops; /* of the protocol below */
+    struct audit_note note;
+    enum err result;
+    bool is_recorded; /* with what it changed */
+};
+/* The act that a request is; NULL where it only reads. */
+struct admin_act *admin_act_of(const struct request *request);
+/* The act's note for a change, which is recorded with it; tell the act when it was. */
+void admin_act_lend(const struct request *request, struct control_change *change);
+void admin_act_take_back(const struct request *request, const struct control_change *change);
+
 /* One request that an operator sent, as its handler sees it. */
 struct admin_call {
     struct control *control;

@@ -49,6 +49,7 @@ static void on_applied(struct control_change *change, enum err err)
 {
     struct application *application = change->context;
 
+    admin_act_take_back(application->request, change);
     if (err != ERR_OK) {
         admin_respond_error(application->request, err, &change->why);
     } else {
@@ -64,6 +65,7 @@ static void on_applied(struct control_change *change, enum err err)
 
 static void respond_mistakes(struct request *request, json_t *mistakes)
 {
+    admin_act_of(request)->result = ERR_BAD_CATALOG;
     admin_respond_tree(request, 400,
                        json_pack("{s:{s:s, s:s}, s:o}", "error", "code", err_code(ERR_BAD_CATALOG),
                                  "message", err_text(ERR_BAD_CATALOG), "mistakes", mistakes));
@@ -104,6 +106,7 @@ void admin_catalog_apply(struct admin_call *call)
                    SLICE_ARG(name));
     application->change = (struct control_change){
         .plan = plan_application, .on_done = on_applied, .context = application};
+    admin_act_lend(request, &application->change);
     control_submit(call->control, &application->change);
 }
 

@@ -70,6 +70,7 @@ static void on_changed(struct control_change *change, enum err err)
 {
     struct admin_edit *edit = change->context;
 
+    admin_act_take_back(edit->request, change);
     if (err == ERR_OK && edit->describe != NULL) {
         edit->answer = edit->describe(edit, control_catalog(edit->control));
     }
@@ -160,5 +161,6 @@ void admin_edit_submit(struct admin_edit *edit, enum err err)
         finish(edit, err);
         return;
     }
+    admin_act_lend(edit->request, &edit->change);
     control_submit(edit->control, &edit->change);
 }

@@ -155,6 +155,19 @@ static void on_changed(struct control_change *change, enum err err)
     send_home(change->context, err);
 }
 
+/* Who changes what: the object is what the input names first. */
+static void fill_note(const struct trip *trip, struct audit_note *note)
+{
+    static const char *const objects[] = {"Name", "Rule", "ResourceARN"};
+
+    audit_fill(note->actor, sizeof(note->actor), slice_of(trip->call.caller.credential));
+    audit_fill(note->from, sizeof(note->from), slice_of(trip->call.caller.peer));
+    audit_fill(note->action, sizeof(note->action), trip->action->name);
+    for (size_t i = 0; i < ARRAY_LEN(objects) && note->object[0] == '\0'; i++) {
+        audit_fill(note->object, sizeof(note->object), api_text(&trip->call, objects[i]));
+    }
+}
+
 static void on_arrival(struct mail *mail)
 {
     struct trip *trip = CONTAINER_OF(mail, struct trip, mail);
@@ -163,6 +176,7 @@ static void on_arrival(struct mail *mail)
     if (trip->action->kind == API_CHANGES) {
         trip->change =
             (struct control_change){.plan = plan, .on_done = on_changed, .context = trip};
+        fill_note(trip, &trip->change.note);
         control_submit(control, &trip->change);
     } else {
         send_home(trip, act(trip, control_catalog(control), NULL));
@@ -198,12 +212,15 @@ static enum err read_input(const struct request *request, const struct api_actio
     return api_shape_check(*input, action->input, why);
 }
 
-static void fill_caller(struct api_caller *caller, const struct principal *principal)
+static void fill_caller(struct api_caller *caller, const struct request *request,
+                        const struct principal *principal)
 {
     const struct slice account = principal->account->id;
 
     (void)snprintf(caller->account, sizeof(caller->account), "%.*s", SLICE_ARG(account));
     caller->is_operator = principal->credential->is_operator;
+    audit_fill(caller->credential, sizeof(caller->credential), principal->credential->id);
+    audit_fill(caller->peer, sizeof(caller->peer), request->peer);
     (void)snprintf(caller->manager, sizeof(caller->manager), "api:%.*s",
                    SLICE_ARG(caller->is_operator ? SLICE("operator") : account));
 }
@@ -227,7 +244,7 @@ void api_desk_take(struct api_desk *desk, struct request *request,
         return;
     }
     trip = xcalloc(1, sizeof(*trip));
-    fill_caller(&trip->call.caller, principal);
+    fill_caller(&trip->call.caller, request, principal);
     trip->call.config = desk->config;
     trip->call.input = input;
     trip->input = input;

@@ -8,6 +8,7 @@
 #pragma once
 
 #include "gateway/api_shape.h"
+#include "gateway/audit.h"
 #include "gateway/catalog.h"
 #include "gateway/ingest.h"
 
@@ -32,6 +33,8 @@ struct api_action {
 
 /* Who calls, copied from the principal: the snapshot may change meanwhile. */
 struct api_caller {
+    char credential[AUDIT_ACTOR_CHARS_MAX + 1];
+    char peer[AUDIT_FROM_CHARS_MAX + 1];
     char account[ACCOUNT_ID_CHARS + 1];
     bool is_operator; /* may manage every account's buses and the central one */
     char manager[CATALOG_MANAGER_CHARS_MAX + 1]; /* of what it makes: api:ACCOUNT, api:operator */

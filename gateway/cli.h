@@ -50,6 +50,7 @@ int cli_serve(int argc, char **argv);
 int cli_apply(int argc, char **argv);
 int cli_export(int argc, char **argv);
 int cli_account(int argc, char **argv);
+int cli_audit(int argc, char **argv);
 int cli_stats(int argc, char **argv);
 int cli_trace(int argc, char **argv);
 int cli_dead(int argc, char **argv);

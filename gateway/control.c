@@ -33,7 +33,8 @@
 #include "gateway/control_internal.h"
 #include "gateway/trace.h"
 
-enum { PUT_ATTEMPTS_MAX = 5 };
+/* Every recorded change of every replica competes for the end of the audit log. */
+enum { PUT_ATTEMPTS_MAX = 5, APPEND_ATTEMPTS_MAX = 100 };
 
 const struct config *control_config(const struct control *control)
 {
@@ -220,7 +221,10 @@ static void look_and_plan(struct control *control, struct control_change *change
 /* Somebody was faster.  Where that may be another replica, look at what it did and plan again. */
 static bool tries_again(struct control *control, struct control_change *change)
 {
-    if (!control->is_shared || control->is_stopping || change->attempt_count >= PUT_ATTEMPTS_MAX) {
+    const struct slice name = change->edit.documents[change->put.conflict_index].name;
+    const unsigned attempts_max = audit_owns(name) ? APPEND_ATTEMPTS_MAX : PUT_ATTEMPTS_MAX;
+
+    if (!control->is_shared || control->is_stopping || change->attempt_count >= attempts_max) {
         return false;
     }
     catalog_edit_clean_up(&change->edit);
@@ -251,9 +255,22 @@ static void on_put(struct store_op *op)
         finish_change(change, err);
         return;
     }
+    change->is_recorded = change->note.action[0] != '\0';
     log_info("control.change", LOG_U64("rev", change->put.rev),
              LOG_U64("documents", change->edit.count));
     publish(control, change);
+}
+
+static uint64_t audit_add_to(struct control *control, struct catalog_edit *edit,
+                             const struct audit_note *note, enum err result, const char *message)
+{
+    const struct audit_options options = {
+        .seal_key = control->seal_key,
+        .records_max = control->config->audit_records_max,
+        .now_ms = moment_now_ms(),
+    };
+
+    return audit_add(edit, &control->catalog, &options, note, result, message);
 }
 
 static void plan_and_put(struct control *control, struct control_change *change)
@@ -266,6 +283,9 @@ static void plan_and_put(struct control *control, struct control_change *change)
     if (err != ERR_OK || change->edit.count == 0) {
         finish_change(change, err);
         return;
+    }
+    if (change->note.action[0] != '\0') {
+        (void)audit_add_to(control, &change->edit, &change->note, ERR_OK, NULL);
     }
     change->attempt_count++;
     change->put = (struct store_catalog_put){
@@ -319,6 +339,68 @@ void control_submit(struct control *control, struct control_change *change)
     if (is_idle) {
         start_next_change(control);
     }
+}
+
+/* ---- acts that change nothing ------------------------------------------------------------- */
+
+struct recording {
+    struct control_change change;
+    struct audit_note note;
+    enum err result;
+    char message[AUDIT_MESSAGE_CHARS_MAX + 1];
+    void (*on_done)(void *context, enum err err);
+    void *context;
+};
+
+static enum err plan_recording(struct control_change *change, const struct catalog *catalog,
+                               struct catalog_edit *edit)
+{
+    const struct recording *recording = change->context;
+
+    (void)catalog;
+    (void)audit_add_to(change->control, edit, &recording->note, recording->result,
+                       recording->message);
+    return ERR_OK;
+}
+
+static void on_recorded(struct control_change *change, enum err err)
+{
+    struct recording *recording = change->context;
+
+    if (err != ERR_OK) {
+        log_error("audit.lost", LOG_ERR(err), LOG_TEXT("actor", recording->note.actor),
+                  LOG_TEXT("action", recording->note.action),
+                  LOG_TEXT("object", recording->note.object),
+                  LOG_TEXT("result", err_name(recording->result)));
+    }
+    if (recording->on_done != NULL) {
+        recording->on_done(recording->context, err);
+    }
+    xfree(recording);
+}
+
+void control_record(struct control *control, const struct audit_note *note, enum err result,
+                    const char *message, void (*on_done)(void *context, enum err err),
+                    void *context)
+{
+    struct recording *recording;
+
+    if (note->action[0] == '\0') {
+        if (on_done != NULL) {
+            on_done(context, ERR_OK);
+        }
+        return;
+    }
+    recording = xcalloc(1, sizeof(*recording));
+    recording->note = *note;
+    recording->result = result;
+    audit_fill(recording->message, sizeof(recording->message),
+               slice_of(message != NULL ? message : ""));
+    recording->on_done = on_done;
+    recording->context = context;
+    recording->change = (struct control_change){
+        .plan = plan_recording, .on_done = on_recorded, .context = recording};
+    control_submit(control, &recording->change);
 }
 
 /* ---- counters ----------------------------------------------------------------------------- */

@@ -5,6 +5,7 @@
 #pragma once
 
 #include "core/stats.h"
+#include "gateway/audit.h"
 #include "gateway/catalog.h"
 #include "gateway/catalog_watch.h"
 #include "gateway/config.h"
@@ -56,8 +57,10 @@ struct control_change {
                      struct catalog_edit *edit);
     void (*on_done)(struct control_change *change, enum err err);
     void *context;
-    struct err_why why; /* of an error */
-    uint64_t rev;       /* of the catalog afterwards */
+    struct err_why why;     /* of an error */
+    uint64_t rev;           /* of the catalog afterwards */
+    struct audit_note note; /* the act, if it is to be recorded with what it changes */
+    bool is_recorded;       /* it was */
     /* private */
     struct control *control;
     struct catalog_look look;
@@ -66,6 +69,11 @@ struct control_change {
     struct store_catalog_put put;
 };
 void control_submit(struct control *control, struct control_change *change);
+/* Record an act that changed nothing of the catalog, and what came of it; `on_done`, which may be
+ * NULL, runs when that is durable, or cannot be.  An act without an action is passed over. */
+void control_record(struct control *control, const struct audit_note *note, enum err result,
+                    const char *message, void (*on_done)(void *context, enum err err),
+                    void *context);
 
 /* Sum every worker's counters: `on_done` gets the sum, which goes with the call. */
 void control_collect(struct control *control,

@@ -47,6 +47,8 @@ ROUTES = {
     ("POST", "/v1/dead/redrive"): OPERATORS,
     ("POST", "/v1/dead/drop"): OPERATORS,
     ("POST", "/v1/backup"): OPERATORS,
+    ("GET", "/v1/audit"): OPERATORS,
+    ("GET", "/v1/audit/verify"): OPERATORS,
 }
 ASLEEP = "888877776666"
 NOWHERE = "000000000000"  # no such account: what is allowed changes nothing
