@@ -2,6 +2,7 @@
 """Replicas on one Redis: what one accepts, changes or drops, the others know and pay."""
 
 import json
+import threading
 import signal
 import time
 
@@ -90,6 +91,27 @@ def test_changes_at_both_at_once_lose_nothing(world):
         for weir in (first, second):
             wait_until(lambda one=weir: set(names) <= {
                 found["name"] for found in one.export()["rules"]}, "both rules are there", 1)
+
+
+def test_acts_at_both_at_once_stand_in_one_audit_log(world):
+    def issue(weir, found):
+        for _ in range(10):
+            found.append(weir.admin("POST", f"/v1/accounts/{MEMBER}/credentials",
+                                    {"kind": "api-key"})["credential"])
+
+    issued = ([], [])
+    threads = [threading.Thread(target=issue, args=pair) for pair in zip(world.weirs, issued)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    names = {f"credential/{one}" for one in issued[0] + issued[1]}
+    assert len(names) == 20
+    for weir in world.weirs:
+        wait_until(lambda one=weir: names <= {
+            changed["name"] for record in one.admin("GET", "/v1/audit?limit=1000")["records"]
+            for changed in record["changes"]}, "every act is on record", 10)
+        assert weir.admin("GET", "/v1/audit/verify")["mistakes"] == []
 
 
 def test_statistics_name_the_store_and_the_replica(world):
