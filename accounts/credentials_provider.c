@@ -33,6 +33,7 @@
 
 enum {
     CALLS_PER_SECOND = 50,
+    BURST_SHARE = 10, /* of the calls of a second, one in so many at once */
     ROLES_MAX = 20000,
     CALLS_MAX = 32, /* under way at once */
     SERVE_BEFORE_MS = 60 * 1000,
@@ -566,7 +567,8 @@ credentials_provider_new(const struct credentials_provider_options *options)
     list_init(&provider->queue);
     list_init(&provider->unasked);
     heap_init(&provider->due);
-    limiter_configure(&provider->bucket, rate, rate, provider->io.steady_us(provider->io.context));
+    limiter_configure(&provider->bucket, rate, MAX_OF(rate / BURST_SHARE, 1),
+                      provider->io.steady_us(provider->io.context));
     ev_timer_init(&provider->timer, on_timer, WAKE_MAX_MS / 1000.0, 0.0);
     provider->timer.data = provider;
     wake_after(provider, WAKE_MAX_MS);

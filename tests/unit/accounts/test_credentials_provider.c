@@ -133,7 +133,7 @@ static int set_up(void **state)
     world->now_ms = world->start_ms;
     world->life_ms = HOUR_MS;
     world->key_id = "AKIDOWN";
-    make_provider(world, 0, 0);
+    make_provider(world, 500, 0);
     *state = world;
     return 0;
 }
