@@ -1,16 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * moment.c - reading clocks, and the civil calendar behind the texts of time.
- *
- * The C library's calendar is not used: gmtime() shares one buffer between threads, timegm() reads
- * the environment, and neither says where a bad text is bad.  Ours is two formulas.  They count
- * years from March, so that the leap day is the last of its year and the lengths of the months
- * before it follow a straight line.
+ * moment.c - reading clocks, and the texts of time.
  *
  * Time: this file alone reads clocks; everybody else is told.
  */
 #include "core/moment.h"
 
+#include "core/calendar.h"
 #include "core/check.h"
 
 #define MS_PER_SECOND UINT64_C(1000)
@@ -19,8 +15,6 @@
 #define MS_PER_DAY    (24 * MS_PER_HOUR)
 
 #define LAST_DAY       2932896u /* 9999-12-31 */
-#define DAYS_PER_ERA   146097u  /* 400 years, after which the calendar repeats */
-#define DAYS_TO_1970   719468u  /* from 0000-03-01 to 1970-01-01 */
 #define LAST_MOMENT_MS (LAST_DAY * MS_PER_DAY + MS_PER_DAY - 1)
 
 struct civil {
@@ -55,36 +49,15 @@ uint64_t moment_steady_us(void)
 
 /* --- the calendar --- */
 
-/* Days since 1970 of a date that exists. */
-static uint64_t days_from_civil(unsigned year, unsigned month, unsigned day)
-{
-    const unsigned march_year = month > 2 ? year : year - 1;
-    const unsigned month_from_march = month > 2 ? month - 3 : month + 9;
-    const unsigned era = march_year / 400;
-    const unsigned year_of_era = march_year % 400;
-    const unsigned day_of_year = (153 * month_from_march + 2) / 5 + day - 1;
-    const unsigned day_of_era =
-        year_of_era * 365 + year_of_era / 4 - year_of_era / 100 + day_of_year;
-
-    return (uint64_t)era * DAYS_PER_ERA + day_of_era - DAYS_TO_1970;
-}
-
 static struct civil civil_of(uint64_t ms)
 {
-    const unsigned days = (unsigned)(ms / MS_PER_DAY) + DAYS_TO_1970;
+    const struct calendar_date date = calendar_date_of(ms / MS_PER_DAY);
     const unsigned second_of_day = (unsigned)(ms % MS_PER_DAY / MS_PER_SECOND);
-    const unsigned day_of_era = days % DAYS_PER_ERA;
-    const unsigned year_of_era =
-        (day_of_era - day_of_era / 1460 + day_of_era / 36524 - day_of_era / 146096) / 365;
-    const unsigned day_of_year =
-        day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
-    const unsigned month_from_march = (5 * day_of_year + 2) / 153;
-    const unsigned month = month_from_march < 10 ? month_from_march + 3 : month_from_march - 9;
 
     return (struct civil){
-        .year = days / DAYS_PER_ERA * 400 + year_of_era + (month <= 2),
-        .month = month,
-        .day = day_of_year - (153 * month_from_march + 2) / 5 + 1,
+        .year = date.year,
+        .month = date.month,
+        .day = date.day,
         .hour = second_of_day / 3600,
         .minute = second_of_day / 60 % 60,
         .second = second_of_day % 60,
@@ -93,16 +66,8 @@ static struct civil civil_of(uint64_t ms)
 
 static bool exists(const struct civil *civil)
 {
-    static const uint8_t month_days[] = {31, 28, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31};
-    const bool is_leap = (civil->year % 4 == 0 && civil->year % 100 != 0) || civil->year % 400 == 0;
-    unsigned days;
-
-    if (civil->month < 1 || civil->month > 12) {
-        return false;
-    }
-    days = month_days[civil->month - 1] + (civil->month == 2 && is_leap ? 1u : 0u);
-    return civil->day >= 1 && civil->day <= days && civil->hour <= 23 && civil->minute <= 59 &&
-           civil->second <= 59;
+    return civil->day >= 1 && civil->day <= calendar_month_days(civil->year, civil->month) &&
+           civil->hour <= 23 && civil->minute <= 59 && civil->second <= 59;
 }
 
 /* --- texts --- */
@@ -218,7 +183,8 @@ static bool ms_of(const struct civil *civil, unsigned ms_of_second, int64_t offs
     if (civil->year < 1970 || !exists(civil)) {
         return false;
     }
-    sum = (int64_t)(days_from_civil(civil->year, civil->month, civil->day) * MS_PER_DAY +
+    sum = (int64_t)(calendar_day((struct calendar_date){civil->year, civil->month, civil->day}) *
+                        MS_PER_DAY +
                     civil->hour * MS_PER_HOUR + civil->minute * MS_PER_MINUTE +
                     civil->second * MS_PER_SECOND + ms_of_second) -
           offset_ms;
