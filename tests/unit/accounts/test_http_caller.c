@@ -54,8 +54,9 @@ static void add_api_key(struct world *world)
                                       .account_id = SLICE("111111111111"),
                                       .header = SLICE("x-api-key")};
     buf_init(&world->key, 64);
-    assert_int_equal(
-        api_key_issue(world->directory->pepper, id, &world->key, &credential->key_hash), ERR_OK);
+    assert_int_equal(api_key_issue(world->directory->pepper, API_KEY_PREFIX, id, &world->key,
+                                   &credential->key_hash),
+                     ERR_OK);
     credential->id = arena_copy(&world->directory->arena, slice_of(id));
     directory_add_credential(world->directory, credential);
 }
