@@ -49,6 +49,10 @@ struct account {
     bool has_sources;
     const struct slice *may_forward_for; /* account ids, or "*" */
     size_t may_forward_for_count;
+    struct slice org_path; /* "o-a1/r-b2/ou-c3"; empty: not told */
+    /* ARNs beyond its own account that its rules may send to; exact, or a prefix ending in `*` */
+    const struct slice *shared_targets;
+    size_t shared_target_count;
     uint64_t dedup_window_ms;
     const struct account_dedup *dedup; /* the first layer that applies counts */
     size_t dedup_count;

@@ -11,6 +11,8 @@
  */
 #include "accounts/policy.h"
 
+#include "core/arn.h"
+
 static bool may_forward(const struct account *account, struct slice claimed)
 {
     for (size_t i = 0; i < account->may_forward_for_count; i++) {
@@ -50,12 +52,31 @@ static bool is_reserved(struct slice source)
     return slice_eq_ignore_case(slice_first(source, 4), SLICE("aws."));
 }
 
-static bool source_matches(struct slice allowed, struct slice source)
+static bool is_matched_by(struct slice allowed, struct slice source)
 {
     if (slice_has_suffix(allowed, SLICE("*"))) {
         return slice_has_prefix(source, slice_first(allowed, allowed.len - 1));
     }
     return slice_eq(allowed, source);
+}
+
+bool policy_may_target(struct slice account, const struct slice *shared, size_t shared_count,
+                       struct slice arn)
+{
+    struct arn parts;
+
+    if (!arn_split(arn, &parts)) {
+        return false;
+    }
+    if (parts.account.len == 0 || slice_eq(parts.account, account)) {
+        return true;
+    }
+    for (size_t i = 0; i < shared_count; i++) {
+        if (is_matched_by(shared[i], arn)) {
+            return true;
+        }
+    }
+    return false;
 }
 
 enum err policy_check_source(const struct principal *principal, const struct account *account,
@@ -68,7 +89,7 @@ enum err policy_check_source(const struct principal *principal, const struct acc
         return ERR_OK;
     }
     for (size_t i = 0; i < account->source_count; i++) {
-        if (source_matches(account->sources[i], source)) {
+        if (is_matched_by(account->sources[i], source)) {
             return ERR_OK;
         }
     }

@@ -14,6 +14,10 @@
 MUST_USE enum err policy_bind_account(const struct directory *directory,
                                       const struct principal *principal, struct slice claimed,
                                       const struct account **account);
+/* May a rule of that account send to `arn`?  To what is in its own account (or names none), and to
+ * what `shared` allows it: ARNs, or prefixes that end in `*`. */
+bool policy_may_target(struct slice account, const struct slice *shared, size_t shared_count,
+                       struct slice arn);
 /* May the principal send events of `source`?  `aws.*` only from credentials that relay, and from
  * accounts whose sources allow it.  ERR_SOURCE_DENIED otherwise. */
 MUST_USE enum err policy_check_source(const struct principal *principal,

@@ -11,6 +11,7 @@
  */
 #include "delivery/resolve.h"
 
+#include "accounts/policy.h"
 #include "core/check.h"
 #include "delivery/target.h"
 
@@ -45,6 +46,15 @@ static bool choose_credentials(const struct directory *directory, struct arena *
            slice_eq(parts.account, directory->central_account);
 }
 
+/* A member's rule sends to its own account and to what is shared with it, whatever was right when
+ * it was put.  Its dead-letter queue is looked at where its credentials are. */
+static bool may_send(const struct resolution *resolution)
+{
+    return resolution->is_dlq || !resolution->rule->is_member_owned ||
+           policy_may_target(resolution->account->id, resolution->account->shared_targets,
+                             resolution->account->shared_target_count, resolution->arn);
+}
+
 /* As whom to a dead-letter queue. False if nobody may. */
 static bool choose_queue_credentials(const struct directory *directory,
                                      struct resolution *resolution)
@@ -54,7 +64,7 @@ static bool choose_queue_credentials(const struct directory *directory,
     struct arn parts;
 
     if (!arn_split(resolution->arn, &parts) ||
-        (!rule->is_operator_owned && !slice_eq(parts.account, rule->bus_account))) {
+        (!rule->is_operator_owned && !slice_eq(parts.account, rule->owner_account))) {
         return false;
     }
     if (rule->is_operator_owned && slice_eq(parts.account, directory->central_account)) {
@@ -104,6 +114,14 @@ void resolve_lane(const struct directory *directory, const struct ruleset *rules
         resolution->unknown = "account-removed";
         return;
     }
+    if (!resolution->rule->is_central) {
+        /* A bus may take events of others by its policy; its rules send with its roles. */
+        resolution->account = directory_account(directory, resolution->rule->owner_account);
+        if (resolution->account == NULL) {
+            resolution->unknown = "account-removed";
+            return;
+        }
+    }
     if (resolution->is_dlq && resolution->target->dlq_arn.len == 0) {
         resolution->unknown = "target-removed";
         resolution->target = NULL;
@@ -114,6 +132,8 @@ void resolve_lane(const struct directory *directory, const struct ruleset *rules
                                         account_id, arena);
     if (target_find(resolution->arn) == NULL) {
         resolution->refused = "unsupported-target";
+    } else if (!may_send(resolution)) {
+        resolution->refused = "NO_PERMISSIONS";
     } else if (!(resolution->is_dlq ? choose_queue_credentials(directory, resolution)
                                     : choose_credentials(directory, arena, resolution))) {
         resolution->refused = "NO_PERMISSIONS";

@@ -15,6 +15,7 @@
 #include "core/random.h"
 #include "gateway/api_buses.h"
 #include "gateway/api_patterns.h"
+#include "gateway/api_permissions.h"
 #include "gateway/api_rules.h"
 #include "gateway/api_tags.h"
 #include "gateway/api_targets.h"
@@ -37,7 +38,7 @@ static const struct api_action *const actions[] = {
     &api_test_pattern, &api_list_rules_of_target, &api_create_bus,
     &api_update_bus,   &api_delete_bus,           &api_describe_bus,
     &api_list_buses,   &api_tag_resource,         &api_untag_resource,
-    &api_list_tags,
+    &api_list_tags,    &api_put_permission,       &api_remove_permission,
 };
 
 /* The name behind "AWSEvents."; empty if X-Amz-Target is not of this API. */

@@ -205,6 +205,7 @@ static json_t *describe(struct api_call *call, const struct api_bus *bus)
     api_put_text(shown, "Name", bus->name);
     api_put_text(shown, "Arn", api_bus_arn(call, bus));
     api_put_text(shown, "Description", json_member_text(value, "description"));
+    api_put_text(shown, "Policy", json_member_text(value, "policy"));
     return shown;
 }
 

@@ -245,6 +245,7 @@ void api_desk_take(struct api_desk *desk, struct request *request,
     }
     trip = xcalloc(1, sizeof(*trip));
     fill_caller(&trip->call.caller, request, principal);
+    trip->call.action = action->name;
     trip->call.config = desk->config;
     trip->call.input = input;
     trip->input = input;

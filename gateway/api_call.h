@@ -42,6 +42,7 @@ struct api_caller {
 
 struct api_call {
     struct api_caller caller;
+    struct slice action; /* "PutRule" */
     const struct config *config;
     const json_t *input; /* as action->input says */
     struct arena arena;  /* for the whole call */

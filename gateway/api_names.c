@@ -10,6 +10,7 @@
 
 #include "core/base64.h"
 #include "core/check.h"
+#include "gateway/api_permissions.h"
 #include "gateway/bus_name.h"
 #include "gateway/config.h"
 
@@ -19,11 +20,56 @@ enum { LIMIT_DEFAULT = 100, TOKEN_BYTES_MAX = 2048 };
 
 /* ---- buses -------------------------------------------------------------------------------- */
 
-static enum err check_access(struct api_call *call, const struct api_bus *bus)
+/* The rule that a call is about: by its name, or within an ARN behind the last slash. */
+static struct slice rule_in_question(const struct api_call *call)
+{
+    const struct slice rule = api_text(call, "Rule");
+    struct slice resource = api_text(call, "ResourceARN");
+
+    if (rule.len > 0) {
+        return rule;
+    }
+    if (resource.len == 0) {
+        return slice_has_suffix(call->action, SLICE("Rule")) ? api_text(call, "Name")
+                                                             : (struct slice){NULL, 0};
+    }
+    for (unsigned i = 0; i < 5; i++) {
+        (void)slice_cut(&resource, ':');
+    }
+    if (!slice_eq(slice_cut(&resource, '/'), SLICE("rule"))) {
+        return (struct slice){NULL, 0};
+    }
+    while (slice_find(resource, '/') < resource.len) {
+        (void)slice_cut(&resource, '/');
+    }
+    return resource;
+}
+
+/* Whose rule is it?  Empty when there is none, or when no member made it. */
+static struct slice creator_of(struct api_call *call, const struct catalog *catalog,
+                               const struct api_bus *bus, struct slice name)
+{
+    const struct catalog_document *rule =
+        name.len > 0 ? catalog_get(catalog, api_rule_document(call, bus, name)) : NULL;
+    const struct slice manager =
+        rule != NULL ? json_member_text(rule->value, "manager") : (struct slice){NULL, 0};
+
+    if (rule == NULL) {
+        return (struct slice){NULL, 0};
+    }
+    return manager.len == strlen("api:") + ACCOUNT_ID_CHARS ? slice_from(manager, strlen("api:"))
+                                                            : bus->account;
+}
+
+static enum err check_access(struct api_call *call, const struct catalog *catalog,
+                             const struct api_bus *bus)
 {
     const bool is_own = slice_eq(bus->account, slice_of(call->caller.account)) && !bus->is_central;
+    const struct slice rule = rule_in_question(call);
 
-    return is_own || call->caller.is_operator
+    return is_own || call->caller.is_operator ||
+                   (!bus->is_central && api_permits_foreign(call, catalog, bus, rule,
+                                                            creator_of(call, catalog, bus, rule)))
                ? ERR_OK
                : api_fail(call, "AccessDeniedException",
                           "The caller is not authorized to manage the resource %.*s",
@@ -47,10 +93,10 @@ enum err api_bus_look(struct api_call *call, const struct catalog *catalog, stru
     bus->key = bus->is_central ? SLICE("central")
                                : arena_printf(&call->arena, "%.*s/%.*s", SLICE_ARG(bus->account),
                                               SLICE_ARG(bus->name));
-    TRY(check_access(call, bus));
     bus->document =
         catalog_get(catalog, arena_printf(&call->arena, "bus/%.*s/%.*s", SLICE_ARG(bus->account),
                                           SLICE_ARG(bus->name)));
+    TRY(check_access(call, catalog, bus));
     *exists = bus->is_central || bus->document != NULL ||
               (slice_eq(bus->name, SLICE("default")) &&
                catalog_get(catalog, arena_printf(&call->arena, "account/%.*s",
@@ -106,11 +152,27 @@ enum err api_rule_find(struct api_call *call, const struct catalog *catalog,
                                     SLICE_ARG(bus->name));
 }
 
+/* The owner of a bus may stop and end what others made there by its policy, but not redirect it: it
+ * sends with their roles. */
+static bool may_undo(const struct api_call *call, const json_t *rule, struct slice manager)
+{
+    struct slice bus = json_member_text(rule, "bus");
+
+    return manager.len == strlen("api:") + ACCOUNT_ID_CHARS &&
+           slice_eq(slice_cut(&bus, '/'), slice_of(call->caller.account)) &&
+           (slice_eq(call->action, SLICE("DeleteRule")) ||
+            slice_eq(call->action, SLICE("RemoveTargets")) ||
+            slice_eq(call->action, SLICE("DisableRule")));
+}
+
 enum err api_rule_check_manager(struct api_call *call, const json_t *rule, struct slice name,
                                 bool force)
 {
     const struct slice manager = json_member_text(rule, "manager");
 
+    if (may_undo(call, rule, manager)) {
+        return ERR_OK;
+    }
     if (slice_eq(manager, slice_of(call->caller.manager)) || (force && call->caller.is_operator)) {
         return ERR_OK;
     }

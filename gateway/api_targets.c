@@ -8,6 +8,7 @@
  */
 #include "gateway/api_targets.h"
 
+#include "accounts/policy.h"
 #include "core/arn.h"
 #include "core/check.h"
 #include "gateway/api_names.h"
@@ -73,38 +74,52 @@ static const struct api_member by_target_input[] = {
 
 /* ---- whose target ------------------------------------------------------------------------- */
 
-/* The account that an ARN names; empty if it names none, or is no ARN: then the catalog's check
- * says so. */
-static struct slice account_of(struct slice text)
+/* What is no ARN at all is left to the catalog's check, which has the words for it. */
+static enum err check_own(struct api_call *call, const json_t *target, const char *parameter,
+                          struct slice text, const struct slice *shared, size_t shared_count)
 {
+    const struct slice account = slice_of(call->caller.account);
     struct arn arn;
 
-    return arn_split(text, &arn) ? arn.account : (struct slice){NULL, 0};
-}
-
-static enum err check_own(struct api_call *call, const struct api_bus *bus, const json_t *target,
-                          const char *parameter, struct slice arn)
-{
-    const struct slice account = account_of(arn);
-
-    if (arn.len == 0 || account.len == 0 || call->caller.is_operator ||
-        slice_eq(account, bus->account)) {
+    if (call->caller.is_operator || !arn_split(text, &arn) ||
+        policy_may_target(account, shared, shared_count, text)) {
         return ERR_OK;
     }
     return api_fail(call, "ValidationException",
                     "Parameter %s for target %.*s is not valid. Reason: it must be of account "
                     "%.*s.",
-                    parameter, SLICE_ARG(json_member_text(target, "id")), SLICE_ARG(bus->account));
+                    parameter, SLICE_ARG(json_member_text(target, "id")), SLICE_ARG(account));
 }
 
-static enum err check_all_own(struct api_call *call, const struct api_bus *bus,
+/* What the catalog shares with the caller; in the call's arena. */
+static const struct slice *shared_with(struct api_call *call, const struct catalog *catalog,
+                                       size_t *count)
+{
+    const struct catalog_document *account =
+        catalog_get(catalog, arena_printf(&call->arena, "account/%s", call->caller.account));
+    const json_t *list = account != NULL ? json_object_get(account->value, "shared_targets") : NULL;
+    struct slice *shared;
+
+    *count = json_array_size(list);
+    shared = ARENA_ARRAY(&call->arena, struct slice, MAX_OF(*count, (size_t)1));
+    for (size_t i = 0; i < *count; i++) {
+        const json_t *item = json_array_get(list, i);
+
+        shared[i] = (struct slice){json_string_value(item), json_string_length(item)};
+    }
+    return shared;
+}
+
+static enum err check_all_own(struct api_call *call, const struct catalog *catalog,
                               const json_t *target)
 {
     const json_t *queue = json_object_get(target, "dead_letter_config");
+    size_t count;
+    const struct slice *shared = shared_with(call, catalog, &count);
 
-    TRY(check_own(call, bus, target, "Arn", json_member_text(target, "arn")));
-    TRY(check_own(call, bus, target, "RoleArn", json_member_text(target, "role_arn")));
-    return check_own(call, bus, target, "DeadLetterConfig", json_member_text(queue, "arn"));
+    TRY(check_own(call, target, "Arn", json_member_text(target, "arn"), shared, count));
+    TRY(check_own(call, target, "RoleArn", json_member_text(target, "role_arn"), NULL, 0));
+    return check_own(call, target, "DeadLetterConfig", json_member_text(queue, "arn"), NULL, 0);
 }
 
 /* ---- putting ------------------------------------------------------------------------------ */
@@ -132,12 +147,12 @@ static void keep_role(json_t *target, const json_t *old)
     }
 }
 
-static enum err put_one(struct api_call *call, const struct api_bus *bus, json_t *targets,
+static enum err put_one(struct api_call *call, const struct catalog *catalog, json_t *targets,
                         json_t *input)
 {
     json_t *target = api_target_to_catalog(input);
     const size_t place = index_of(targets, json_member_text(target, "id"));
-    const enum err err = check_all_own(call, bus, target);
+    const enum err err = check_all_own(call, catalog, target);
 
     if (err != ERR_OK) {
         json_decref(target);
@@ -185,7 +200,7 @@ static enum err put_targets(struct api_call *call, const struct catalog *catalog
     TRY(begin_change(call, catalog, false, &bus, &document));
     targets = json_object_get(document, "targets");
     for (size_t i = 0; i < json_array_size(inputs) && err == ERR_OK; i++) {
-        err = put_one(call, &bus, targets, json_array_get(inputs, i));
+        err = put_one(call, catalog, targets, json_array_get(inputs, i));
     }
     if (err == ERR_OK && json_array_size(targets) > RULE_TARGETS_MAX) {
         err = api_fail(call, "LimitExceededException",

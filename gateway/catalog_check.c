@@ -7,6 +7,8 @@
  */
 #include "gateway/catalog_check.h"
 
+#include "accounts/bus_policy.h"
+#include "core/arn.h"
 #include "core/check.h"
 #include "gateway/catalog.h"
 #include "gateway/catalog_check_internal.h"
@@ -36,6 +38,7 @@ static const struct catalog_member account_members[] = {
     {"sources", CATALOG_TEXTS, false, 256, NULL},
     {"dedup", CATALOG_OBJECT, false, 0, dedup_members},
     {"dispatch_role", CATALOG_OBJECT, false, 0, role_members},
+    {"shared_targets", CATALOG_TEXTS, false, 256, NULL},
     {"may_forward_for", CATALOG_ACCOUNTS, false, 10000, NULL},
     {NULL, CATALOG_TEXT, false, 0, NULL},
 };
@@ -43,6 +46,7 @@ static const struct catalog_member bus_members[] = {
     {"account", CATALOG_ACCOUNT, true, 12, NULL},
     {"name", CATALOG_TEXT, true, 256, NULL},
     {"description", CATALOG_TEXT, false, 512, NULL},
+    {"policy", CATALOG_TEXT, false, BUS_POLICY_CHARS_MAX, NULL},
     {"tags", CATALOG_TEXT_MAP, false, 50, NULL},
     {NULL, CATALOG_TEXT, false, 0, NULL},
 };
@@ -111,6 +115,24 @@ static void check_rule(json_t *mistakes, json_t *seen, const struct catalog_path
     json_decref(ids);
 }
 
+/* Each names the account it reaches into, whole: a prefix stops behind it. */
+static void check_shared_targets(json_t *mistakes, const struct catalog_path *path,
+                                 const json_t *targets)
+{
+    const struct catalog_path base = catalog_path_member(path, "shared_targets");
+
+    for (size_t i = 0; i < json_array_size(targets); i++) {
+        const struct catalog_path place = catalog_path_item(&base, i);
+        struct arn arn;
+
+        if (!arn_split(catalog_text_of(json_array_get(targets, i)), &arn) ||
+            !catalog_is_account(arn.account) || arn.resource.len == 0) {
+            catalog_mistake(mistakes, &place,
+                            "must be an ARN that names its account; it may end in *");
+        }
+    }
+}
+
 static void check_account(json_t *mistakes, json_t *seen, const struct catalog_path *path,
                           const json_t *account)
 {
@@ -126,6 +148,7 @@ static void check_account(json_t *mistakes, json_t *seen, const struct catalog_p
 
         catalog_mistake(mistakes, &place, "needs events_per_second beside it");
     }
+    check_shared_targets(mistakes, path, json_object_get(account, "shared_targets"));
     if (role.len > 0) {
         const struct catalog_path place = catalog_path_member(path, "dispatch_role.arn");
 
@@ -136,8 +159,18 @@ static void check_account(json_t *mistakes, json_t *seen, const struct catalog_p
 static void check_bus(json_t *mistakes, json_t *seen, const struct catalog_path *path,
                       const json_t *bus)
 {
+    const struct slice text = json_member_text(bus, "policy");
+    struct err_why why = {.text = ""};
+    struct arena arena = {0};
+    const struct bus_policy *policy;
     char name[512];
 
+    if (text.len > 0 && bus_policy_compile(text, &arena, &policy, &why) != ERR_OK) {
+        const struct catalog_path place = catalog_path_member(path, "policy");
+
+        catalog_mistake(mistakes, &place, "%s", why.text);
+    }
+    arena_clean_up(&arena);
     catalog_check_name(mistakes, path, "name", bus);
     (void)snprintf(name, sizeof(name), "bus %.*s/%.*s", SLICE_ARG(json_member_text(bus, "account")),
                    SLICE_ARG(json_member_text(bus, "name")));

@@ -242,7 +242,6 @@ static bool is_for_later(const char *key)
         "api_destinations",
         "archives",
         "schedules",
-        "shared_targets",
         "steps",
         "http_parameters",
         "schedule_expression",

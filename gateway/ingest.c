@@ -330,6 +330,42 @@ static struct event *complete(struct open_batch *batch, struct ingest_entry *ent
     return event_complete(&entry->draft, &defaults);
 }
 
+/* May this account put this event on that bus?  On its own unless the bus's policy denies it, on
+ * another's only if the policy allows it. */
+static enum err check_bus(const struct open_batch *batch, const struct ingest_entry *entry,
+                          const struct account *account)
+{
+    const struct config *config = batch->ingest->options.config;
+    const struct slice owner = entry->bus_account.len > 0 ? entry->bus_account : account->id;
+    const bool is_own = slice_eq(owner, account->id);
+    const struct bus_policy *policy = snapshot_policy(batch->snapshot, owner, entry->bus_name);
+    struct bus_policy_call use;
+    char arn[512];
+
+    if (policy == NULL) {
+        return is_own ? ERR_OK : ERR_ACCESS_DENIED;
+    }
+    (void)snprintf(arn, sizeof(arn), "arn:aws:events:%.*s:%.*s:event-bus/%.*s",
+                   SLICE_ARG(config->region), SLICE_ARG(owner), SLICE_ARG(entry->bus_name));
+    use = (struct bus_policy_call){
+        .account = account->id,
+        .org_path = account->org_path,
+        .action = SLICE("events:PutEvents"),
+        .resource = slice_of(arn),
+        .source = entry->draft.source,
+        .detail_type = entry->draft.detail_type,
+    };
+    switch (bus_policy_judge(policy, &use)) {
+    case BUS_POLICY_ALLOWS:
+        return ERR_OK;
+    case BUS_POLICY_SILENT:
+        return is_own ? ERR_OK : ERR_ACCESS_DENIED;
+    case BUS_POLICY_DENIES:
+    default:
+        return ERR_ACCESS_DENIED;
+    }
+}
+
 static enum err walk_entry(struct open_batch *batch, size_t index)
 {
     struct ingest_entry *entry = &batch->public.entries[index];
@@ -340,9 +376,7 @@ static enum err walk_entry(struct open_batch *batch, size_t index)
     TRY(policy_bind_account(batch->snapshot->directory, principal, entry->draft.account, &account));
     walk->account = account;
     TRY(policy_check_source(principal, account, entry->draft.source));
-    if (entry->bus_account.len > 0 && !slice_eq(entry->bus_account, account->id)) {
-        return ERR_ACCESS_DENIED;
-    }
+    TRY(check_bus(batch, entry, account));
     TRY(admit(batch, account, entry));
     walk->event = complete(batch, entry, account);
     CHECK(walk->event->id.len <= STORE_EVENT_ID_CHARS_MAX);

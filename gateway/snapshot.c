@@ -83,6 +83,9 @@ static void add_account(struct directory *directory, const json_t *document,
         copy_texts(arena, json_object_get(document, "sources"), &account->source_count);
     account->may_forward_for = copy_texts(arena, json_object_get(document, "may_forward_for"),
                                           &account->may_forward_for_count);
+    account->org_path = arena_copy(arena, json_member_text(document, "org_path"));
+    account->shared_targets = copy_texts(arena, json_object_get(document, "shared_targets"),
+                                         &account->shared_target_count);
     account->dedup_window_ms = DEDUP_WINDOW_MS;
     if (json_object_get(dedup, "window") != NULL) {
         CHECK(moment_parse_span(json_member_text(dedup, "window"), &account->dedup_window_ms) ==
@@ -224,6 +227,17 @@ static void name_rule(struct rule *rule, struct slice bus, struct slice name,
     }
 }
 
+/* "api:ACCOUNT" is a member; files and operators speak for the owner of the bus. */
+static void name_owner(struct rule *rule, struct slice manager)
+{
+    const struct slice member = slice_from(manager, strlen("api:"));
+
+    rule->is_member_owned =
+        slice_has_prefix(manager, SLICE("api:")) && member.len == ACCOUNT_ID_CHARS;
+    rule->owner_account =
+        rule->is_member_owned ? arena_copy(&rule->arena, member) : rule->bus_account;
+}
+
 static enum err rule_from_document(const struct catalog_document *document,
                                    const struct snapshot_options *options, struct rule **result,
                                    struct err_why *why)
@@ -237,6 +251,7 @@ static enum err rule_from_document(const struct catalog_document *document,
     name_rule(rule, json_member_text(value, "bus"), json_member_text(value, "name"), options);
     rule->edition = document->edition;
     rule->is_enabled = !slice_eq(json_member_text(value, "state"), SLICE("DISABLED"));
+    name_owner(rule, json_member_text(value, "manager"));
     rule->is_operator_owned = slice_has_prefix(json_member_text(value, "manager"), SLICE("apply:"));
     rule->target_count = MIN_OF(json_array_size(targets), (size_t)RULE_TARGETS_MAX);
     for (size_t i = 0; i < rule->target_count && err == ERR_OK; i++) {
@@ -319,6 +334,59 @@ static enum err build_ruleset(const struct catalog *catalog, const struct snapsh
     return err;
 }
 
+/* ---- policies of buses -------------------------------------------------------------------- */
+
+static enum err add_policy(struct snapshot *snapshot, const struct catalog_document *bus,
+                           struct err_why *why)
+{
+    struct arena *arena = &snapshot->directory->arena;
+    const struct slice text = json_member_text(bus->value, "policy");
+    const struct bus_policy *policy;
+    struct err_why detail = {.text = ""};
+
+    if (text.len == 0) {
+        return ERR_OK;
+    }
+    if (bus_policy_compile(text, arena, &policy, &detail) != ERR_OK) {
+        return err_because(ERR_STORE_CORRUPT, why, "%s: %s", bus->name, detail.text);
+    }
+    /* NOLINTNEXTLINE(performance-no-int-to-ptr): a map's values are not const */
+    (void)map_put(&snapshot->policies,
+                  arena_copy(arena, slice_from(slice_of(bus->name), strlen("bus/"))),
+                  (void *)(uintptr_t)policy);
+    return ERR_OK;
+}
+
+static enum err build_policies(const struct catalog *catalog, struct snapshot *snapshot,
+                               struct err_why *why)
+{
+    struct arena arena = {0};
+    size_t count;
+    const struct catalog_document **buses = catalog_of_kind(catalog, SLICE("bus"), &arena, &count);
+    enum err err = ERR_OK;
+
+    for (size_t i = 0; i < count && err == ERR_OK; i++) {
+        err = add_policy(snapshot, buses[i], why);
+    }
+    arena_clean_up(&arena);
+    return err;
+}
+
+const struct bus_policy *snapshot_policy(const struct snapshot *snapshot, struct slice account,
+                                         struct slice bus)
+{
+    char key[512];
+    int len;
+
+    if (snapshot->policies.count == 0) {
+        return NULL;
+    }
+    len = snprintf(key, sizeof(key), "%.*s/%.*s", SLICE_ARG(account), SLICE_ARG(bus));
+    return len > 0 && (size_t)len < sizeof(key)
+               ? map_get(&snapshot->policies, (struct slice){key, (size_t)len})
+               : NULL;
+}
+
 /* ---- the whole ---------------------------------------------------------------------------- */
 
 static enum err build_directory(const struct catalog *catalog,
@@ -357,6 +425,9 @@ enum err snapshot_new(const struct catalog *catalog, const struct snapshot_optio
     snapshot->directory = directory_new();
     err = build_directory(catalog, options, snapshot->directory, why);
     if (err == ERR_OK) {
+        err = build_policies(catalog, snapshot, why);
+    }
+    if (err == ERR_OK) {
         err = build_ruleset(catalog, options, snapshot, why);
     }
     if (err != ERR_OK) {
@@ -379,6 +450,7 @@ void snapshot_release(struct snapshot *snapshot)
         atomic_fetch_sub_explicit(&snapshot->references, 1, memory_order_acq_rel) != 1) {
         return;
     }
+    map_clean_up(&snapshot->policies);
     directory_release(snapshot->directory);
     ruleset_release(snapshot->ruleset);
     for (size_t i = 0; i < snapshot->rule_count; i++) {

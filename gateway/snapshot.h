@@ -9,6 +9,7 @@
 
 #include <stdatomic.h>
 
+#include "accounts/bus_policy.h"
 #include "accounts/directory.h"
 #include "gateway/catalog.h"
 #include "routing/ruleset.h"
@@ -19,6 +20,7 @@ struct snapshot {
     _Atomic uint32_t references;
     uint64_t rev;
     struct directory *directory;
+    struct map policies; /* "ACCOUNT/BUS" -> struct bus_policy, of buses that have one */
     struct ruleset *ruleset;
     struct rule **rules; /* in the order of their documents; references are held */
     size_t rule_count;
@@ -46,5 +48,8 @@ struct snapshot_options {
 MUST_USE enum err snapshot_new(const struct catalog *catalog,
                                const struct snapshot_options *options, struct snapshot **snapshot,
                                struct err_why *why);
+/* The policy of a bus, or NULL. */
+const struct bus_policy *snapshot_policy(const struct snapshot *snapshot, struct slice account,
+                                         struct slice bus);
 struct snapshot *snapshot_acquire(struct snapshot *snapshot);
 void snapshot_release(struct snapshot *snapshot);

@@ -32,7 +32,11 @@ struct rule {
     struct slice bus_account; /* 12 digits */
     struct slice bus_name;    /* "central" on the central bus */
     bool is_central;          /* on the central bus */
-    bool is_operator_owned;   /* managed by the central team: may use weir's own credentials */
+    /* Whose roles it sends with on a bus that is not the central one: the bus's, or the member's
+     * that made it there by that bus's policy. */
+    struct slice owner_account;
+    bool is_member_owned;   /* made by that member: sends to what that account may send to */
+    bool is_operator_owned; /* managed by the central team: may use weir's own credentials */
     struct slice name;
     struct slice label; /* "central/NAME" or "ACCOUNT/BUS/NAME", as statistics show it */
     struct slice arn;

@@ -30,6 +30,15 @@ static void add_account(const char *id, const char *role_arn)
     directory_add_account(directory, account);
 }
 
+static void share_with_member(void)
+{
+    static const struct slice shared[] = {SLICE_INIT("arn:aws:sqs:r:" CENTRAL ":shared-*")};
+    struct account *account = map_get(&directory->accounts, SLICE(MEMBER));
+
+    account->shared_targets = shared;
+    account->shared_target_count = ARRAY_LEN(shared);
+}
+
 static struct rule *rule_of(uint64_t uid, bool is_operator_owned, const char *arn,
                             const char *role_arn)
 {
@@ -51,6 +60,19 @@ static struct rule *rule_of(uint64_t uid, bool is_operator_owned, const char *ar
     return rule;
 }
 
+/* Made on OTHER's bus by the member, with that bus's policy; or by the bus's owner's operators. */
+static struct rule *guest_of(uint64_t uid, bool is_member_owned, const char *arn)
+{
+    struct rule *rule = rule_of(uid, false, arn, "");
+
+    rule->bus_account = SLICE(OTHER);
+    rule->bus_name = SLICE("team");
+    rule->is_central = false;
+    rule->owner_account = SLICE(MEMBER);
+    rule->is_member_owned = is_member_owned;
+    return rule;
+}
+
 static int set_up(void **state)
 {
     struct rule *rules[] = {
@@ -61,6 +83,10 @@ static int set_up(void **state)
         rule_of(5, true, "arn:aws:sqs:r:{account}:q", ""),
         rule_of(6, true, "arn:aws:nosuch:r:" CENTRAL ":q", ""),
         rule_of(7, true, "arn:aws:sqs:r:" CENTRAL ":q", "arn:aws:iam::" CENTRAL ":role/shared"),
+        guest_of(8, true, "arn:aws:sqs:r:" MEMBER ":q"),
+        guest_of(9, true, "arn:aws:sqs:r:" OTHER ":q"),
+        guest_of(10, true, "arn:aws:sqs:r:" CENTRAL ":shared-one"),
+        guest_of(11, false, "arn:aws:sqs:r:" OTHER ":q"),
     };
 
     (void)state;
@@ -71,6 +97,7 @@ static int set_up(void **state)
     add_account(CENTRAL, "");
     add_account(MEMBER, "arn:aws:iam::" MEMBER ":role/dispatch");
     add_account(OTHER, "");
+    share_with_member();
     ruleset = ruleset_new(rules, ARRAY_LEN(rules), NULL, 0);
     for (size_t i = 0; i < ARRAY_LEN(rules); i++) {
         rule_release(rules[i]);
@@ -115,6 +142,14 @@ static void test_who_and_where(void **state)
         {OTHER "/5", NULL, "NO_PERMISSIONS", NULL, NULL}, /* not in the central account */
         {CENTRAL "/5", NULL, NULL, "arn:aws:sqs:r:" CENTRAL ":q", ""},
         {MEMBER "/6", NULL, "unsupported-target", NULL, NULL},
+        /* a bus's rules send with the roles of who made them, whoever's the event is */
+        {OTHER "/8", NULL, NULL, "arn:aws:sqs:r:" MEMBER ":q",
+         "arn:aws:iam::" MEMBER ":role/dispatch"},
+        {OTHER "/9", NULL, "NO_PERMISSIONS", NULL, NULL}, /* not the maker's, not shared */
+        {OTHER "/10", NULL, NULL, "arn:aws:sqs:r:" CENTRAL ":shared-one",
+         "arn:aws:iam::" MEMBER ":role/dispatch"},
+        {OTHER "/11", NULL, NULL, "arn:aws:sqs:r:" OTHER ":q",
+         "arn:aws:iam::" MEMBER ":role/dispatch"},
         /* dead-letter queues: weir's own, the role of the queue's account, nobody, none */
         {MEMBER "/1/dlq", NULL, NULL, "arn:aws:sqs:r:" CENTRAL ":dlq", ""},
         {MEMBER "/3/dlq", NULL, NULL, "arn:aws:sqs:r:" MEMBER ":dlq",
