@@ -2,7 +2,7 @@
  *
  * bearer.c - short-lived tokens.
  *
- *      wt_wo_k3v7c2qpx4.111122223333.1764003600000.Jx0f…
+ *      wt_wa_k3v7c2qpx4.111122223333.1764003600000.Jx0f…
  *         credential    account      until (ms)    base64url(HMAC(pepper, "bearer" LF what stands
  *                                                  before the last dot))
  *

@@ -2,7 +2,7 @@
  *
  * secret.c - secrets that weir makes and only ever compares.
  *
- *      wb_k3v7c2qpx4    user of HTTP Basic        wo_k3v7c2qpx4    client of OAuth
+ *      wb_k3v7c2qpx4    user of HTTP Basic        wa_k3v7c2qpx4    client of OAuth
  *      0Yq5v…           43 characters of base64url: 256 random bits
  *
  * The id finds the credential, the keyed hash decides.  The hash covers kind and id, so what was
@@ -25,7 +25,7 @@ static const struct kind {
     const char *name;
 } kinds[] = {
     [CREDENTIAL_BASIC] = {"wb_", "basic"},
-    [CREDENTIAL_OAUTH] = {"wo_", "oauth"},
+    [CREDENTIAL_OAUTH] = {"wa_", "oauth"},
 };
 
 void secret_make_id(const char prefix[static 3], char id[static SECRET_ID_ROOM])

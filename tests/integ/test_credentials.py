@@ -117,7 +117,7 @@ def test_a_client_gets_a_token_and_sends_events(gateway, weir, client, way):
 def test_every_refusal_of_a_client_is_the_same(weir, client, user):
     forms = [{}, {"client_id": client["client_id"]},
              {"client_id": client["client_id"], "client_secret": "x" * 43},
-             {"client_id": "wo_aaaaaaaaaa", "client_secret": client["client_secret"]},
+             {"client_id": "wa_aaaaaaaaaa", "client_secret": client["client_secret"]},
              {"client_id": user["user"], "client_secret": user["password"]}]
     answers = [ask_token(weir, **form) for form in forms]
     answers.append(ask_token(weir, "Authorization: Basic !!!"))

@@ -365,7 +365,7 @@ static void test_a_revoked_client_has_no_tokens(void **state)
     struct principal principal;
 
     assert_int_equal(verify_authorization(world,
-                                          bearer_header(world, SLICE("wo_gonegonego"), NOW_MS + 1),
+                                          bearer_header(world, SLICE("wa_gonegonego"), NOW_MS + 1),
                                           &principal),
                      ERR_NO_TOKEN);
     assert_int_equal(
