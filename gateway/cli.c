@@ -121,6 +121,22 @@ static const char *config_path(const struct cli_common *common, bool *is_named)
     return path != NULL ? path : DEFAULT_CONFIG;
 }
 
+bool cli_config(const struct cli_common *common, struct config *config)
+{
+    bool is_named;
+    const char *path = config_path(common, &is_named);
+    struct err_why why = {.text = ""};
+
+    if (!is_named && access(path, R_OK) != 0) {
+        return false;
+    }
+    if (config_load(config, path, &why) != ERR_OK) {
+        (void)fprintf(stderr, "weir: %s\n", why.text);
+        return false;
+    }
+    return true;
+}
+
 /* From the configuration: where it listens, and the token beside its state. */
 static bool consult_config(const struct cli_common *common, struct place *place, bool wants_address,
                            bool wants_token)
@@ -252,8 +268,7 @@ bool cli_call(const struct cli_common *common, const char *method, const char *p
     return is_answered;
 }
 
-/* "weir: message" for each reason that an error answer gives. */
-static void print_error(unsigned status, struct slice answer)
+void cli_print_error(unsigned status, struct slice answer)
 {
     json_t *tree = json_loadb(answer.data != NULL ? answer.data : "", answer.len, 0, NULL);
     const json_t *mistakes = json_object_get(tree, "mistakes");
@@ -284,7 +299,7 @@ int cli_ask(const struct cli_common *common, const char *method, const char *pat
         return CLI_FAILED;
     }
     if (status != 200) {
-        print_error(status, buf_slice(answer));
+        cli_print_error(status, buf_slice(answer));
         return CLI_FAILED;
     }
     return CLI_DONE;

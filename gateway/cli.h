@@ -36,10 +36,16 @@ bool cli_parse(int argc, char **argv, const struct cli_option *options, struct c
  * returns false if no answer came; an answer of any status is true. */
 bool cli_call(const struct cli_common *common, const char *method, const char *path,
               struct slice body, unsigned *status, struct buf *answer);
-/* The same, where anything but 200 is printed as an error: CLI_DONE with the answer, or
- * CLI_FAILED. */
+/* "weir: message" on standard error for each reason that an error answer gives. */
+void cli_print_error(unsigned status, struct slice answer);
+/* The same as cli_call(), where anything but 200 is printed as an error: CLI_DONE with the answer,
+ * or CLI_FAILED. */
 int cli_ask(const struct cli_common *common, const char *method, const char *path,
             struct slice body, struct buf *answer);
+/* The configuration that the command would find the gateway by.  False: there is none, or the
+ * reason why it cannot be read was printed. */
+struct config;
+bool cli_config(const struct cli_common *common, struct config *config);
 /* Append `text` percent-encoded. */
 MUST_USE enum err cli_encode(struct slice text, struct buf *out);
 /* JSON to standard output, indented. */
@@ -51,6 +57,7 @@ int cli_apply(int argc, char **argv);
 int cli_export(int argc, char **argv);
 int cli_account(int argc, char **argv);
 int cli_audit(int argc, char **argv);
+int cli_onboard(int argc, char **argv);
 int cli_stats(int argc, char **argv);
 int cli_trace(int argc, char **argv);
 int cli_dead(int argc, char **argv);

@@ -21,6 +21,7 @@ static const struct command {
     {"export", cli_export, "print the catalog"},
     {"account", cli_account,
      "list, show, put, suspend and remove accounts; issue and revoke credentials"},
+    {"onboard", cli_onboard, "make a member account, and what it deploys on its side"},
     {"audit", cli_audit, "who did what; whether the log still says so"},
     {"stats", cli_stats, "what came in, what went out, what is stuck"},
     {"trace", cli_trace, "what was decided about one event"},
@@ -32,7 +33,7 @@ static const struct command {
 };
 
 /* Names that a later version will know: whoever reads of them elsewhere is told so. */
-static const char *const later[] = {"explain", "onboard", "list", "top", "backup"};
+static const char *const later[] = {"explain", "list", "top", "backup"};
 
 static int refuse(const char *name)
 {
