@@ -221,6 +221,8 @@ ACTIONS = {
     "CreateEventBus": None,
     "DeleteEventBus": None,  # by name, so always one's own
     "ListEventBuses": None,
+    "PutPermission": None,  # by name too
+    "RemovePermission": None,
     "TestEventPattern": None,
 }
 DENIED = {"AccessDeniedException"}
@@ -308,6 +310,9 @@ def test_what_can_name_no_other_bus_needs_a_proven_caller(keys, who):
              "time": "2026-01-01T00:00:00Z", "resources": [], "detail": {}}
     inputs = {"CreateEventBus": {"Name": "central/default"}, "ListEventBuses": {},
               "DeleteEventBus": {"Name": "tried"},
+              "PutPermission": {"EventBusName": "tried", "StatementId": "s",
+                                "Principal": OTHER, "Action": "events:PutEvents"},
+              "RemovePermission": {"EventBusName": "tried", "StatementId": "s"},
               "TestEventPattern": {"EventPattern": PATTERN, "Event": json.dumps(event)}}
     for action in (name for name, make in ACTIONS.items() if make is None):
         code = code_of(keys[who], action, inputs[action])
