@@ -2,7 +2,8 @@
 """weir's SigV4 against botocore's, request by request.
 
 What botocore signs, weir accepts; what is spoiled in any of some thirty ways, weir refuses; what
-weir signs, botocore signs the same.  `$WEIR_SEED` picks other requests, `$WEIR_SIGV4_COUNT` more.
+weir signs, botocore signs the same: 10,000, 5,000 and 2,500 of them.  `$WEIR_SEED` picks other
+requests, `$WEIR_SIGV4_COUNT` (2,500) more.
 """
 
 import collections
@@ -53,16 +54,16 @@ def show(request):
 
 def test_what_botocore_signs_is_accepted(tool):
     rng = random.Random(SEED)
-    asked = [requests.signed_request(rng) for _ in range(COUNT)]
+    asked = [requests.signed_request(rng) for _ in range(4 * COUNT)]
     answers = tool([{"op": "verify", **request} for request in asked])
     for request, answer in zip(asked, answers):
         assert answer == {"err": "OK", "head": "OK"}, show(request)
-    assert sum(request["http2"] for request in asked) > COUNT // 4
+    assert sum(request["http2"] for request in asked) > COUNT
 
 
 def test_mutants_are_refused(tool):
     rng = random.Random(SEED + 1)
-    asked = [requests.mutant(rng) for _ in range(COUNT)]
+    asked = [requests.mutant(rng) for _ in range(2 * COUNT)]
     answers = tool([{"op": "verify", **request} for _, request in asked])
     refusals = ("BAD_SIGNATURE", "INCOMPLETE_SIGNATURE", "MISSING_TOKEN")
     for (what, request), answer in zip(asked, answers):
