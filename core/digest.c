@@ -203,3 +203,18 @@ bool digest_equal(struct slice a, struct slice b)
 {
     return a.len == b.len && (a.len == 0 || CRYPTO_memcmp(a.data, b.data, a.len) == 0);
 }
+
+void digest_fields(const struct slice *fields, size_t count, struct digest *digest)
+{
+    struct digest_stream stream = {0};
+
+    digest_stream_begin(&stream);
+    for (size_t i = 0; i < count; i++) {
+        const uint64_t len = fields[i].len;
+
+        digest_stream_add(&stream, (struct slice){(const char *)&len, sizeof(len)});
+        digest_stream_add(&stream, fields[i]);
+    }
+    digest_stream_end(&stream, digest);
+    digest_stream_clean_up(&stream);
+}

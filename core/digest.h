@@ -28,6 +28,8 @@ void digest_stream_add(struct digest_stream *stream, struct slice bytes);
 void digest_stream_end(struct digest_stream *stream, struct digest *digest);
 void digest_stream_clean_up(struct digest_stream *stream);
 
+/* SHA-256 of fields, each behind its length, so that no two lists give the same bytes. */
+void digest_fields(const struct slice *fields, size_t count, struct digest *digest);
 void digest_hmac_sha256(struct slice key, struct slice bytes, struct digest *digest);
 void digest_md5_hex(struct slice bytes, char hex[static 32]);
 /* CRC32C (Castagnoli) continuing from `crc`; start with 0. */

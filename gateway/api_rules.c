@@ -9,12 +9,15 @@
 #include "gateway/api_rules.h"
 
 #include "core/check.h"
+#include "core/moment.h"
 #include "gateway/api_tags.h"
 #include "gateway/catalog_document.h"
+#include "gateway/catalog_since.h"
 #include "gateway/catalog_uid.h"
 #include "gateway/config.h"
 #include "gateway/input_config.h"
 #include "routing/pattern.h"
+#include "routing/schedule.h"
 #include "routing/transform.h"
 
 static const struct api_member put_members[] = {
@@ -92,6 +95,7 @@ enum err api_rule_put(struct api_call *call, const struct catalog *catalog,
     } else {
         json_object_set(document, "manager", json_object_get(old->value, "manager"));
     }
+    catalog_since_give(document, old != NULL ? old->value : NULL, moment_now_ms());
     catalog_uid_give(&uid, document, old != NULL ? old->value : NULL);
     mistakes = catalog_document_mistakes("rules", document);
     if (json_array_size(mistakes) > 0) {
@@ -118,6 +122,7 @@ static json_t *document_of(const struct api_call *call, const struct api_bus *bu
     api_put_text(document, "bus", bus->key);
     api_put_text(document, "name", api_text(call, "Name"));
     api_put_text(document, "pattern", api_text(call, "EventPattern"));
+    api_put_text(document, "schedule_expression", api_text(call, "ScheduleExpression"));
     api_put_text(document, "state", state.len > 0 ? state : SLICE("ENABLED"));
     api_put_text(document, "description", api_text(call, "Description"));
     api_put_text(document, "role_arn", api_text(call, "RoleArn"));
@@ -136,6 +141,9 @@ static enum err check_pattern(struct api_call *call)
     struct pattern *pattern = NULL;
     enum err err = ERR_OK;
 
+    if (api_text(call, "EventPattern").len == 0) {
+        return ERR_OK;
+    }
     if (pattern_compile(api_text(call, "EventPattern"), &pattern, &why) != ERR_OK) {
         err = api_fail(call, "InvalidEventPatternException", "%s", why.text);
     } else if (pattern_has_extensions(pattern)) {
@@ -146,14 +154,28 @@ static enum err check_pattern(struct api_call *call)
     return err;
 }
 
-static enum err check_put(struct api_call *call)
+static enum err check_schedule(struct api_call *call, const struct api_bus *bus)
 {
-    if (api_text(call, "ScheduleExpression").len > 0) {
-        return api_fail(call, "ValidationException",
-                        "Parameter ScheduleExpression is not valid. Reason: this gateway runs "
-                        "rules with an event pattern only.");
+    const struct slice expression = api_text(call, "ScheduleExpression");
+    struct schedule schedule;
+
+    if (expression.len == 0) {
+        return ERR_OK;
     }
-    if (api_text(call, "EventPattern").len == 0) {
+    if (!slice_eq(bus->name, SLICE("default"))) {
+        return api_fail(call, "ValidationException",
+                        "ScheduleExpression is supported only on the default event bus.");
+    }
+    if (schedule_parse(expression, &schedule, NULL) != ERR_OK || schedule.kind == SCHEDULE_AT) {
+        return api_fail(call, "ValidationException", "Parameter ScheduleExpression is not valid.");
+    }
+    return ERR_OK;
+}
+
+static enum err check_put(struct api_call *call, const struct api_bus *bus)
+{
+    TRY(check_schedule(call, bus));
+    if (api_text(call, "EventPattern").len == 0 && api_text(call, "ScheduleExpression").len == 0) {
         return api_fail(call, "ValidationException",
                         "Parameter(s) EventPattern or ScheduleExpression must be specified.");
     }
@@ -182,7 +204,7 @@ static enum err put_rule(struct api_call *call, const struct catalog *catalog,
     enum err err;
 
     TRY(api_bus_find(call, catalog, api_text(call, "EventBusName"), &bus));
-    TRY(check_put(call));
+    TRY(check_put(call, &bus));
     old = catalog_get(catalog, api_rule_document(call, &bus, name));
     if (old != NULL) {
         TRY(api_rule_check_manager(call, old->value, name, false));
@@ -260,6 +282,7 @@ static json_t *describe(struct api_call *call, const struct api_bus *bus, const 
     api_put_text(shown, "Name", name);
     api_put_text(shown, "Arn", api_rule_arn(call, bus, name));
     api_put_text(shown, "EventPattern", json_member_text(rule, "pattern"));
+    api_put_text(shown, "ScheduleExpression", json_member_text(rule, "schedule_expression"));
     api_put_text(shown, "State", state.len > 0 ? state : SLICE("ENABLED"));
     api_put_text(shown, "Description", json_member_text(rule, "description"));
     api_put_text(shown, "RoleArn", json_member_text(rule, "role_arn"));

@@ -10,9 +10,11 @@
 #include "accounts/bus_policy.h"
 #include "core/arn.h"
 #include "core/check.h"
+#include "core/moment.h"
 #include "gateway/catalog.h"
 #include "gateway/catalog_check_internal.h"
 #include "routing/rule.h"
+#include "routing/schedule.h"
 
 static const struct catalog_member limits_members[] = {
     {"events_per_second", CATALOG_COUNT, false, 1000000, NULL},
@@ -57,14 +59,28 @@ static const struct catalog_member rule_members[] = {
     {"state", CATALOG_TEXT, false, 16, NULL},
     {"role_arn", CATALOG_TEXT, false, 1600, NULL},
     {"tags", CATALOG_TEXT_MAP, false, 50, NULL},
-    {"pattern", CATALOG_PATTERN, true, 0, NULL},
+    {"pattern", CATALOG_PATTERN, false, 0, NULL},
+    {"schedule_expression", CATALOG_TEXT, false, SCHEDULE_CHARS_MAX, NULL},
     {"targets", CATALOG_OBJECTS, false, RULE_TARGETS_MAX, catalog_target_members},
+    {NULL, CATALOG_TEXT, false, 0, NULL},
+};
+static const struct catalog_member schedule_members[] = {
+    {"name", CATALOG_TEXT, true, 64, NULL},
+    {"account", CATALOG_ACCOUNT, false, 12, NULL},
+    {"description", CATALOG_TEXT, false, 512, NULL},
+    {"state", CATALOG_TEXT, false, 16, NULL},
+    {"schedule_expression", CATALOG_TEXT, true, SCHEDULE_CHARS_MAX, NULL},
+    {"schedule_expression_timezone", CATALOG_TEXT, false, ZONE_NAME_CHARS_MAX, NULL},
+    {"start_date", CATALOG_TEXT, false, 64, NULL},
+    {"end_date", CATALOG_TEXT, false, 64, NULL},
+    {"targets", CATALOG_OBJECTS, true, RULE_TARGETS_MAX, catalog_target_members},
     {NULL, CATALOG_TEXT, false, 0, NULL},
 };
 static const struct catalog_member file_members[] = {
     {"accounts", CATALOG_OBJECTS, false, 100000, account_members},
     {"buses", CATALOG_OBJECTS, false, 100000, bus_members},
     {"rules", CATALOG_OBJECTS, false, 1000000, rule_members},
+    {"schedules", CATALOG_OBJECTS, false, 100000, schedule_members},
     {NULL, CATALOG_TEXT, false, 0, NULL},
 };
 
@@ -82,15 +98,59 @@ static void check_bus_name(json_t *mistakes, const struct catalog_path *path, st
     }
 }
 
+/* State and targets of a rule or schedule. */
+static void check_work(json_t *mistakes, const struct catalog_path *path, const json_t *object,
+                       bool is_central)
+{
+    const struct slice state = json_member_text(object, "state");
+    const json_t *targets = json_object_get(object, "targets");
+    const struct catalog_path targets_path = catalog_path_member(path, "targets");
+    struct catalog_path place = catalog_path_member(path, "state");
+    json_t *ids = json_object();
+    char name[512];
+
+    if (state.len > 0 && !slice_eq(state, SLICE("ENABLED")) &&
+        !slice_eq(state, SLICE("DISABLED"))) {
+        catalog_mistake(mistakes, &place, "must be ENABLED or DISABLED");
+    }
+    for (size_t i = 0; i < json_array_size(targets); i++) {
+        const json_t *target = json_array_get(targets, i);
+
+        place = catalog_path_item(&targets_path, i);
+        catalog_check_target(mistakes, &place, target, is_central);
+        (void)snprintf(name, sizeof(name), "target %.*s",
+                       SLICE_ARG(json_member_text(target, "id")));
+        catalog_check_unique(mistakes, ids, &place, name);
+    }
+    json_decref(ids);
+}
+
+static void check_rule_schedule(json_t *mistakes, const struct catalog_path *path,
+                                const json_t *rule)
+{
+    const struct slice expression = json_member_text(rule, "schedule_expression");
+    const struct catalog_path place = catalog_path_member(path, "schedule_expression");
+    struct err_why why = {.text = ""};
+    struct schedule schedule;
+
+    if (expression.len == 0) {
+        if (json_member_text(rule, "pattern").len == 0) {
+            catalog_mistake(mistakes, path, "needs a pattern or a schedule_expression");
+        }
+    } else if (!slice_has_suffix(json_member_text(rule, "bus"), SLICE("/default"))) {
+        catalog_mistake(mistakes, &place, "is for rules of an account's default bus");
+    } else if (schedule_parse(expression, &schedule, &why) != ERR_OK) {
+        catalog_mistake(mistakes, &place, "%s", why.text);
+    } else if (schedule.kind == SCHEDULE_AT) {
+        catalog_mistake(mistakes, &place, "at() is for schedules, not for rules");
+    }
+}
+
 static void check_rule(json_t *mistakes, json_t *seen, const struct catalog_path *path,
                        const json_t *rule)
 {
     const struct slice bus = json_member_text(rule, "bus");
-    const struct slice state = json_member_text(rule, "state");
-    const json_t *targets = json_object_get(rule, "targets");
-    const struct catalog_path targets_path = catalog_path_member(path, "targets");
-    struct catalog_path place = catalog_path_member(path, "bus");
-    json_t *ids = json_object();
+    const struct catalog_path place = catalog_path_member(path, "bus");
     char name[512];
 
     check_bus_name(mistakes, &place, bus);
@@ -98,21 +158,62 @@ static void check_rule(json_t *mistakes, json_t *seen, const struct catalog_path
     (void)snprintf(name, sizeof(name), "rule %.*s/%.*s", SLICE_ARG(bus),
                    SLICE_ARG(json_member_text(rule, "name")));
     catalog_check_unique(mistakes, seen, path, name);
-    if (state.len > 0 && !slice_eq(state, SLICE("ENABLED")) &&
-        !slice_eq(state, SLICE("DISABLED"))) {
-        place = catalog_path_member(path, "state");
-        catalog_mistake(mistakes, &place, "must be ENABLED or DISABLED");
-    }
-    for (size_t i = 0; i < json_array_size(targets); i++) {
-        const json_t *target = json_array_get(targets, i);
+    check_rule_schedule(mistakes, path, rule);
+    check_work(mistakes, path, rule, slice_eq(bus, SLICE("central")));
+}
 
-        place = catalog_path_item(&targets_path, i);
-        catalog_check_target(mistakes, &place, target, slice_eq(bus, SLICE("central")));
-        (void)snprintf(name, sizeof(name), "target %.*s",
-                       SLICE_ARG(json_member_text(target, "id")));
-        catalog_check_unique(mistakes, ids, &place, name);
+/* A moment, or 0 where the member is absent. */
+static uint64_t check_date(json_t *mistakes, const struct catalog_path *path, const char *key,
+                           const json_t *schedule)
+{
+    const struct catalog_path place = catalog_path_member(path, key);
+    uint64_t ms = 0;
+
+    if (json_is_string(json_object_get(schedule, key)) &&
+        moment_from_iso(json_member_text(schedule, key), &ms) != ERR_OK) {
+        catalog_mistake(mistakes, &place, "must be a moment such as 2026-11-20T13:00:00Z");
     }
-    json_decref(ids);
+    return ms;
+}
+
+static void check_moments(json_t *mistakes, const struct catalog_path *path, const json_t *document)
+{
+    const struct slice zone = json_member_text(document, "schedule_expression_timezone");
+    struct schedule_frame frame = {
+        .start_ms = check_date(mistakes, path, "start_date", document),
+        .end_ms = check_date(mistakes, path, "end_date", document),
+    };
+    struct catalog_path place = catalog_path_member(path, "schedule_expression");
+    struct err_why why = {.text = ""};
+    struct schedule schedule;
+
+    if (schedule_parse(json_member_text(document, "schedule_expression"), &schedule, &why) !=
+        ERR_OK) {
+        catalog_mistake(mistakes, &place, "%s", why.text);
+        return;
+    }
+    if (zone.len > 0 && zone_load(zone, &frame.zone, &why) != ERR_OK) {
+        place = catalog_path_member(path, "schedule_expression_timezone");
+        catalog_mistake(mistakes, &place, "%s", why.text);
+        return;
+    }
+    if (schedule_next(&schedule, &frame, 0) == SCHEDULE_NEVER) {
+        catalog_mistake(mistakes, &place, "no moment of this time zone and these dates fits it");
+    }
+    zone_release(frame.zone);
+}
+
+static void check_schedule(json_t *mistakes, json_t *seen, const struct catalog_path *path,
+                           const json_t *schedule)
+{
+    char name[128];
+
+    catalog_check_name(mistakes, path, "name", schedule);
+    (void)snprintf(name, sizeof(name), "schedule %.*s",
+                   SLICE_ARG(json_member_text(schedule, "name")));
+    catalog_check_unique(mistakes, seen, path, name);
+    check_moments(mistakes, path, schedule);
+    check_work(mistakes, path, schedule, false);
 }
 
 /* Each names the account it reaches into, whole: a prefix stops behind it. */
@@ -204,6 +305,7 @@ json_t *catalog_check(json_t *file)
         check_section(mistakes, seen, file, "accounts", check_account);
         check_section(mistakes, seen, file, "buses", check_bus);
         check_section(mistakes, seen, file, "rules", check_rule);
+        check_section(mistakes, seen, file, "schedules", check_schedule);
     }
     json_decref(seen);
     return mistakes;

@@ -31,6 +31,7 @@ static json_t *public_form(const json_t *value)
     CHECK(form != NULL);
     json_object_del(form, "manager");
     json_object_del(form, "is_suspended");
+    json_object_del(form, "since_ms");
     for (size_t i = 0; i < json_array_size(targets); i++) {
         json_object_del(json_array_get(targets, i), "uid");
     }
@@ -133,6 +134,9 @@ enum err catalog_document_check(struct slice name, const json_t *value, struct e
                                     SLICE_ARG(json_member_text(value, "name"))),
                        why);
         err = err == ERR_OK ? check_as_file(name, "rules", value, why) : err;
+    } else if (slice_eq(kind, SLICE("schedule"))) {
+        err = check_name(rest, json_member_text(value, "name"), why);
+        err = err == ERR_OK ? check_as_file(name, "schedules", value, why) : err;
     } else if (slice_eq(kind, SLICE("credential"))) {
         err = check_credential(name, value, why);
     }

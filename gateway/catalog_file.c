@@ -103,7 +103,8 @@ enum err catalog_file_read(struct slice text, json_t **file, struct err_why *why
 static bool is_private(const char *key, unsigned depth)
 {
     return (depth == DOCUMENT_DEPTH &&
-            (strcmp(key, "manager") == 0 || strcmp(key, "is_suspended") == 0)) ||
+            (strcmp(key, "manager") == 0 || strcmp(key, "is_suspended") == 0 ||
+             strcmp(key, "since_ms") == 0)) ||
            (depth == TARGET_DEPTH && strcmp(key, "uid") == 0);
 }
 
@@ -158,6 +159,7 @@ enum err catalog_file_write(const struct catalog *catalog, struct buf *out)
         {SLICE_INIT("account"), SLICE_INIT("accounts")},
         {SLICE_INIT("bus"), SLICE_INIT("buses")},
         {SLICE_INIT("rule"), SLICE_INIT("rules")},
+        {SLICE_INIT("schedule"), SLICE_INIT("schedules")},
     };
     struct json_writer writer;
     struct arena arena = {0};

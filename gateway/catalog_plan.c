@@ -11,6 +11,8 @@
 #include "gateway/catalog_plan.h"
 
 #include "core/check.h"
+#include "core/moment.h"
+#include "gateway/catalog_since.h"
 #include "gateway/catalog_uid.h"
 
 struct planner {
@@ -49,6 +51,10 @@ static struct slice name_of(struct planner *planner, const char *kind, const jso
                             SLICE_ARG(json_member_text(object, "account")),
                             SLICE_ARG(json_member_text(object, "name")));
     }
+    if (strcmp(kind, "schedule") == 0) {
+        return arena_printf(&planner->arena, "schedule/%.*s",
+                            SLICE_ARG(json_member_text(object, "name")));
+    }
     return arena_printf(&planner->arena, "rule/%.*s/%.*s",
                         SLICE_ARG(json_member_text(object, "bus")),
                         SLICE_ARG(json_member_text(object, "name")));
@@ -78,7 +84,8 @@ static json_t *document_for(struct planner *planner, const char *kind, const jso
     if (old != NULL && json_object_get(old->value, "is_suspended") != NULL) {
         json_object_set(document, "is_suspended", json_object_get(old->value, "is_suspended"));
     }
-    if (strcmp(kind, "rule") == 0) {
+    if (strcmp(kind, "rule") == 0 || strcmp(kind, "schedule") == 0) {
+        catalog_since_give(document, old != NULL ? old->value : NULL, moment_now_ms());
         catalog_uid_give(&planner->uid, document, old != NULL ? old->value : NULL);
     }
     return document;
@@ -154,7 +161,7 @@ enum err catalog_plan(const struct catalog *catalog, const json_t *file,
                       json_t **changes, struct err_why *why)
 {
     static const char *const sections[][2] = {
-        {"accounts", "account"}, {"buses", "bus"}, {"rules", "rule"}};
+        {"accounts", "account"}, {"buses", "bus"}, {"rules", "rule"}, {"schedules", "schedule"}};
     struct planner planner = {
         .catalog = catalog,
         .options = options,

@@ -237,16 +237,8 @@ static const struct catalog_member *find_member(const struct catalog_member *mem
 static bool is_for_later(const char *key)
 {
     static const char *const keys[] = {
-        "lists",
-        "connections",
-        "api_destinations",
-        "archives",
-        "schedules",
-        "steps",
-        "http_parameters",
-        "schedule_expression",
-        "run_command_parameters",
-        "kinesis_parameters",
+        "lists", "connections",     "api_destinations",       "archives",
+        "steps", "http_parameters", "run_command_parameters", "kinesis_parameters",
     };
 
     for (size_t i = 0; i < ARRAY_LEN(keys); i++) {

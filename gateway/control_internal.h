@@ -19,6 +19,7 @@ struct credentials_provider;
 struct delivery_engine;
 struct http_client;
 struct role_watch;
+struct timetable;
 struct tls_context;
 
 enum { WORKERS_MAX = 256, LANES_PER_LOOK = 1024 };
@@ -61,6 +62,9 @@ struct control {
     ev_timer sweep;
     struct store_once turn;
     struct store_dead_edit expiry;
+    struct timetable *timetable;
+    ev_timer timetable_look;
+    unsigned moment_count;
     bool is_expiring;
     struct store_lease census;
     uint64_t replica_count;
@@ -86,3 +90,8 @@ void control_shut(struct control *control);
 /* Start the timers of what is due every few seconds, and stop them. */
 void control_upkeep_start(struct control *control);
 void control_upkeep_stop(struct control *control);
+
+/* Begin to act on schedules, take over the snapshot's, and end. */
+void control_schedule_start(struct control *control);
+void control_schedule_use(struct control *control);
+void control_schedule_stop(struct control *control);

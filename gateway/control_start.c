@@ -23,6 +23,7 @@
 #include "core/moment.h"
 #include "core/random.h"
 #include "core/tls.h"
+#include "gateway/timetable.h"
 #include "gateway/admin.h"
 #include "gateway/control_internal.h"
 #include "gateway/lease.h"
@@ -355,6 +356,7 @@ static void watch(struct control *control)
     ev_signal_start(control->loop, &control->on_term);
     ev_signal_start(control->loop, &control->on_int);
     control_upkeep_start(control);
+    control_schedule_start(control);
     catalog_watch_start(control->watch);
 }
 
@@ -421,6 +423,7 @@ void control_shut(struct control *control)
     mailbox_clean_up(&control->mailbox);
     lease_desk_destroy(control->limiters.desk);
     catalog_watch_destroy(control->watch);
+    timetable_destroy(control->timetable);
     tls_context_release(control->tls);
     snapshot_release(control->snapshot);
     limiter_book_clean_up(&control->limiters);

@@ -42,22 +42,6 @@ enum {
     SIGNATURE_MARK_MAX_MS = 11 * 60 * 1000,
 };
 
-/* A digest of fields, each with its length, so that no two lists of fields look alike. */
-static void digest_fields(const struct slice *fields, size_t count, struct digest *digest)
-{
-    struct digest_stream stream = {0};
-
-    digest_stream_begin(&stream);
-    for (size_t i = 0; i < count; i++) {
-        const uint64_t len = fields[i].len;
-
-        digest_stream_add(&stream, (struct slice){(const char *)&len, sizeof(len)});
-        digest_stream_add(&stream, fields[i]);
-    }
-    digest_stream_end(&stream, digest);
-    digest_stream_clean_up(&stream);
-}
-
 static struct slice signature_of(const struct principal *principal)
 {
     return (struct slice){principal->signature, PRINCIPAL_SIGNATURE_CHARS};

@@ -197,7 +197,7 @@ static void count_entry(struct open_batch *batch, size_t index)
 
 /* ---- the end of a batch -------------------------------------------------------------------- */
 
-static void free_batch(struct open_batch *batch)
+void ingest_batch_free(struct open_batch *batch)
 {
     struct ingest *ingest = batch->ingest;
 
@@ -278,7 +278,7 @@ static void on_committed(struct store_op *op)
     if (!batch->is_answered) {
         answer(batch);
     }
-    free_batch(batch);
+    ingest_batch_free(batch);
 }
 
 /* ---- one entry ----------------------------------------------------------------------------- */
@@ -429,7 +429,9 @@ struct ingest_batch *ingest_batch_new(struct ingest *ingest, struct request *req
         .entries = ARENA_ARRAY(&batch->arena, struct ingest_entry, entry_count),
         .entry_count = entry_count,
     };
-    batch->explicit_id = request_header(request, SLICE("x-weir-deduplication-id"));
+    if (request != NULL) {
+        batch->explicit_id = request_header(request, SLICE("x-weir-deduplication-id"));
+    }
     list_append(&ingest->open, &batch->node);
     ingest->open_count++;
     return &batch->public;
@@ -470,7 +472,7 @@ void ingest_submit(struct ingest_batch *public)
     }
     if (commit->entry_count == 0) {
         answer(batch);
-        free_batch(batch);
+        ingest_batch_free(batch);
         return;
     }
     batch->commit_us = moment_steady_us();

@@ -47,6 +47,18 @@ struct ingest_entry {
     uint64_t retry_after_ms; /* with ERR_THROTTLED */
 };
 
+/* A moment at which a rule's schedule is due. */
+struct ingest_moment {
+    struct rule *rule; /* the caller's reference, until on_done */
+    uint64_t due_ms;
+    /* It is durable, here or by another replica; or nobody is owed anything; or an error to be
+     * tried again. */
+    void (*on_done)(struct ingest_moment *moment, enum err err);
+};
+
+/* How late a moment is still acted upon, and how long it is remembered: longer. */
+enum { INGEST_MOMENT_LATE_MS = 3600 * 1000, INGEST_MOMENT_MARK_MS = 4200 * 1000 };
+
 /* All entries of one request. Lives from ingest_batch_new() until on_done returns. */
 struct ingest_batch {
     struct request *request;
@@ -61,6 +73,9 @@ struct ingest *ingest_new(const struct ingest_options *options);
 void ingest_destroy(struct ingest *ingest);
 /* From now on events are judged by this snapshot; batches under way keep theirs. */
 void ingest_use(struct ingest *ingest, struct snapshot *snapshot);
+/* Make the event of that moment and owe it to the targets of its rule, once over all replicas.
+ * on_done runs once, possibly before this returns. */
+void ingest_schedule(struct ingest *ingest, struct ingest_moment *moment);
 struct api_desk *ingest_api_desk(const struct ingest *ingest);
 const struct snapshot *ingest_snapshot(const struct ingest *ingest);
 /* ERR_OK, or why events are refused before their bodies are read: the store is full or failed, or

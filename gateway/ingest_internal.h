@@ -6,6 +6,7 @@
  *   ingest.c        the story: bind, admit, complete, match, remember, answer
  *   ingest_who.c    whose request is it
  *   ingest_trace.c  the decisions, for who asks later
+ *   ingest_schedule.c  the event that a schedule makes
  *   ingest_store.c  what the store is told of an entry, and what its verdict means
  */
 #pragma once
@@ -50,6 +51,7 @@ struct open_batch {
     uint64_t started_ms; /* steady */
     uint64_t commit_us;  /* steady, when the commit was handed over */
     bool is_answered;
+    struct ingest_moment *moment; /* of a schedule; NULL: a request's */
 };
 
 struct ingest {
@@ -65,6 +67,10 @@ struct ingest {
     ev_timer deadline;
 };
 
+/* Give back a batch that nobody needs any more. */
+void ingest_batch_free(struct open_batch *batch);
+/* Fill the commit's next entry with one delivery per hit of the scratch. */
+void ingest_plan_deliveries(struct open_batch *batch, size_t index);
 /* Fill the commit's next entry: its deliveries, its mark and its guard. */
 void ingest_plan_entry(struct open_batch *batch, size_t index);
 /* The commit is home: what became of this entry, and its deliveries to those who pay them. */

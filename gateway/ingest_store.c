@@ -43,9 +43,8 @@ static void plan_deliveries(struct open_batch *batch, struct walk *walk, struct 
     }
 }
 
-void ingest_plan_entry(struct open_batch *batch, size_t index)
+void ingest_plan_deliveries(struct open_batch *batch, size_t index)
 {
-    const struct ingest_entry *entry = &batch->public.entries[index];
     struct walk *walk = &batch->walks[index];
     struct store_entry *stored = &batch->commit.entries[batch->commit.entry_count++];
 
@@ -55,6 +54,15 @@ void ingest_plan_entry(struct open_batch *batch, size_t index)
         .body = walk->event->bytes,
     };
     plan_deliveries(batch, walk, stored);
+    walk->stored = stored;
+}
+
+void ingest_plan_entry(struct open_batch *batch, size_t index)
+{
+    const struct ingest_entry *entry = &batch->public.entries[index];
+    const struct walk *walk = &batch->walks[index];
+
+    ingest_plan_deliveries(batch, index);
     dedup_plan(&(struct dedup_facts){.principal = &batch->public.principal,
                                      .account = walk->account,
                                      .draft = &entry->draft,
@@ -62,8 +70,7 @@ void ingest_plan_entry(struct open_batch *batch, size_t index)
                                      .explicit_id = batch->explicit_id,
                                      .index = index,
                                      .arena = &batch->arena},
-               stored);
-    walk->stored = stored;
+               walk->stored);
 }
 
 /* ---- coming home --------------------------------------------------------------------------- */

@@ -225,14 +225,14 @@ static void write_accounts(struct json_writer *writer, const struct report_sourc
 static const struct {
     struct slice section;
     enum stats_kind kind;
-    enum stats_counter counters[8];
+    enum stats_counter counters[9];
     size_t counter_count;
 } sections[] = {
     {SLICE_INIT("rules"),
      STATS_RULE,
-     {STATS_MATCHED, STATS_CREATED, STATS_DELIVERED, STATS_RETRIED, STATS_DEAD, STATS_DLQ_SENT,
-      STATS_DLQ_REFUSED, STATS_DLQ_FAILED},
-     8},
+     {STATS_MATCHED, STATS_SCHEDULED, STATS_CREATED, STATS_DELIVERED, STATS_RETRIED, STATS_DEAD,
+      STATS_DLQ_SENT, STATS_DLQ_REFUSED, STATS_DLQ_FAILED},
+     9},
     {SLICE_INIT("targets"),
      STATS_TARGET,
      {STATS_DELIVERED, STATS_RETRIED, STATS_DEAD, STATS_DLQ_SENT, STATS_DLQ_REFUSED,

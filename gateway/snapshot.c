@@ -238,6 +238,57 @@ static void name_owner(struct rule *rule, struct slice manager)
         rule->is_member_owned ? arena_copy(&rule->arena, member) : rule->bus_account;
 }
 
+/* When it comes due, and what that makes.  Without an expression nothing is set. */
+static enum err fill_schedule(struct rule *rule, const json_t *value, struct slice source,
+                              struct err_why *why)
+{
+    const struct slice expression = json_member_text(value, "schedule_expression");
+    const struct slice zone = json_member_text(value, "schedule_expression_timezone");
+    struct schedule *schedule;
+
+    if (expression.len == 0) {
+        return ERR_OK;
+    }
+    schedule = ARENA_NEW(&rule->arena, struct schedule);
+    TRY(schedule_parse(expression, schedule, why));
+    if (zone.len > 0) {
+        TRY(zone_load(zone, &rule->frame.zone, why));
+    }
+    rule->schedule = schedule;
+    rule->event_source = source;
+    rule->frame.since_ms = (uint64_t)json_integer_value(json_object_get(value, "since_ms"));
+    if (json_object_get(value, "start_date") != NULL) {
+        TRY(moment_from_iso(json_member_text(value, "start_date"), &rule->frame.start_ms));
+    }
+    if (json_object_get(value, "end_date") != NULL) {
+        TRY(moment_from_iso(json_member_text(value, "end_date"), &rule->frame.end_ms));
+    }
+    return ERR_OK;
+}
+
+static enum err fill_pattern(struct rule *rule, const json_t *value, struct err_why *why)
+{
+    const struct slice pattern = json_member_text(value, "pattern");
+
+    return pattern.len > 0 ? pattern_compile(pattern, &rule->pattern, why) : ERR_OK;
+}
+
+/* A schedule of its own is a rule that no event matches. */
+static void name_schedule(struct rule *rule, const json_t *value,
+                          const struct snapshot_options *options)
+{
+    struct arena *arena = &rule->arena;
+    const struct slice account = json_member_text(value, "account");
+
+    rule->name = arena_copy(arena, json_member_text(value, "name"));
+    rule->label = arena_printf(arena, "schedule/%.*s", SLICE_ARG(rule->name));
+    rule->bus_account = arena_copy(arena, account.len > 0 ? account : options->central_account);
+    rule->bus_name = SLICE("schedule");
+    rule->arn = arena_printf(arena, "arn:aws:scheduler:%.*s:%.*s:schedule/default/%.*s",
+                             SLICE_ARG(options->region), SLICE_ARG(rule->bus_account),
+                             SLICE_ARG(rule->name));
+}
+
 static enum err rule_from_document(const struct catalog_document *document,
                                    const struct snapshot_options *options, struct rule **result,
                                    struct err_why *why)
@@ -248,7 +299,13 @@ static enum err rule_from_document(const struct catalog_document *document,
     struct err_why detail = {.text = ""};
     enum err err = ERR_OK;
 
-    name_rule(rule, json_member_text(value, "bus"), json_member_text(value, "name"), options);
+    if (json_object_get(value, "bus") != NULL) {
+        name_rule(rule, json_member_text(value, "bus"), json_member_text(value, "name"), options);
+        err = fill_schedule(rule, value, SLICE("aws.events"), &detail);
+    } else {
+        name_schedule(rule, value, options);
+        err = fill_schedule(rule, value, SLICE("aws.scheduler"), &detail);
+    }
     rule->edition = document->edition;
     rule->is_enabled = !slice_eq(json_member_text(value, "state"), SLICE("DISABLED"));
     name_owner(rule, json_member_text(value, "manager"));
@@ -257,8 +314,7 @@ static enum err rule_from_document(const struct catalog_document *document,
     for (size_t i = 0; i < rule->target_count && err == ERR_OK; i++) {
         err = fill_target(rule, &rule->targets[i], json_array_get(targets, i), &detail);
     }
-    if (err != ERR_OK ||
-        pattern_compile(json_member_text(value, "pattern"), &rule->pattern, &detail) != ERR_OK) {
+    if (err != ERR_OK || fill_pattern(rule, value, &detail) != ERR_OK) {
         rule_release(rule);
         return err_because(ERR_STORE_CORRUPT, why, "%s: %s", document->name, detail.text);
     }
@@ -271,7 +327,9 @@ static enum err rule_from_document(const struct catalog_document *document,
 static struct rule *find_previous(const struct snapshot *previous,
                                   const struct catalog_document *document, size_t *at)
 {
-    const struct slice label = slice_from(slice_of(document->name), strlen("rule/"));
+    const struct slice name = slice_of(document->name);
+    const struct slice label =
+        slice_has_prefix(name, SLICE("rule/")) ? slice_from(name, strlen("rule/")) : name;
     int order = -1;
 
     while (previous != NULL && *at < previous->rule_count && order < 0) {
@@ -286,15 +344,13 @@ static struct rule *find_previous(const struct snapshot *previous,
     return NULL;
 }
 
-static enum err build_rules(const struct catalog_document **documents, size_t count,
+/* Labels of rules begin with an account or "central", so those of schedules come behind them. */
+static enum err build_rules(const struct catalog_document **documents, size_t count, size_t *at,
                             const struct snapshot_options *options, struct snapshot *snapshot,
                             struct err_why *why)
 {
-    size_t at = 0;
-
-    snapshot->rules = xcalloc(MAX_OF(count, (size_t)1), sizeof(struct rule *));
     for (size_t i = 0; i < count; i++) {
-        struct rule *rule = find_previous(options->previous, documents[i], &at);
+        struct rule *rule = find_previous(options->previous, documents[i], at);
 
         if (rule != NULL) {
             rule = rule_acquire(rule);
@@ -311,9 +367,13 @@ static enum err build_ruleset(const struct catalog *catalog, const struct snapsh
 {
     struct arena arena = {0};
     size_t document_count;
+    size_t schedule_count;
     size_t bus_count;
+    size_t at = 0;
     const struct catalog_document **documents =
         catalog_of_kind(catalog, SLICE("rule"), &arena, &document_count);
+    const struct catalog_document **schedules =
+        catalog_of_kind(catalog, SLICE("schedule"), &arena, &schedule_count);
     const struct catalog_document **bus_documents =
         catalog_of_kind(catalog, SLICE("bus"), &arena, &bus_count);
     struct slice *buses = ARENA_ARRAY(&arena, struct slice, bus_count + 1);
@@ -324,7 +384,12 @@ static enum err build_ruleset(const struct catalog *catalog, const struct snapsh
     }
     /* The central bus as its own account names it; its rules see every event anyway. */
     buses[bus_count] = arena_printf(&arena, "%.*s/central", SLICE_ARG(options->central_account));
-    err = build_rules(documents, document_count, options, snapshot, why);
+    snapshot->rules =
+        xcalloc(MAX_OF(document_count + schedule_count, (size_t)1), sizeof(struct rule *));
+    err = build_rules(documents, document_count, &at, options, snapshot, why);
+    if (err == ERR_OK) {
+        err = build_rules(schedules, schedule_count, &at, options, snapshot, why);
+    }
     if (err == ERR_OK) {
         snapshot->ruleset =
             ruleset_renew(options->previous != NULL ? options->previous->ruleset : NULL,

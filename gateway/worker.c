@@ -379,6 +379,41 @@ void worker_publish(struct worker *worker, struct worker_notice *notice)
     mailbox_send(&worker->mailbox, &notice->mail);
 }
 
+static void on_moment_home(struct mail *mail)
+{
+    struct worker_moment *moment = CONTAINER_OF(mail, struct worker_moment, mail);
+
+    moment->on_return(moment);
+}
+
+static void on_moment_done(struct ingest_moment *done, enum err err)
+{
+    struct worker_moment *moment = CONTAINER_OF(done, struct worker_moment, moment);
+
+    moment->err = err;
+    moment->mail.on_arrival = on_moment_home;
+    mailbox_send(control_mailbox(moment->worker->options.control), &moment->mail);
+}
+
+static void on_moment(struct mail *mail)
+{
+    struct worker_moment *moment = CONTAINER_OF(mail, struct worker_moment, mail);
+
+    if (moment->worker->stop != NULL) { /* the next start, or another replica, acts on it */
+        on_moment_done(&moment->moment, ERR_STOPPING);
+        return;
+    }
+    ingest_schedule(moment->worker->ingest, &moment->moment);
+}
+
+void worker_schedule(struct worker *worker, struct worker_moment *moment)
+{
+    moment->worker = worker;
+    moment->moment.on_done = on_moment_done;
+    moment->mail.on_arrival = on_moment;
+    mailbox_send(&worker->mailbox, &moment->mail);
+}
+
 static void count_connections(struct worker *worker)
 {
     const struct connection_counts *counts = listener_counts(worker->listener);

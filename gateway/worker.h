@@ -7,6 +7,7 @@
 
 #include "core/mailbox.h"
 #include "core/stats.h"
+#include "gateway/ingest.h"
 #include "gateway/snapshot.h"
 
 struct catalog_age;
@@ -67,6 +68,17 @@ struct worker_visit {
     void *context;
 };
 void worker_collect(struct worker_visit *visit);
+
+/* A moment of a schedule on its way to a worker and back. */
+struct worker_moment {
+    struct mail mail;
+    struct ingest_moment moment; /* `rule` is the sender's reference */
+    struct worker *worker;
+    enum err err;                                    /* out */
+    void (*on_return)(struct worker_moment *moment); /* on control's thread */
+    void *context;
+};
+void worker_schedule(struct worker *worker, struct worker_moment *moment);
 
 /* The store holds unclaimed deliveries of this lane: pass it to whoever owns them. Any thread. */
 void worker_note_backlog(struct worker *worker, struct slice lane);

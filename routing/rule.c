@@ -38,6 +38,7 @@ void rule_release(struct rule *rule)
         return;
     }
     pattern_release(rule->pattern);
+    zone_release(rule->frame.zone);
     arena = rule->arena; /* the rule lives in it */
     arena_clean_up(&arena);
 }

@@ -10,6 +10,7 @@
 #include "core/slice.h"
 #include "routing/path.h"
 #include "routing/pattern.h"
+#include "routing/schedule.h"
 #include "routing/transform.h"
 
 enum { RULE_TARGETS_MAX = 5 };
@@ -42,7 +43,10 @@ struct rule {
     struct slice arn;
     uint64_t edition; /* of the catalog's document that it was made of */
     bool is_enabled;
-    struct pattern *pattern; /* owned reference; NULL: a schedule only */
+    struct pattern *pattern;         /* owned reference; NULL: a schedule only */
+    const struct schedule *schedule; /* NULL: none */
+    struct schedule_frame frame;     /* what it is read by; owns a reference to its zone */
+    struct slice event_source;       /* of the event that a moment of it makes */
     struct rule_target targets[RULE_TARGETS_MAX];
     size_t target_count;
 };

@@ -60,9 +60,9 @@ MUST_USE enum err schedule_parse(struct slice text, struct schedule *schedule, s
 
 /* What an expression is read by. */
 struct schedule_frame {
-    const struct zone *zone; /* NULL: UTC */
-    uint64_t since_ms;       /* since when it is in force: the first moment of a rate without start
-                                is one interval after that minute's beginning */
+    struct zone *zone; /* NULL: UTC */
+    uint64_t since_ms; /* since when it is in force: the first moment of a rate without start
+                          is one interval after that minute's beginning */
     uint64_t start_ms; /* nothing before it; a rate counts from it, itself included; 0: none */
     uint64_t end_ms;   /* nothing after it; 0: none */
 };
