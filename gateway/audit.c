@@ -15,7 +15,7 @@
  * before it.  Who can write to the store but lacks the key can neither change a record nor make
  * one, and what is taken out or moved leaves a gap or a wrong link.  What this cannot show is the
  * loss of the newest records together with the head, as in a store that was put back to an earlier
- * state: this process knows what it last saw, and every record is a line of the process's log too.
+ * state: this process knows what it last saw, and each new end of the chain is a line of its log.
  *
  * Retention: record N stands in slot N modulo `slots`, so a new record takes the place of the
  * oldest and nothing grows.  Each record tells the oldest that is kept with it.  When the
@@ -27,6 +27,7 @@
 
 #include "core/check.h"
 #include "core/digest.h"
+#include "core/log.h"
 #include "core/moment.h"
 
 #define HEAD "meta/audit"
@@ -230,6 +231,15 @@ uint64_t audit_add(struct catalog_edit *edit, const struct catalog *catalog,
     json_decref(record);
     arena_clean_up(&arena);
     return head.seq + 1;
+}
+
+void audit_log_end(const struct catalog_edit *edit)
+{
+    const struct store_document *last = edit->count > 0 ? &edit->documents[edit->count - 1] : NULL;
+
+    if (last != NULL && slice_eq(last->name, SLICE(HEAD))) {
+        log_info("audit.recorded", LOG_SLICE("head", last->value));
+    }
 }
 
 /* ---- list --------------------------------------------------------------------------------- */

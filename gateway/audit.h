@@ -42,6 +42,10 @@ uint64_t audit_add(struct catalog_edit *edit, const struct catalog *catalog,
                    const struct audit_options *options, const struct audit_note *note,
                    enum err result, const char *message);
 
+/* Of an edit that is stored: log the new end of the chain, if it has one, so that whoever keeps the
+ * logs elsewhere can tell a store that was put back to an earlier state. */
+void audit_log_end(const struct catalog_edit *edit);
+
 /* Is this the name of a document of the log? */
 bool audit_owns(struct slice name);
 

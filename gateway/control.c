@@ -259,6 +259,7 @@ static void on_put(struct store_op *op)
     change->is_recorded = change->note.action[0] != '\0';
     log_info("control.change", LOG_U64("rev", change->put.rev),
              LOG_U64("documents", change->edit.count));
+    audit_log_end(&change->edit);
     publish(control, change);
 }
 

@@ -51,6 +51,19 @@ def test_every_change_and_every_act_is_there(weir, key):
     assert changed["before"] is None and len(changed["after"]) == 16
 
 
+def test_each_end_of_the_chain_is_in_the_log_of_the_process(weir):
+    """Which is kept elsewhere: it shows that a store was put back to an earlier state."""
+    weir.admin("POST", "/v1/dead/drop?all=true&dry_run=true")
+    newest = records(weir, 1)[0]
+
+    def ends():
+        lines = [json.loads(line) for line in weir.log_path.read_text().splitlines()
+                 if '"audit.recorded"' in line]
+        return [(end["seq"], end["hash"]) for end in (json.loads(one["head"]) for one in lines)]
+
+    wait_until(lambda: (newest["seq"], newest["hash"]) in ends(), "the log has it")
+
+
 def test_who_may_not_is_on_record(weir):
     token = weir.issue(MEMBER, "operator", "--role", "viewer")
     with pytest.raises(AdminError):
