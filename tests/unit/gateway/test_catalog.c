@@ -146,7 +146,8 @@ static void test_inputs_survive_the_round_trip(void **state)
     buf_init(&out, 65536);
     assert_int_equal(catalog_file_write(&catalog, &out), ERR_OK);
     assert_int_equal(buf_append_byte(&out, '\0'), ERR_OK);
-    assert_non_null(strstr(out.data, targets.data));
+    /* Up to the end of the rules: other sections follow. */
+    assert_non_null(memmem(out.data, out.len, targets.data, targets.len - 1));
     assert_int_equal(apply(&catalog, out.data), 0);
     buf_clean_up(&out);
     catalog_clean_up(&catalog);
@@ -372,7 +373,8 @@ static void test_each_mistake_has_its_path(void **state)
          "rules[0].targets[0].role_arn", "ARN of a role"},
         {"{\"buses\":[{\"account\":\"111122223333\",\"name\":\"a b\"}]}", "buses[0].name",
          "must consist of"},
-        {"{\"rules\":[{\"bus\":\"central\",\"name\":\"r\"}]}", "rules[0].pattern", "is required"},
+        {"{\"rules\":[{\"bus\":\"central\",\"name\":\"r\"}]}", "rules[0]",
+         "needs a pattern or a schedule_expression"},
         {"{\"rules\":[{\"bus\":\"central\",\"name\":\"r\",\"pattern\":{\"a\":[]}}]}",
          "rules[0].pattern", "Empty arrays are not allowed"},
         {"{\"rules\":[{\"bus\":\"x\",\"name\":\"r\",\"pattern\":{\"a\":[1]}}]}", "rules[0].bus",
