@@ -153,6 +153,7 @@ static void on_single_reply(struct redis_call *call, enum err err, const redisRe
     struct redis_single *single = CONTAINER_OF(call, struct redis_single, call);
     struct redis_job *job = single->job;
 
+    job->connection = call->connection;
     if (single->on_reply != NULL) {
         single->on_reply(job, err == ERR_OK ? reply : NULL, single->item);
     }
@@ -221,6 +222,11 @@ void redis_batch_answered(struct redis_batch *batch, enum err err)
     batch_end(batch);
 }
 
+static void on_waited(struct redis_waiter *waiter, enum err err)
+{
+    redis_batch_answered(CONTAINER_OF(waiter, struct redis_batch, waiter), err);
+}
+
 static void on_script_reply(struct redis_call *call, enum err err, const redisReply *reply)
 {
     struct redis_batch *batch = CONTAINER_OF(call, struct redis_batch, call);
@@ -230,7 +236,8 @@ static void on_script_reply(struct redis_call *call, enum err err, const redisRe
         err = batch->err;
     }
     if (err == ERR_OK && batch->kind == REDIS_COMMIT && redis_waits_for_replicas(batch->store)) {
-        redis_wait_add(batch);
+        batch->waiter.on_waited = on_waited;
+        redis_wait_add(batch->store, call->connection, &batch->waiter);
     } else {
         redis_batch_answered(batch, err);
     }

@@ -8,6 +8,8 @@
  * script gives it: it is signed for the one after the last that was seen, and signed again when
  * another replica was faster.
  *
+ * A change waits for replicas as commits do, so a failover cannot take back what was answered.
+ *
  * A catalog is read in pages, in the order of revisions.  A document that changes meanwhile moves
  * behind the page that is read, so it comes again, newer; at the last page the whole is true.
  */
@@ -20,6 +22,7 @@
 enum {
     TIMEOUT_MS = 2000,
     SIGN_ROUNDS_MAX = 32,
+    WAIT_ROUNDS_MAX = 40, /* of 50 ms */
     REV_BYTES = 8,
     HEAD_BYTES = REV_BYTES + DIGEST_BYTES, /* before a value: lua/catalog_put.lua */
     PAGE_DOCUMENTS = 512,
@@ -57,9 +60,36 @@ static void sign(const struct redis_store *store, struct slice name, uint64_t re
 /* ---- put ----------------------------------------------------------------------------------- */
 
 struct put_state {
+    struct redis_job *job;
+    struct redis_waiter waiter;
     unsigned rounds;
+    unsigned wait_rounds;
     bool is_done;
 };
+
+/* Changes are few, and nobody repeats one by himself: ask for two seconds before it is an error. */
+static void on_put_waited(struct redis_waiter *waiter, enum err err)
+{
+    struct put_state *state = CONTAINER_OF(waiter, struct put_state, waiter);
+
+    if (err == ERR_STORE_BUSY && ++state->wait_rounds < WAIT_ROUNDS_MAX) {
+        redis_wait_add(state->job->store, state->job->connection, waiter);
+    } else {
+        redis_job_part_done(state->job, redis_store_err(err));
+    }
+}
+
+static void wait_for_replicas(struct redis_job *job)
+{
+    struct put_state *state = job->state;
+
+    if (redis_waits_for_replicas(job->store)) {
+        state->job = job;
+        state->waiter.on_waited = on_put_waited;
+        job->part_count++;
+        redis_wait_add(job->store, job->connection, &state->waiter);
+    }
+}
 
 static void put_send(struct redis_job *job);
 
@@ -84,7 +114,10 @@ static void on_put(struct redis_job *job, const redisReply *reply, void *item)
     put->rev = rev;
     if (redis_reply_u64(redis_reply_at(reply, 0), &done)) {
         state->is_done = done == 1; /* else signed for another revision */
-    } else {                        /* -1 */
+        if (state->is_done) {
+            wait_for_replicas(job);
+        }
+    } else { /* -1 */
         put->conflict_index = index;
         job->err = ERR_CONFLICT;
     }

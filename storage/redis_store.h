@@ -97,14 +97,23 @@ struct redis_job {
     /* When the parts are answered, well or not: finish, or begin more parts.  May be NULL. */
     void (*on_parts)(struct redis_job *job);
     void *state;         /* of on_parts */
+    uint64_t connection; /* that the last answer of redis_job_call() came by */
     struct arena memory; /* for the job's life */
+};
+
+/* Whom redis_wait.c tells whether replicas have what was executed. */
+struct redis_waiter {
+    struct list node;
+    /* ERR_STORE_BUSY: too few, so far; another: it cannot be known any more. */
+    void (*on_waited)(struct redis_waiter *waiter, enum err err);
 };
 
 /* One script call on one partition, with rows of one or many jobs. */
 struct redis_batch {
     struct redis_call call;
     struct redis_store *store;
-    struct list node; /* on `again`, or with a redis_wait */
+    struct list node; /* on `again` */
+    struct redis_waiter waiter;
     enum redis_script_kind kind;
     unsigned partition;
     struct arena memory;
@@ -172,11 +181,11 @@ uint32_t redis_get_u32(const char *bytes);
 uint16_t redis_get_u16(const char *bytes);
 
 /* redis_wait.c */
-/* Does a commit wait for replicas? */
+/* Do commits and changes of the catalog wait for replicas? */
 bool redis_waits_for_replicas(const struct redis_store *store);
-/* The batch has been executed; it is answered when replicas have it, or have not said so in time.
- */
-void redis_wait_add(struct redis_batch *batch);
+/* Something was executed on this connection: tell the waiter, with its `on_waited` set, when
+ * replicas have it, or have not said so in time. */
+void redis_wait_add(struct redis_store *store, uint64_t connection, struct redis_waiter *waiter);
 /* Ask, where nothing is asked yet. */
 void redis_waits_send(struct redis_store *store);
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * redis_wait.c - commits wait for replicas, many at a time.
+ * redis_wait.c - what was executed waits for replicas, many at a time.
  *
  * WAIT speaks of what its own connection has written before, and holds up all that comes behind it
  * until the replicas have answered or 50 ms are over.  So each connection has one WAIT under way,
@@ -12,7 +12,10 @@
  * A new connection has written nothing, and WAIT there is true of nothing: an answer that came by
  * another connection than the commit's is none.
  *
- * Invariant: a wait exists while one of its lists has a commit.
+ * A change of the catalog waits in the same way; only its owner asks again while they are too few
+ * (redis_catalog.c).
+ *
+ * Invariant: a wait exists while one of its lists has a waiter.
  */
 #include "storage/redis_store.h"
 
@@ -25,7 +28,7 @@ struct redis_wait {
     struct redis_store *store;
     uint64_t connection;
     struct redis_call call;
-    struct list asked; /* struct redis_batch */
+    struct list asked; /* struct redis_waiter */
     struct list next;
     bool is_out;
 };
@@ -40,14 +43,18 @@ static void on_wait_reply(struct redis_call *call, enum err err, const redisRepl
     struct redis_wait *wait = CONTAINER_OF(call, struct redis_wait, call);
     uint64_t count = 0;
 
-    if (err == ERR_OK && (call->connection != wait->connection || !redis_reply_u64(reply, &count) ||
-                          count < wait->store->wait_replicas)) {
+    if (err == ERR_OK &&
+        (call->connection != wait->connection || !redis_reply_u64(reply, &count))) {
+        err = ERR_REMOTE_FAILED;
+    } else if (err == ERR_OK && count < wait->store->wait_replicas) {
         err = ERR_STORE_BUSY;
     }
     wait->is_out = false;
     LIST_FOREACH (node, &wait->asked) {
+        struct redis_waiter *waiter = CONTAINER_OF(node, struct redis_waiter, node);
+
         list_remove(node);
-        redis_batch_answered(CONTAINER_OF(node, struct redis_batch, node), err);
+        waiter->on_waited(waiter, err);
     }
     if (list_is_empty(&wait->next)) {
         list_remove(&wait->node);
@@ -104,7 +111,7 @@ static struct redis_wait *wait_at(struct redis_store *store, uint64_t connection
     return wait;
 }
 
-void redis_wait_add(struct redis_batch *batch)
+void redis_wait_add(struct redis_store *store, uint64_t connection, struct redis_waiter *waiter)
 {
-    list_append(&wait_at(batch->store, batch->call.connection)->next, &batch->node);
+    list_append(&wait_at(store, connection)->next, &waiter->node);
 }

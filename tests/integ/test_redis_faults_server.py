@@ -6,8 +6,9 @@ arrives, but for what a failover loses as published; and it is taken again withi
 import json
 
 import pytest
+from catalogs import rule, target
 from redis_server import RedisServer, seconds_until
-from redis_stage import FINDINGS, RECOVERY_S, ping, stage_in
+from redis_stage import CATALOG, FINDINGS, RECOVERY_S, ping, stage_in
 from weir import AdminError, wait_until
 
 POLICY = {"min_replicas_to_write": "1", "min_replicas_max_lag": "3"}
@@ -88,6 +89,30 @@ def test_commits_are_refused_while_the_replica_does_not_acknowledge(tmp_path):
             stats = stage.weir.stats()  # the first commit was made, and the repetition is no second
             assert stats["totals"]["created"] == len(stage.told) == 2
             assert stats["ledger"]["balanced"] is True
+
+
+def test_a_failover_keeps_an_answered_change_of_the_catalog(tmp_path):
+    """Which waits for the replica as an event does: without one that acknowledges it is an error."""
+    with RedisServer(tmp_path / "primary", maxmemory="200mb") as primary, \
+            RedisServer(tmp_path / "replica", maxmemory="200mb", replica_of=primary) as replica:
+        replica.wait_for_link()
+        with stage_in(tmp_path, primary) as stage:
+            assert stage.guarantee() == "relaxed: min-replicas-to-write is 0"
+            replica.sigstop()
+            more = {**CATALOG, "rules": [*CATALOG["rules"], rule(
+                "pongs", {"detail-type": ["Pong"]}, target("findings"))]}
+            assert stage.weir.apply(more, check=False).returncode != 0
+            replica.sigcont()
+            pongs = {**CATALOG, "rules": [rule(
+                "pongs", {"detail-type": ["Ping", "Pong"]}, target("findings"))]}
+            wait_until(lambda: stage.weir.apply(pongs, check=False).returncode == 0, "applied")
+            primary.kill9()
+            replica.promote()
+            stage.lead_to(replica)
+            wait_until(lambda: stage.logged("redis.replid_changed", changes=1), "the failover")
+            assert not stage.logged("catalog.lost")
+            stage.weir.restart()  # with nothing but what the replica holds
+            assert [one["name"] for one in stage.weir.export()["rules"]] == ["pongs"]
 
 
 def test_fewer_replicas_than_commits_wait_for_refuse_events(tmp_path):
