@@ -60,6 +60,7 @@ int cli_audit(int argc, char **argv);
 int cli_onboard(int argc, char **argv);
 int cli_stats(int argc, char **argv);
 int cli_trace(int argc, char **argv);
+int cli_explain(int argc, char **argv);
 int cli_dead(int argc, char **argv);
 int cli_backup(int argc, char **argv);
 int cli_transform(int argc, char **argv);

@@ -46,6 +46,11 @@ const struct catalog *control_catalog(const struct control *control)
     return &control->catalog;
 }
 
+const struct snapshot *control_snapshot(const struct control *control)
+{
+    return control->snapshot;
+}
+
 struct store *control_store(struct control *control)
 {
     return control->store;

@@ -22,6 +22,8 @@ MUST_USE enum err control_run(const struct config *config, struct err_why *why);
 
 const struct config *control_config(const struct control *control);
 const struct catalog *control_catalog(const struct control *control);
+/* What the workers use, or are about to. Borrowed: until control returns to its loop. */
+const struct snapshot *control_snapshot(const struct control *control);
 /* NULL for what comes home when the store has closed. */
 struct store *control_store(struct control *control);
 struct mailbox *control_mailbox(struct control *control);

@@ -25,6 +25,7 @@ static const struct command {
     {"audit", cli_audit, "who did what; whether the log still says so"},
     {"stats", cli_stats, "what came in, what went out, what is stuck"},
     {"trace", cli_trace, "what was decided about one event"},
+    {"explain", cli_explain, "why an event does not match a rule"},
     {"dead", cli_dead, "list, show, redrive and drop dead letters"},
     {"backup", cli_backup, "copy the embedded store while the gateway works"},
     {"match", cli_match, "hold events against patterns, offline"},
@@ -33,7 +34,7 @@ static const struct command {
 };
 
 /* Names that a later version will know: whoever reads of them elsewhere is told so. */
-static const char *const later[] = {"explain", "list", "top", "backup"};
+static const char *const later[] = {"list", "top", "backup"};
 
 static int refuse(const char *name)
 {

@@ -49,9 +49,11 @@ struct predicate {
 
 /* One path with its match list. */
 struct pattern_condition {
-    uint32_t id;       /* within the pattern */
-    struct slice path; /* the key names joined by dots */
+    uint32_t id;         /* within the pattern */
+    uint32_t list_start; /* of its match list in the text of the pattern, brackets included */
+    struct slice path;   /* the key names joined by dots */
     struct predicate *predicates;
+    uint32_t list_len;
     bool may_be_absent; /* {"exists": false} is in the list */
 };
 

@@ -473,6 +473,7 @@ enum err pattern_read_list(struct pattern_syntax *syntax, struct arena *arena,
 {
     struct predicate_list list = {.first = NULL, .tail = &list.first};
 
+    condition->list_start = (uint32_t)(syntax->position - 1);
     for (;;) {
         struct predicate *predicate;
 
@@ -488,5 +489,6 @@ enum err pattern_read_list(struct pattern_syntax *syntax, struct arena *arena,
         return pattern_refuse(syntax, "Empty arrays are not allowed");
     }
     condition->predicates = list.first;
+    condition->list_len = (uint32_t)syntax->position - condition->list_start;
     return ERR_OK;
 }

@@ -207,6 +207,14 @@ bool ruleset_has_bus(const struct ruleset *ruleset, struct slice account, struct
     return is_known;
 }
 
+size_t ruleset_rules(const struct ruleset *ruleset, struct slice bus, struct rule *const **rules)
+{
+    const struct ruleset_bus *found = map_get(&ruleset->buses, bus);
+
+    *rules = found != NULL ? found->rules : NULL;
+    return found != NULL ? found->rule_count : 0;
+}
+
 const struct rule_target *ruleset_target(const struct ruleset *ruleset, uint64_t uid,
                                          const struct rule **rule)
 {

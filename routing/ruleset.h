@@ -53,6 +53,9 @@ bool ruleset_has_bus(const struct ruleset *ruleset, struct slice account, struct
 MUST_USE enum err ruleset_match(const struct ruleset *ruleset, struct slice account,
                                 struct slice bus_name, const struct event *event,
                                 struct ruleset_scratch *scratch);
+/* The rules of the bus "central" or "ACCOUNT/NAME", sorted by name; disabled ones and schedules are
+ * among them.  How many. */
+size_t ruleset_rules(const struct ruleset *ruleset, struct slice bus, struct rule *const **rules);
 /* The target of that uid and its rule, or NULL when it was removed. */
 const struct rule_target *ruleset_target(const struct ruleset *ruleset, uint64_t uid,
                                          const struct rule **rule);

@@ -33,6 +33,8 @@ ROUTES = {
     ("GET", "/v1/stats"): VIEWERS,
     ("GET", "/v1/stats/*"): VIEWERS,
     ("GET", "/v1/trace/*"): VIEWERS,
+    ("GET", "/v1/explain"): PAYLOAD,
+    ("POST", "/v1/explain"): PAYLOAD,
     ("GET", "/v1/catalog"): VIEWERS,
     ("POST", "/v1/catalog"): OPERATORS,
     ("GET", "/v1/accounts"): VIEWERS,

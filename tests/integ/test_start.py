@@ -63,7 +63,7 @@ def test_questions_under_way_do_not_disturb_the_end(tmp_path):
 
 
 @pytest.mark.parametrize("name, message", [
-    ("explain", "weir: explain: not in this version"), ("serv", "weir: unknown command serv")])
+    ("list", "weir: list: not in this version"), ("serv", "weir: unknown command serv")])
 def test_a_command_that_is_none_is_named(name, message):
     done = subprocess.run([str(binary()), name, "--config", "x"], capture_output=True, text=True,
                           timeout=30)
