@@ -112,6 +112,8 @@ def good(weir, key, tmp_path_factory):
             f"/v1/accounts/{FRESH}/credentials", {"kind": "sigv4", "expires": "1d"}),
         "DELETE /v1/accounts/{account}": (f"/v1/accounts/{FRESH}", None),
         "DELETE /v1/credentials/{credential}": (f"/v1/credentials/{spare}", None),
+        "GET /v1/explain": ("/v1/explain?rule=central/pings&event=%7B%7D", None),
+        "POST /v1/explain": ("/v1/explain", {"rule": "central/pings", "event": {}}),
         "GET /v1/dead": ("/v1/dead?payload=true", None),
         "POST /v1/dead/redrive": ("/v1/dead/redrive?all=true&dry_run=true", None),
         "POST /v1/dead/drop": ("/v1/dead/drop?all=true&dry_run=true", None),
