@@ -17,6 +17,7 @@
 #include "gateway/admin_access.h"
 
 #include <errno.h>
+#include <openssl/crypto.h>
 #include <unistd.h>
 
 #include "accounts/api_key.h"
@@ -140,6 +141,7 @@ static enum err prove_issued(const struct admin_access *access, struct slice tok
               digest_from_hex(json_member_text(document->value, "hash"), kept.bytes, DIGEST_BYTES);
     directory_derive_pepper(control_seal_key(access->control), pepper);
     api_key_hash(pepper, token, &hash);
+    OPENSSL_cleanse(pepper, sizeof(pepper));
     if (!digest_equal(digest_slice(&hash), digest_slice(&kept)) || !is_ours ||
         !is_live(catalog, control_config(access->control), document->value, now_ms)) {
         return ERR_NO_TOKEN;

@@ -198,6 +198,7 @@ static enum err issue_key(const struct issue_options *options, bool is_token, js
         err = json_write_end(&writer);
     }
     buf_wipe(&key);
+    OPENSSL_cleanse(pepper, sizeof(pepper));
     return err;
 }
 
