@@ -9,7 +9,8 @@
  * stands in that file alone (0600), as the value of a NoEcho parameter or a sensitive variable.
  *
  * Running it again issues a new key and leaves the old one as it is, so that the member can change
- * over before it is revoked; the external id stays.
+ * over before it is revoked; the external id stays.  A dispatch role that somebody chose in the
+ * catalog is never put over: what is deployed makes role/weir-dispatch, so another is refused.
  */
 #include <errno.h>
 #include <jansson.h>
@@ -138,15 +139,34 @@ static const char *role_member(const struct member *member, const char *name)
         json_object_get(json_object_get(member->shown, "dispatch_role"), name));
 }
 
+/* A role that somebody chose is theirs to change: what is deployed has `arn` and no other. */
+static bool may_write_role(const struct member *member, const char *arn)
+{
+    const char *kept = role_member(member, "arn");
+    char text[TEXT_CHARS_MAX];
+
+    if (kept == NULL || strcmp(kept, arn) == 0) {
+        return true;
+    }
+    (void)snprintf(text, sizeof(text),
+                   "account %s has the dispatch role %.512s, without an external id; what is "
+                   "deployed would make %s. Set dispatch_role.arn of the account to that, take "
+                   "dispatch_role away, or give the role an external_id",
+                   member->account, kept, arn);
+    return complain(text);
+}
+
 /* The account, with a dispatch role that no account but this can be made to lend. */
 static bool make_account(struct member *member)
 {
     uint8_t bytes[EXTERNAL_ID_BYTES];
     char id[2 * EXTERNAL_ID_BYTES + 1];
     char path[64];
+    char arn[64];
     json_t *body;
     bool is_missing = false;
 
+    (void)snprintf(arn, sizeof(arn), "arn:aws:iam::%.12s:role/weir-dispatch", member->account);
     (void)snprintf(path, sizeof(path), "/v1/accounts/%.12s", member->account);
     member->shown = call(member, "GET", path, NULL, &is_missing);
     if (member->shown == NULL && !is_missing) {
@@ -155,16 +175,16 @@ static bool make_account(struct member *member)
     if (role_member(member, "external_id") != NULL) {
         return true;
     }
+    if (!may_write_role(member, arn)) {
+        return false;
+    }
     random_bytes(bytes, sizeof(bytes));
     for (size_t i = 0; i < sizeof(bytes); i++) {
         (void)snprintf(id + 2 * i, 3, "%02x", bytes[i]);
     }
     body = is_missing ? json_pack("{s:[s]}", "sources", "aws.*") : json_incref(member->shown);
-    json_object_set_new(
-        body, "dispatch_role",
-        json_pack("{s:o, s:s}", "arn",
-                  json_sprintf("arn:aws:iam::%s:role/weir-dispatch", member->account),
-                  "external_id", id));
+    json_object_set_new(body, "dispatch_role",
+                        json_pack("{s:s, s:s}", "arn", arn, "external_id", id));
     json_decref(is_missing ? NULL : member->shown);
     member->shown = call(member, "PUT", path, body, NULL);
     return member->shown != NULL;
