@@ -8,8 +8,8 @@ import stat
 
 import pytest
 from catalogs import CENTRAL, account, rule, target
-from member_stack import CloudFormation, Terraform, strict, takers
-from weir import ROOT, wait_until
+from member_stack import CloudFormation, Terraform, session_tags, strict, takers
+from weir import OWN_KEY, OWN_SECRET, ROOT, wait_until
 
 FORMATS = ("cloudformation", "terraform")
 MEMBERS = {"cloudformation": "222211110000", "terraform": "222211110001"}
@@ -41,6 +41,16 @@ def read(folder, kind):
     return Terraform(template, json.loads((folder / "terraform.tfvars.json").read_text())), template
 
 
+def central(kind):
+    """The stack of weir's own role."""
+    if kind == "cloudformation":
+        return CloudFormation((ROOT / "deploy/cloudformation/central.json").read_text(),
+                              [{"ParameterKey": "OrganizationId",
+                                "ParameterValue": "o-a1b2c3d4e5"}])
+    return Terraform((ROOT / "deploy/terraform/central/main.tf.json").read_text(),
+                     {"organization_id": "o-a1b2c3d4e5"})
+
+
 @pytest.fixture(scope="module", params=FORMATS)
 def onboarded(request, gateway, tmp_path_factory):
     """(kind, account, what the command printed, its folder)."""
@@ -55,7 +65,10 @@ def test_events_of_every_service_arrive(gateway, onboarded):
     gateway.weir.apply({"rules": [rule(kind, {"account": [owner]}, target("findings"))]},
                        "--name", f"onboard-{kind}")
     stack, _ = read(folder, kind)
-    gateway.aws.control(roles=[stack.dispatch_role(owner)])
+    policy = central(kind).roles[{"cloudformation": "Role", "terraform": "weir"}[kind]]["policies"][0]
+    gateway.aws.control(roles=[stack.dispatch_role(owner)],
+                        callers=[{"access_key": OWN_KEY, "secret": OWN_SECRET, "account": CENTRAL,
+                                  "tags": session_tags(policy)}])
     context = ssl.create_default_context(cafile=str(gateway.weir.ca))
     assert stack.rules.keys() == SERVICES.keys()
     for name in SERVICES:
@@ -105,9 +118,16 @@ def test_only_weir_assumes_the_dispatch_role_and_only_with_the_external_id(onboa
     kind, owner, printed, folder = onboarded
     stack, _ = read(folder, kind)
     shown = gateway.weir.admin("GET", f"/v1/accounts/{owner}")["dispatch_role"]
-    assert role_named(stack, "dispatch")["trust"]["Statement"] == [{
-        "Effect": "Allow", "Principal": {"AWS": ROLE}, "Action": "sts:AssumeRole",
-        "Condition": {"StringEquals": {"sts:ExternalId": shown["external_id"]}}}]
+    trust = role_named(stack, "dispatch")["trust"]
+    assert trust["Statement"] == [
+        {"Effect": "Allow", "Principal": {"AWS": ROLE}, "Action": "sts:AssumeRole",
+         "Condition": {"StringEquals": {"sts:ExternalId": shown["external_id"]}}},
+        {"Effect": "Allow", "Principal": {"AWS": ROLE}, "Action": "sts:TagSession",
+         "Condition": {"StringLike": {"aws:RequestTag/weir-account": "*"},
+                       "ForAllValues:StringEquals": {"aws:TagKeys": ["weir-account"]}}}]
+    written = (ROOT / "deploy/iam/dispatch-role-trust.json").read_text()
+    assert strict(written.replace("arn:aws:iam::CENTRAL_ACCOUNT:role/weir", ROLE)
+                  .replace("EXTERNAL_ID", shown["external_id"])) == trust
     assert len(shown["external_id"]) == 32
     assert printed["dispatch_role"] == shown["arn"] == f"arn:aws:iam::{owner}:role/weir-dispatch"
 
@@ -181,18 +201,35 @@ def test_a_role_that_a_file_manages_is_left_to_the_file(gateway, tmp_path):
     gateway.weir.apply({"accounts": []}, "--name", "file")
 
 
+@pytest.mark.parametrize("name", ["member-role", "weir-dispatch"])
+def test_a_role_that_somebody_chose_is_not_put_over(gateway, tmp_path, name):
+    owner = {"member-role": "222211110006", "weir-dispatch": "222211110007"}[name]
+    chosen = {"arn": f"arn:aws:iam::{owner}:role/{name}"}
+    gateway.weir.admin("PUT", f"/v1/accounts/{owner}", {"sources": ["*"], "dispatch_role": chosen})
+    done = gateway.weir.cli("onboard", owner, "--out", tmp_path, "--url", gateway.weir.url,
+                            check=False)
+    shown = gateway.weir.admin("GET", f"/v1/accounts/{owner}")["dispatch_role"]
+    if name == "weir-dispatch":  # what the member is to deploy: it only gains the external id
+        assert done.returncode == 0 and shown["arn"] == chosen["arn"]
+        assert len(shown["external_id"]) == 32
+        return
+    assert done.returncode == 1 and chosen["arn"] in done.stderr
+    assert f"arn:aws:iam::{owner}:role/weir-dispatch" in done.stderr
+    assert shown == chosen and list(tmp_path.iterdir()) == []
+    assert not gateway.weir.admin("GET", f"/v1/accounts/{owner}").get("credentials")
+
+
 def test_the_central_side_assumes_dispatch_roles_of_its_organization_only():
-    template = (ROOT / "deploy/cloudformation/central.json").read_text()
-    stack = CloudFormation(template, [{"ParameterKey": "OrganizationId",
-                                       "ParameterValue": "o-a1b2c3d4e5"}])
-    module = Terraform((ROOT / "deploy/terraform/central/main.tf.json").read_text(),
-                       {"organization_id": "o-a1b2c3d4e5"})
+    stack, module = central("cloudformation"), central("terraform")
     written = strict((ROOT / "deploy/iam/weir-role-policy.json").read_text())
     for policy in (stack.roles["Role"]["policies"][0], module.roles["weir"]["policies"][0], written):
         check_least(policy)
         assume = [one for one in policy["Statement"] if one["Action"] == ["sts:AssumeRole"]]
         assert len(assume) == 1 and assume[0]["Resource"][0].endswith(":role/weir-dispatch")
         assert "aws:ResourceOrgID" in assume[0]["Condition"]["StringEquals"]
+        tag = [one for one in policy["Statement"] if one["Action"] == ["sts:TagSession"]]
+        assert len(tag) == 1 and tag[0]["Resource"] == assume[0]["Resource"]
+        assert session_tags(policy) == ["weir-account"]
     for name in ("dispatch-role-policy.json", "dispatch-role-trust.json"):
         document = strict((ROOT / "deploy/iam" / name).read_text())
         assert document["Version"] == "2012-10-17"

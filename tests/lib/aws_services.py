@@ -36,18 +36,21 @@ class Sts:
         self._record = record
         self.identities = {}
         self.trust = {}
+        self.caller_tags = {}
         self.lifetime_max_s = None
 
-    def add_caller(self, access_key, secret, account, name="weir"):
-        """A long-lived key that may sign."""
+    def add_caller(self, access_key, secret, account, name="weir", tags=None):
+        """A long-lived key that may sign; its policy lets it pass session `tags` (None for any)."""
+        self.caller_tags[access_key] = tags
         self.identities[access_key] = Identity(
             access_key, secret, account, f"arn:aws:iam::{account}:user/{name}")
 
-    def add_role(self, arn, external_id=None, callers=None):
-        """Trust `callers` (principal ARNs, None for all) that show `external_id` (None for any)."""
+    def add_role(self, arn, external_id=None, callers=None, tags=None):
+        """Trust `callers` (principal ARNs, None for all) that show `external_id` (None for any) and
+        pass no session tags but `tags` (keys, None for any)."""
         if not ROLE_ARN.fullmatch(arn):
             raise ValueError(f"{arn} is not a role ARN")
-        self.trust[arn] = {"external_id": external_id, "callers": callers}
+        self.trust[arn] = {"external_id": external_id, "callers": callers, "tags": tags}
 
     def call(self, action, params, identity, _region):
         if action == "AssumeRole":
@@ -67,6 +70,12 @@ class Sts:
             and trust["external_id"] in (None, external_id)
             and (trust["callers"] is None or caller.principal in trust["callers"])
         )
+        # Passing tags is an action of its own: the role's trust and the caller's policy grant it.
+        may_tag = allowed and all(
+            granted is None or tags.keys() <= set(granted)
+            for granted in (trust["tags"], self.caller_tags.get(caller.access_key)))
+        action = "TagSession" if allowed and not may_tag else "AssumeRole"
+        allowed = allowed and may_tag
         told = {"kind": "assume_role", "allowed": allowed, "role": arn, "session": session,
                 "external_id": external_id, "tags": tags, "duration_s": duration_s,
                 "policy": params.get("Policy"), "source_identity": params.get("SourceIdentity"),
@@ -74,7 +83,7 @@ class Sts:
         if not allowed:
             self._record(told)
             raise Refusal("AccessDenied", f"User: {caller.principal} is not authorized to perform: "
-                          f"sts:AssumeRole on resource: {arn}", 403)
+                          f"sts:{action} on resource: {arn}", 403)
         identity = self.issue(arn, session, tags, params.get("SourceIdentity"), duration_s)
         self._record({**told, "access_key": identity.access_key, "expires": identity.expires})
         return self.answer(identity, arn, session)

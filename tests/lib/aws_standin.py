@@ -22,8 +22,10 @@ While it runs:
     {"fault": {"target": TARGET, "mode": MODE, "count": N | null, ...}}
     {"clear": TARGET}       end its faults; "*" ends all.  TARGET: the ARN of a queue, role or
                             resource, sqs, sts or another name that signs, *
-    {"roles": [{"arn", "external_id"}], "remove_roles": [ARN], "queues": [ARN],
-     "remove_queues": [ARN], "callers": [{"access_key", "secret", "account"}],
+    {"roles": [{"arn", "external_id", "callers", "tags"}], "remove_roles": [ARN],
+     "queues": [ARN], "remove_queues": [ARN],
+     "callers": [{"access_key", "secret", "account", "tags"}],
+                            tags: keys that sts:TagSession is granted for; without it, any
      "lifetime_max_s": SECONDS | null}      sessions end early although more was asked
     {"resources": [ARN], "remove_resources": [ARN]}   functions, state machines, topics, documents
                             (arn:aws:ssm:REGION:ACCOUNT:document/NAME), buses
@@ -416,7 +418,8 @@ class AwsStandin:
         if "fault" in order:
             self.faults.set(order["fault"])
         for role in order.get("roles", []):
-            self.sts.add_role(role["arn"], role.get("external_id"), role.get("callers"))
+            self.sts.add_role(role["arn"], role.get("external_id"), role.get("callers"),
+                              role.get("tags"))
         for arn in order.get("remove_roles", []):
             self.sts.trust.pop(arn, None)
         for arn in order.get("queues", []):
@@ -424,7 +427,8 @@ class AwsStandin:
         for arn in order.get("remove_queues", []):
             self.sqs.remove_queue(arn)
         for caller in order.get("callers", []):
-            self.sts.add_caller(caller["access_key"], caller["secret"], caller["account"])
+            self.sts.add_caller(caller["access_key"], caller["secret"], caller["account"],
+                                tags=caller.get("tags"))
         for arn in order.get("resources", []):
             self.targets.add_resource(arn)
         self.targets.resources -= set(order.get("remove_resources", []))

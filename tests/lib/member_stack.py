@@ -57,6 +57,22 @@ def takers(rules, event):
     return [one["id"] for one in map(json.loads, done.stdout.splitlines()) if one["match"]]
 
 
+def session_tags(policy):
+    """The keys that the policy grants sts:TagSession for."""
+    keys = []
+    for statement in policy["Statement"]:
+        actions = statement["Action"]
+        if "sts:TagSession" in ([actions] if isinstance(actions, str) else actions):
+            # sts:ExternalId and aws:ResourceOrgID are not documented for this action.
+            condition = statement.get("Condition", {})
+            known = {"StringLike": {"aws:RequestTag/weir-account": "*"}}
+            limit = condition.get("ForAllValues:StringEquals", {})
+            assert statement["Effect"] == "Allow" and limit.keys() == {"aws:TagKeys"}, statement
+            assert condition == {**known, "ForAllValues:StringEquals": limit}, statement
+            keys += limit["aws:TagKeys"]
+    return keys
+
+
 class Stack:
     """What both formats come to: `rules` {name: pattern}, `endpoint`, `header`, `key`, `roles`."""
 
@@ -66,8 +82,9 @@ class Stack:
 
     def dispatch_role(self, account):
         """The role that the stack would make, as the stand-in of STS keeps it."""
-        statement = self.roles[self.DISPATCH]["trust"]["Statement"][0]
-        return {"arn": f"arn:aws:iam::{account}:role/weir-dispatch",
+        trust = self.roles[self.DISPATCH]["trust"]
+        statement = next(one for one in trust["Statement"] if one["Action"] == "sts:AssumeRole")
+        return {"arn": f"arn:aws:iam::{account}:role/weir-dispatch", "tags": session_tags(trust),
                 "external_id": statement["Condition"]["StringEquals"]["sts:ExternalId"]}
 
     def _call(self, event, context):

@@ -115,6 +115,24 @@ def test_a_role_is_not_assumed_on_wrong_terms(standin, role, external_id):
     assert [line["allowed"] for line in lines(standin, "assume_role")] == [False]
 
 
+@pytest.mark.parametrize("role_tags, caller_tags, passed, allowed", [
+    (["weir-account"], ["weir-account"], "weir-account", True), ([], None, "weir-account", False),
+    (None, [], "weir-account", False), (["weir-account"], None, "team", False),
+    ([], [], None, True)])
+def test_session_tags_are_granted_by_both_sides(standin, role_tags, caller_tags, passed, allowed):
+    control(standin, roles=[{"arn": ROLE, "external_id": "x-7f3a", "tags": role_tags}],
+            callers=[{"access_key": KEY, "secret": SECRET, "account": "999999999999",
+                      "tags": caller_tags}])
+    more = {"Tags": [{"Key": passed, "Value": "111122223333"}]} if passed else {}
+    if allowed:
+        assumed(standin, **more)
+    else:
+        with pytest.raises(botocore.exceptions.ClientError) as caught:
+            assumed(standin, **more)
+        assert code_of(caught) == "AccessDenied" and "sts:TagSession" in str(caught.value)
+    assert [line["allowed"] for line in lines(standin, "assume_role")] == [allowed]
+
+
 @pytest.mark.parametrize("key, secret, code", [
     (KEY, "wrong", "SignatureDoesNotMatch"), ("AKIANOBODY", SECRET, "InvalidClientTokenId")])
 def test_a_wrong_key_is_refused(standin, key, secret, code):
