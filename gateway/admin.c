@@ -16,12 +16,16 @@
 
 enum { ADMIN_CONNECTIONS_MAX = 64 };
 
+enum { DENIAL_RECORD_US = 1000000 };
+
 struct admin {
     struct control *control;
     struct stream_loop *streams;
     struct listener *listener;
     struct admin_access access;
     uint64_t started_ms;
+    uint64_t denial_us;          /* when one was last recorded */
+    uint64_t unrecorded_denials; /* since then */
 };
 
 static const struct route {
@@ -175,17 +179,30 @@ static void begin_act(struct admin_call *call, const struct route *route)
     call->request->ops = &ops;
 }
 
-/* A caller who is known tried what is not his to do. */
+/* A caller who is known tried what is not his to do.  One such record a second, which says how many
+ * came before it: nobody may push others' records out of the log by asking for what he may not. */
 static void record_denial(struct admin *admin, const struct admin_call *call,
                           const struct route *route)
 {
     struct audit_note note = {.actor = ""};
+    const uint64_t now_us = moment_steady_us();
+    char message[AUDIT_MESSAGE_CHARS_MAX + 1] = "";
 
     if (route == NULL || call->caller.name[0] == '\0' || slice_eq(route->method, SLICE("GET"))) {
         return;
     }
+    if (admin->denial_us != 0 && now_us - admin->denial_us < DENIAL_RECORD_US) {
+        admin->unrecorded_denials++;
+        return;
+    }
+    if (admin->unrecorded_denials > 0) {
+        (void)snprintf(message, sizeof(message), "after %" PRIu64 " that are not recorded",
+                       admin->unrecorded_denials);
+    }
+    admin->denial_us = now_us;
+    admin->unrecorded_denials = 0;
     fill_note(&note, call, route);
-    control_record(admin->control, &note, ERR_ACCESS_DENIED, NULL, NULL, NULL);
+    control_record(admin->control, &note, ERR_ACCESS_DENIED, message, NULL, NULL);
 }
 
 /* NOLINTNEXTLINE(readability-non-const-parameter): the signature is request_handler's */

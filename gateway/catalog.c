@@ -9,6 +9,7 @@
 #include "gateway/catalog.h"
 
 #include "core/check.h"
+#include "gateway/audit.h"
 #include "gateway/catalog_document.h"
 
 enum { INDEX_CHANGES_MAX = 64 }; /* more at once make the index anew */
@@ -134,6 +135,14 @@ enum err catalog_absorb_own(struct catalog *catalog, struct catalog_edit *edit, 
 
 /* ---- what others wrote -------------------------------------------------------------------- */
 
+/* What is different now; nothing that is in force follows from the audit log. */
+static void note_change(struct catalog_follow *follow, struct slice name)
+{
+    if (!audit_owns(name)) {
+        follow->changed_count++;
+    }
+}
+
 /* A new value is not good: keep the last good one, under the new revision.  Not that of a
  * credential: who changed it may have wanted to end it. */
 static void refuse(struct catalog *catalog, const struct store_document *stored,
@@ -163,7 +172,7 @@ static void take(struct catalog *catalog, const struct store_document *stored, j
         refuse(catalog, stored, old);
         follow->refused_count++;
         if (was_in_force && catalog_get(catalog, stored->name)->is_absent) {
-            follow->changed_count++;
+            note_change(follow, stored->name);
         }
         if (follow->why.text[0] == '\0') {
             follow->why = why;
@@ -171,7 +180,7 @@ static void take(struct catalog *catalog, const struct store_document *stored, j
         return;
     }
     (void)set(catalog, stored, value);
-    follow->changed_count++;
+    note_change(follow, stored->name);
 }
 
 static json_t *parse(const struct store_document *stored)
@@ -189,7 +198,7 @@ static void follow_one(struct catalog *catalog, const struct store_document *sto
     }
     if (stored->value.len == 0) {
         drop(catalog, stored->name);
-        follow->changed_count++;
+        note_change(follow, stored->name);
         return;
     }
     take(catalog, stored, parse(stored), follow);
@@ -237,8 +246,8 @@ static void drop_others(struct catalog *catalog, const struct map *present,
         }
     }
     for (size_t i = 0; i < count; i++) {
+        note_change(follow, gone[i]);
         drop(catalog, arena_copy(&arena, gone[i])); /* the name goes with the document */
-        follow->changed_count++;
     }
     arena_clean_up(&arena);
 }

@@ -58,7 +58,7 @@ MUST_USE enum err catalog_absorb(struct catalog *catalog, const struct store_doc
  * such. */
 struct catalog_follow {
     /* out */
-    size_t changed_count; /* documents that are different now */
+    size_t changed_count; /* documents that are different now, the audit log's apart */
     size_t refused_count; /* documents that were refused now */
     struct err_why why;
 };

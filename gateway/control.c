@@ -213,12 +213,23 @@ void control_on_catalog_change(void *context)
     publish(control, NULL);
 }
 
+/* A record of an act that changed nothing: no worker has to know of it. */
+static bool is_record_alone(const struct catalog_edit *edit)
+{
+    for (size_t i = 0; i < edit->count; i++) {
+        if (!audit_owns(edit->documents[i].name)) {
+            return false;
+        }
+    }
+    return true;
+}
+
 /* What was put is ours to use at once, also where others' changes lie between and are still to be
  * read: the look that follows brings them. */
 static enum err put_done(struct control *control, struct control_change *change)
 {
     TRY(catalog_absorb_own(&control->catalog, &change->edit, change->put.rev, &change->why));
-    return control_compile(control, &change->why);
+    return is_record_alone(&change->edit) ? ERR_OK : control_compile(control, &change->why);
 }
 
 static void plan_and_put(struct control *control, struct control_change *change);
@@ -265,7 +276,11 @@ static void on_put(struct store_op *op)
     log_info("control.change", LOG_U64("rev", change->put.rev),
              LOG_U64("documents", change->edit.count));
     audit_log_end(&change->edit);
-    publish(control, change);
+    if (is_record_alone(&change->edit)) {
+        finish_change(change, ERR_OK);
+    } else {
+        publish(control, change);
+    }
 }
 
 static uint64_t audit_add_to(struct control *control, struct catalog_edit *edit,

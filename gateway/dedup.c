@@ -3,12 +3,17 @@
  * dedup.c - the identities of an event.
  *
  * The mark says "the same event again".  Its identity is the first layer of the account's
- * `dedup.by` that applies: explicit    the id in the request's header x-weir-deduplication-id id
- * the id of a whole envelope invocation  the SDK's name for a call, the same in all its retries, of
- * that credential signature   of a SigV4 request without such a name content     all that the event
- * says (routing/event_identity.c) finding     what the source calls the finding, in the state
- * reported paths       the values at the paths that the account chose The account of the event and
- * the bus that was named belong to every key.
+ * `dedup.by` that applies:
+ *
+ *   - explicit: the id in the request's header x-weir-deduplication-id
+ *   - id: the id of a whole envelope
+ *   - invocation: the SDK's name for a call, the same in all its retries, of that credential
+ *   - signature: of a SigV4 request without such a name
+ *   - content: all that the event says (routing/event_identity.c)
+ *   - finding: what the source calls the finding, in the state reported
+ *   - paths: the values at the paths that the account chose
+ *
+ * The account of the event and the bus that was sent to, its owner included, belong to every key.
  *
  * The first four are names that a sender gives: under the same name with other content comes
  * another event, counted as a conflict, so nobody hides an event by sending its name first.  Of the
@@ -153,6 +158,8 @@ static void plan_mark(const struct dedup_facts *facts, struct store_entry *store
     const struct slice content[] = {draft->bytes, draft->source,    draft->detail_type,
                                     draft->time,  draft->resources, draft->detail};
     const bool is_whole = draft->bytes.data != NULL;
+    const bool is_foreign =
+        facts->bus_account.len > 0 && !slice_eq(facts->bus_account, facts->account->id);
     struct identity identity;
 
     if (!find_identity(facts, &identity)) {
@@ -165,8 +172,9 @@ static void plan_mark(const struct dedup_facts *facts, struct store_entry *store
                                identity.layer,
                                identity.caller,
                                identity.value,
-                               {(const char *)&identity.position, sizeof(identity.position)}},
-        6, &stored->key);
+                               {(const char *)&identity.position, sizeof(identity.position)},
+                               facts->bus_account},
+        is_foreign ? 7 : 6, &stored->key);
     if (identity.is_content) {
         stored->content = identity.digest;
     } else {

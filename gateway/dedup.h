@@ -24,6 +24,7 @@ struct dedup_facts {
     const struct principal *principal;
     const struct account *account; /* of the event */
     const struct event_draft *draft;
+    struct slice bus_account; /* of the bus's owner; empty: of the event */
     struct slice bus_name;
     struct slice explicit_id; /* of the request; empty: none */
     size_t index;             /* of the entry in its request */

@@ -66,6 +66,7 @@ void ingest_plan_entry(struct open_batch *batch, size_t index)
     dedup_plan(&(struct dedup_facts){.principal = &batch->public.principal,
                                      .account = walk->account,
                                      .draft = &entry->draft,
+                                     .bus_account = entry->bus_account,
                                      .bus_name = entry->bus_name,
                                      .explicit_id = batch->explicit_id,
                                      .index = index,

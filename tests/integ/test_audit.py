@@ -7,6 +7,7 @@ again, as somebody would who knows the store but has not the seal key.
 
 import json
 import threading
+import time
 
 import pytest
 from audit_ledger import Ledger, slot
@@ -72,6 +73,33 @@ def test_who_may_not_is_on_record(weir):
                                  if one["actor"] == token["credential"]], "the denial is recorded")
     assert [(one["action"], one["result"]) for one in denied] == [
         ("POST /v1/backup", "ACCESS_DENIED")]
+
+
+def test_denials_cannot_push_others_out(weir):
+    """A token that may only read asks for what it may not, again and again: a record a second."""
+    token = weir.issue(MEMBER, "operator", "--role", "viewer")
+
+    def ask():
+        with pytest.raises(AdminError):
+            weir.admin("POST", "/v1/backup", {"path": "/nowhere"}, token=token["token"])
+
+    def denials():
+        return [one for one in records(weir) if one["actor"] == token["credential"]]
+
+    begun = time.monotonic()
+    for _ in range(200):
+        ask()
+    wait_until(lambda: ask() or denials(), "one is recorded")
+    counts = [0]
+
+    def counted():
+        ask()
+        counts[:] = [int(one["message"].split()[1]) for one in denials() if "message" in one]
+        return counts
+
+    wait_until(counted, "a later record counts what came before it")
+    assert len(denials()) <= time.monotonic() - begun + 1
+    assert counts[0] > 0
 
 
 def test_the_log_holds_no_secret(weir):

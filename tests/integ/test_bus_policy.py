@@ -192,6 +192,30 @@ def test_a_deny_binds_the_owner_too(clients):
         "AccessDeniedException"
 
 
+def test_one_id_on_two_buses_of_one_name_is_two_events(clients):
+    put_policy(clients, statement())
+    sender = clients[OTHER]
+    sender.create_event_bus(Name="team")
+
+    def give_id(request, **_):
+        request.headers["x-weir-deduplication-id"] = "the-same"
+
+    def send(bus):
+        (answer,) = sender.put_events(
+            Entries=[entry(detail="{}", EventBusName=bus)])["Entries"]
+        assert "ErrorCode" not in answer
+        return answer["EventId"]
+
+    sender.meta.events.register("before-sign.events.PutEvents", give_id)
+    try:
+        own, foreign = send("team"), send(BUS)
+        assert own != foreign
+        assert (send("team"), send(BUS)) == (own, foreign)
+    finally:
+        sender.meta.events.unregister("before-sign.events.PutEvents", give_id)
+        sender.delete_event_bus(Name="team")
+
+
 def test_a_bus_that_does_not_exist_looks_like_one_that_is_closed(clients):
     closed, missing = (put(clients[OTHER], bus=bus) for bus in (BUS, BUS + "-missing"))
     assert closed == missing
