@@ -27,6 +27,7 @@ struct reading {
     size_t current_depth;
     size_t current_start;
     /* of a walk */
+    aws_xml_begin_fn on_begin; /* or NULL */
     aws_xml_fn on_end;
     void *context;
     struct buf text; /* since the last tag */
@@ -184,6 +185,9 @@ static void on_walk_start(void *context, const XML_Char *name, const XML_Char **
     if (push_name(reading, name)) {
         buf_clear(&reading->text);
         reading->is_leaf = true;
+        if (reading->on_begin != NULL) {
+            reading->on_begin(reading->context, slice_of(reading->names[reading->depth - 1]));
+        }
     }
 }
 
@@ -223,7 +227,13 @@ static void on_walk_text(void *context, const XML_Char *text, int len)
 
 enum err aws_xml_walk(struct slice xml, aws_xml_fn on_end, void *context)
 {
-    struct reading reading = {.on_end = on_end, .context = context};
+    return aws_xml_walk_tree(xml, NULL, on_end, context);
+}
+
+enum err aws_xml_walk_tree(struct slice xml, aws_xml_begin_fn on_begin, aws_xml_fn on_end,
+                           void *context)
+{
+    struct reading reading = {.on_begin = on_begin, .on_end = on_end, .context = context};
     enum err err;
 
     buf_init(&reading.text, AWS_XML_BYTES_MAX);

@@ -29,5 +29,10 @@ MUST_USE enum err aws_xml_read(struct slice xml, struct aws_xml_want *wants, siz
 typedef void (*aws_xml_fn)(void *context, struct slice parent, struct slice name,
                            struct slice text);
 
+/* Called as each element begins. */
+typedef void (*aws_xml_begin_fn)(void *context, struct slice name);
+
 /* Walk through a document with lists in it. Errors as above; calls made before one stand. */
 MUST_USE enum err aws_xml_walk(struct slice xml, aws_xml_fn on_end, void *context);
+MUST_USE enum err aws_xml_walk_tree(struct slice xml, aws_xml_begin_fn on_begin, aws_xml_fn on_end,
+                                    void *context);

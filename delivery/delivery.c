@@ -292,6 +292,18 @@ static bool feed(struct delivery_engine *engine, struct destination *destination
     return false;
 }
 
+/* Lanes whose deliveries must not wait for a gate: what is too old by then goes on without it. */
+static void feed_impatient(struct delivery_engine *engine, struct destination *destination)
+{
+    LIST_FOREACH (node, &destination->hungry) {
+        struct lane *lane = CONTAINER_OF(node, struct lane, hunger);
+
+        if (lane_is_impatient(lane)) {
+            (void)delivery_claim(engine, lane, lane_claim_count(lane));
+        }
+    }
+}
+
 /* One destination may not hold all calls of the worker: the share leaves room for others. */
 static bool has_call_to_spare(const struct delivery_engine *engine,
                               const struct destination *destination)
@@ -308,6 +320,7 @@ static bool serve(struct delivery_engine *engine, struct destination *destinatio
     bool is_starved;
 
     if (shut_until_ms != 0) {
+        feed_impatient(engine, destination);
         wait_for_gate(engine, destination, shut_until_ms);
         return false;
     }

@@ -38,10 +38,13 @@ enum {
 };
 
 enum delivery_fact_kind {
-    DELIVERY_FACT_DELIVERED,  /* the target took it */
-    DELIVERY_FACT_RETRIED,    /* an attempt failed, another will follow */
-    DELIVERY_FACT_DEAD,       /* buried, durably */
-    DELIVERY_FACT_CLAIM_LOST, /* its outcome came after the claim had ended */
+    DELIVERY_FACT_DELIVERED,   /* the target took it */
+    DELIVERY_FACT_RETRIED,     /* an attempt failed, another will follow */
+    DELIVERY_FACT_DEAD,        /* buried, durably */
+    DELIVERY_FACT_CLAIM_LOST,  /* its outcome came after the claim had ended */
+    DELIVERY_FACT_STEP_DONE,   /* a step of it is done, the next follows; durable */
+    DELIVERY_FACT_STEP_FAILED, /* a step failed, and is gone on from */
+    DELIVERY_FACT_STEP_PASSED, /* a step was not to run */
     /* for on_step alone: where it is on its way */
     DELIVERY_FACT_CLAIMED, /* this engine holds it, and will send it */
     DELIVERY_FACT_SENT,    /* a call begins */
@@ -56,9 +59,10 @@ struct delivery_fact {
     struct slice rule;    /* its label; empty if the rule is gone and was never known here */
     struct slice target;  /* resolved ARN; empty likewise */
     struct slice event_id;
+    struct slice step;      /* of a sequence, else empty */
     uint32_t attempt_count; /* calls made so far, this one included */
     enum err err;           /* RETRIED, DEAD: of the last failure */
-    const char *reason;     /* DEAD: a constant such as "target-removed" */
+    const char *reason;     /* DEAD, STEP_FAILED: a constant such as "target-removed" */
     uint64_t until_ms;      /* RETRIED, PARKED: nothing happens before */
     uint64_t queue_us;      /* DELIVERED: committed to call */
     uint64_t call_us;       /* DELIVERED, RETRIED: the call itself; 0 if none was made */

@@ -19,7 +19,7 @@
 #include "core/check.h"
 #include "core/moment.h"
 #include "delivery/delivery_internal.h"
-#include "routing/rule.h"
+#include "routing/sequence.h"
 
 static void advance(struct call *call);
 static void send_request(struct call *call, struct target_request *request);
@@ -90,10 +90,11 @@ static void call_give_back(struct call *call)
 /* ---- begin and end ------------------------------------------------------------------------ */
 
 static enum err transform_body(struct call *call, const struct delivery *delivery,
-                               struct slice *body, struct err_why *why)
+                               struct slice document, struct slice *body, struct err_why *why)
 {
     const struct rule *rule = delivery->lane->rule;
     const struct transform_source source = {.event = delivery->body,
+                                            .document = document,
                                             .rule_arn = rule->arn,
                                             .rule_name = rule->name,
                                             .accepted_ms = delivery->accepted_ms};
@@ -111,6 +112,7 @@ static bool fill_item(struct call *call, const struct delivery *delivery, struct
 {
     const struct lane *lane = delivery->lane;
     const struct rule_target *target = lane->target;
+    struct slice document = delivery->body;
     struct err_why why;
     enum err err = ERR_OK;
 
@@ -125,11 +127,16 @@ static bool fill_item(struct call *call, const struct delivery *delivery, struct
         delivery_dlq_unwrap(delivery->body, &call->arena, item);
         return true;
     }
+    if (lane->step != NULL) {
+        item->step = lane->step->name;
+        item->wants_reply = lane->step->keep_count > 0;
+        document = sequence_document(delivery->body, delivery->state, &call->arena);
+    }
     if (target->transform != NULL) {
-        err = transform_body(call, delivery, &item->body, &why);
+        err = transform_body(call, delivery, document, &item->body, &why);
     }
     if (err == ERR_OK) {
-        err = path_parameter_fill(&target->message_group_id, delivery->body,
+        err = path_parameter_fill(&target->message_group_id, document,
                                   call->engine->options.input_bytes_max, &call->arena,
                                   &item->message_group_id);
     }
@@ -139,6 +146,32 @@ static bool fill_item(struct call *call, const struct delivery *delivery, struct
             SLICE("InputTransformer"), slice_of(why.text[0] != '\0' ? why.text : err_text(err)));
     }
     return err == ERR_OK;
+}
+
+/* The step that this delivery has reached is not to run now: on, or to its end. */
+static bool is_passed_over(struct call *call, struct delivery *delivery)
+{
+    struct delivery_engine *engine = call->engine;
+    enum delivery_step_answer answer;
+
+    if (delivery_step_look(delivery, &call->arena, &answer) != ERR_OK) {
+        lane_finish(delivery->lane, delivery, DELIVERY_DEAD);
+        delivery_bury(engine, delivery, "invalid-input", "the event is too deep for `when`",
+                      ERR_BAD_JSON);
+        return true;
+    }
+    if (answer == DELIVERY_STEP_RUNS) {
+        return false;
+    }
+    if (answer == DELIVERY_STEP_GOES_ON) {
+        lane_finish(delivery->lane, delivery, DELIVERY_WAITING);
+        delivery_step_pass_over(engine, delivery, &call->arena);
+    } else {
+        delivery_tell(engine, delivery, &(struct delivery_fact){.kind = DELIVERY_FACT_DELIVERED});
+        lane_finish(delivery->lane, delivery, DELIVERY_SETTLED);
+        delivery_settle(engine, delivery);
+    }
+    return true;
 }
 
 /* Shape what goes into items[0..count) and drop what may not go: its claim could end before the
@@ -164,6 +197,8 @@ static void screen(struct call *call)
         } else if (delivery->claim_until_ms < end_ms) {
             lane_finish(lane, delivery, DELIVERY_WAITING);
             delivery_abandon(engine, delivery);
+        } else if (lane->step != NULL && is_passed_over(call, delivery)) {
+            /* and is gone */
         } else if (!fill_item(call, delivery, item, &verdict) ||
                    !target->ops->check(target, item, &verdict)) {
             lane_finish(lane, delivery, DELIVERY_DEAD);

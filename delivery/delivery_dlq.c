@@ -158,10 +158,11 @@ static void name_copy(struct copy_mail *mail)
         lane->rule->is_central
             ? SLICE("central")
             : slice_first(lane->label, lane->label.len - lane->rule->name.len - 1);
+    const size_t len = slice_find(lane->name, STORE_LANE_STEP); /* the queue is the target's */
 
-    CHECK(lane->name.len + strlen(RESOLVE_DLQ_SUFFIX) <= STORE_LANE_CHARS_MAX);
-    memcpy(mail->lane, lane->name.data, lane->name.len);
-    memcpy(mail->lane + lane->name.len, RESOLVE_DLQ_SUFFIX, sizeof(RESOLVE_DLQ_SUFFIX));
+    CHECK(len + strlen(RESOLVE_DLQ_SUFFIX) <= STORE_LANE_CHARS_MAX);
+    memcpy(mail->lane, lane->name.data, len);
+    memcpy(mail->lane + len, RESOLVE_DLQ_SUFFIX, sizeof(RESOLVE_DLQ_SUFFIX));
     mail->copy = (struct store_delivery){
         .lane = slice_of(mail->lane),
         .bus = arena_copy(&mail->names, bus),

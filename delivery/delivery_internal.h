@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * delivery_internal.h - the engine as its six files see it.
+ * delivery_internal.h - the engine as its seven files see it.
  *
  *   delivery.c          the story: what may go next, and what wakes when
  *   delivery_lanes.c    lanes and destinations under the snapshot in use; work between workers
  *   delivery_call.c     one call: credentials, lookup, signature, request, reply
  *   delivery_outcome.c  verdicts: settle, retry, bury
+ *   delivery_steps.c    sequences: what comes next, and what is taken along
  *   delivery_store.c    all mail to the store, and what it answers
  *   delivery_dlq.c      a dead letter's copy for the queue that its target names
  */
@@ -153,6 +154,31 @@ void delivery_judge_unsent(struct call *call, const struct target_verdict *verdi
 void delivery_tell(const struct delivery_engine *engine, const struct delivery *delivery,
                    struct delivery_fact *fact);
 
+/* ---- delivery_steps.c --------------------------------------------------------------------- */
+
+enum delivery_step_answer {
+    DELIVERY_STEP_RUNS,    /* or it is no sequence */
+    DELIVERY_STEP_GOES_ON, /* its step is passed over, a later one is to run */
+    DELIVERY_STEP_ENDS,    /* so are all that are left */
+};
+/* What is to be done with a delivery that could be sent now? */
+MUST_USE enum err delivery_step_look(struct delivery *delivery, struct arena *arena,
+                                     enum delivery_step_answer *answer);
+/* After the answer GOES_ON; WAITING. */
+void delivery_step_pass_over(struct delivery_engine *engine, struct delivery *delivery,
+                             struct arena *arena);
+/* Its step was done, with this reply: the state from now on, and what comes next (NULL: nothing).
+ * An error says that what is to be kept cannot be. */
+MUST_USE enum err delivery_step_result(struct delivery *delivery, struct slice body,
+                                       struct arena *arena, struct slice *state,
+                                       const struct rule_step **next);
+/* WAITING; on with it. */
+void delivery_step_done(struct delivery_engine *engine, struct delivery *delivery,
+                        struct slice state, const struct rule_step *next, uint64_t call_us);
+/* DEAD, on no list: false if that is its end, true if it goes on or was settled. */
+bool delivery_step_failed(struct delivery_engine *engine, struct delivery *delivery,
+                          const char *reason, const char *message, enum err err);
+
 /* ---- delivery_store.c --------------------------------------------------------------------- */
 
 /* Count a claimed delivery in; free one that the store need not hear of (or has answered for). */
@@ -177,6 +203,8 @@ void delivery_bury_now(struct delivery_engine *engine, struct delivery *delivery
 /* A delivery in an end state waits for the store, and does not any more. */
 void delivery_mail_begin(struct delivery *delivery);
 void delivery_mail_end(struct delivery *delivery);
+/* The store has answered for it, and it is freed. */
+void delivery_mail_over(struct delivery_engine *engine, struct delivery *delivery);
 /* The store would not: the delivery is given up here, and is due again when its claim ends. */
 void delivery_store_refused(struct delivery_engine *engine, struct delivery *delivery,
                             enum err err);

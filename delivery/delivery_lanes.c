@@ -121,7 +121,9 @@ static void doom(struct delivery_engine *engine, struct lane *lane, const char *
 static void take_names(struct lane *lane, const struct resolution *resolution)
 {
     lane->rule = resolution->rule;
+    lane->whole = resolution->whole;
     lane->target = resolution->target;
+    lane->step = resolution->step;
     lane->account = resolution->account;
     lane->is_dlq = resolution->is_dlq;
     if (resolution->target == NULL) {
@@ -234,7 +236,7 @@ static void hand_over(struct delivery_engine *engine, struct lane *lane)
         delivery->lane = NULL;
         delivery->hop_count = 0;
         engine->held_count--;
-        engine->bytes_held -= delivery->body.len;
+        engine->bytes_held -= delivery->body.len + delivery->state.len;
         send_delivery(engine, delivery, lane->owner);
     }
     if (lane->mode == LANE_PARKED) {

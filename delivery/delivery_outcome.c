@@ -30,6 +30,9 @@ void delivery_tell(const struct delivery_engine *engine, const struct delivery *
     fact->rule = lane->label;
     fact->target = lane->arn;
     fact->event_id = delivery->event_id;
+    if (fact->step.len == 0 && lane->step != NULL) {
+        fact->step = lane->step->name;
+    }
     fact->attempt_count = delivery->attempt_count;
     if (hooks->on_fact != NULL && fact->kind < DELIVERY_FACT_CLAIMED) {
         hooks->on_fact(hooks->context, fact);
@@ -115,6 +118,28 @@ static void retry(const struct call *call, struct delivery *delivery,
     }
 }
 
+/* A step is done: on to the next, or, with none left, the delivery is. */
+static void finish_step(struct call *call, struct delivery *delivery)
+{
+    struct delivery_engine *engine = call->engine;
+    const struct rule_step *next = NULL;
+    struct slice state;
+    const enum err err = delivery_step_result(delivery, buf_slice(&call->http.response),
+                                              &call->arena, &state, &next);
+
+    if (err != ERR_OK) {
+        delivery->attempt_count++;
+        bury(call, delivery, err == ERR_TOO_LARGE ? "result-too-large" : "invalid-result",
+             "it was done, but what it should keep of the reply cannot be kept", err);
+    } else if (next == NULL) {
+        settle(call, delivery);
+    } else {
+        delivery->attempt_count++;
+        lane_finish(delivery->lane, delivery, DELIVERY_WAITING);
+        delivery_step_done(engine, delivery, state, next, call->http.elapsed_us);
+    }
+}
+
 static void judge_one(struct call *call, struct delivery *delivery,
                       const struct target_verdict *verdict)
 {
@@ -122,7 +147,11 @@ static void judge_one(struct call *call, struct delivery *delivery,
 
     switch (verdict->action) {
     case TARGET_SETTLE:
-        settle(call, delivery);
+        if (delivery->lane->step != NULL) {
+            finish_step(call, delivery);
+        } else {
+            settle(call, delivery);
+        }
         break;
     case TARGET_SPLIT:
         delivery->is_alone = true;

@@ -32,7 +32,8 @@ static const struct sm_state states[] = {
                          is_off_calls},
     [DELIVERY_READY] = {"ready",
                         SM_TO(DELIVERY_IN_FLIGHT) | SM_TO(DELIVERY_QUEUED) |
-                            SM_TO(DELIVERY_WAITING) | SM_TO(DELIVERY_DEAD),
+                            SM_TO(DELIVERY_SETTLED) | SM_TO(DELIVERY_WAITING) |
+                            SM_TO(DELIVERY_DEAD),
                         is_off_window},
     [DELIVERY_IN_FLIGHT] = {"in flight",
                             SM_TO(DELIVERY_SETTLED) | SM_TO(DELIVERY_QUEUED) |
@@ -65,6 +66,7 @@ struct delivery *delivery_state_new(const struct store_ref *ref, struct event *e
     } else {
         delivery->event_id = record->event_id;
         delivery->body = record->body;
+        delivery->state = record->state;
         delivery->accepted_ms = record->accepted_ms;
         delivery->budget_from_ms = record->budget_from_ms;
         delivery->due_ms = record->due_ms;

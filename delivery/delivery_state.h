@@ -46,6 +46,7 @@ struct delivery {
     struct store_record *record;
     struct slice event_id;
     struct slice body;
+    struct slice state; /* of a sequence; empty before its first step is done */
     uint64_t accepted_ms;
     uint64_t budget_from_ms;
     uint64_t due_ms;

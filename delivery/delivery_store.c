@@ -22,15 +22,15 @@
 void delivery_hold(struct delivery_engine *engine, struct delivery *delivery)
 {
     engine->held_count++;
-    engine->bytes_held += delivery->body.len;
+    engine->bytes_held += delivery->body.len + delivery->state.len;
 }
 
 void delivery_drop(struct delivery_engine *engine, struct delivery *delivery)
 {
     CHECK(engine->held_count > 0);
-    CHECK(engine->bytes_held >= delivery->body.len);
+    CHECK(engine->bytes_held >= delivery->body.len + delivery->state.len);
     engine->held_count--;
-    engine->bytes_held -= delivery->body.len;
+    engine->bytes_held -= delivery->body.len + delivery->state.len;
     delivery_state_free(delivery);
 }
 
@@ -67,8 +67,7 @@ void delivery_mail_end(struct delivery *delivery)
     lane->is_choked = false;
 }
 
-/* The store has answered for a delivery. */
-static void end_mail(struct delivery_engine *engine, struct delivery *delivery)
+void delivery_mail_over(struct delivery_engine *engine, struct delivery *delivery)
 {
     struct lane *lane = delivery->lane;
 
@@ -124,7 +123,7 @@ static void after_refusal(struct delivery_engine *engine, struct delivery *deliv
 void delivery_store_refused(struct delivery_engine *engine, struct delivery *delivery, enum err err)
 {
     after_refusal(engine, delivery, err);
-    end_mail(engine, delivery);
+    delivery_mail_over(engine, delivery);
 }
 
 static void on_retry_done(struct store_op *op)
@@ -141,7 +140,7 @@ static void on_retry_done(struct store_op *op)
     } else {
         after_refusal(engine, outcome->delivery, op->err);
     }
-    end_mail(engine, outcome->delivery);
+    delivery_mail_over(engine, outcome->delivery);
     xfree(outcome);
 }
 
@@ -171,20 +170,29 @@ static void on_bury_done(struct store_op *op)
     } else {
         after_refusal(engine, outcome->delivery, op->err);
     }
-    end_mail(engine, outcome->delivery);
+    delivery_mail_over(engine, outcome->delivery);
     xfree(outcome);
 }
 
 void delivery_bury(struct delivery_engine *engine, struct delivery *delivery, const char *reason,
                    const char *message, enum err err)
 {
+    char named[STORE_MESSAGE_BYTES_MAX + 1];
     char text[STORE_MESSAGE_BYTES_MAX + 1];
 
     CHECK(delivery->sm.state == DELIVERY_DEAD);
+    if (delivery_step_failed(engine, delivery, reason, message, err)) {
+        return;
+    }
+    if (delivery->lane->step != NULL) {
+        (void)snprintf(named, sizeof(named), "step %.*s: %.400s",
+                       SLICE_ARG(delivery->lane->step->name), message);
+        message = named;
+    }
     if (delivery_dlq_is_due(delivery)) {
         delivery_dlq_keep(engine, delivery, reason, message, err);
     } else if (delivery->lane->is_dlq) {
-        (void)snprintf(text, sizeof(text), "%s: %s", reason, message);
+        (void)snprintf(text, sizeof(text), "%s: %.400s", reason, message);
         log_error("delivery.dlq_failed", LOG_SLICE("queue", delivery->lane->arn),
                   LOG_SLICE("event", delivery->event_id), LOG_TEXT("reason", reason), LOG_ERR(err));
         delivery_bury_now(engine, delivery, "dlq-failed", text, err);
@@ -248,14 +256,15 @@ static void on_settle_done(struct store_op *op)
             delivery_lane_wake_at(engine, delivery->lane,
                                   MAX_OF(delivery->claim_until_ms, engine->now_ms + 1));
         }
-        end_mail(engine, delivery);
+        delivery_mail_over(engine, delivery);
     }
     xfree(mail);
 }
 
 void delivery_settle(struct delivery_engine *engine, struct delivery *delivery)
 {
-    CHECK(delivery->sm.state == DELIVERY_SETTLED);
+    /* A sequence whose last step failed, and may, is done all the same. */
+    CHECK(delivery->sm.state == DELIVERY_SETTLED || lane_is_impatient(delivery->lane));
     delivery->lane->mail_count++;
     list_append(&engine->settled, &delivery->node);
     engine->settled_count++;
@@ -357,7 +366,7 @@ void delivery_finish_park(struct delivery_engine *engine, struct lane *lane)
     struct delivery *delivery;
 
     CHECK(lane->mode == LANE_PARKING);
-    if (lane->failure_count > 0 && lane->target != NULL) {
+    if ((lane->failure_count > 0 || lane_is_impatient(lane)) && lane->target != NULL) {
         expired_count = bury_expired(engine, lane);
     }
     if (lane->out_count > 0 || lane->copy_count > 0 || lane->is_claiming) {
@@ -373,6 +382,9 @@ void delivery_finish_park(struct delivery_engine *engine, struct lane *lane)
     if (lane->failure_count > 0 || until_ms == 0) {
         until_ms = MAX_OF(until_ms, engine->now_ms + retry_delay_ms(MAX_OF(lane->failure_count, 1U),
                                                                     delivery_seed(engine)));
+    }
+    if (lane_is_impatient(lane)) { /* by then what it holds goes on without it */
+        until_ms = MIN_OF(until_ms, engine->now_ms + lane_age_max_ms(lane));
     }
     fact.until_ms = until_ms;
     while ((delivery = lane_pull(lane, DELIVERY_WAITING)) != NULL) {

@@ -67,6 +67,11 @@ uint64_t lane_age_max_ms(const struct lane *lane)
     return lane->is_dlq ? RETRY_AGE_DEFAULT_MS : lane->target->age_max_ms;
 }
 
+bool lane_is_impatient(const struct lane *lane)
+{
+    return lane->step != NULL && lane->step->goes_on;
+}
+
 size_t lane_held_count(const struct lane *lane)
 {
     return lane->window.count + lane->out_count + lane->mail_count;
@@ -85,6 +90,8 @@ void lane_queue(struct lane *lane, struct delivery *delivery)
     CHECK_MAGIC(lane, LANE_MAGIC);
     CHECK(delivery->sm.state == DELIVERY_QUEUED);
     delivery->lane = lane;
+    /* Of a batch there is one reply, and it is kept as one step's. */
+    delivery->is_alone = delivery->is_alone || (lane->step != NULL && lane->step->keep_count > 0);
     heap_push(&lane->window, &delivery->due, delivery->due_ms);
 }
 

@@ -22,6 +22,7 @@
 struct account;
 struct destination;
 struct rule;
+struct rule_step;
 struct rule_target;
 
 enum {
@@ -64,7 +65,9 @@ struct lane {
     /* what it resolves to, under the snapshot in use: owned by the coordinator */
     struct arena names; /* holds label, arn and role_arn */
     const struct rule *rule;
-    const struct rule_target *target;
+    const struct rule_target *whole;  /* as configured */
+    const struct rule_target *target; /* what is called: that of a step, in a sequence */
+    const struct rule_step *step;     /* or NULL */
     const struct account *account;
     struct destination *destination; /* a counted reference, or NULL */
     struct slice label;
@@ -84,6 +87,9 @@ void lane_destroy(struct lane *lane);
 /* The budget of its deliveries: of its target, or the whole one for copies of dead letters. */
 uint32_t lane_attempts_max(const struct lane *lane);
 uint64_t lane_age_max_ms(const struct lane *lane);
+
+/* Is it a step that the next must not wait for? */
+bool lane_is_impatient(const struct lane *lane);
 
 /* Everything held, in whichever state. */
 size_t lane_held_count(const struct lane *lane);

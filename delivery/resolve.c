@@ -14,14 +14,19 @@
 #include "accounts/policy.h"
 #include "core/check.h"
 #include "delivery/target.h"
+#include "routing/sequence.h"
+#include "storage/store.h"
 
-static bool split_name(struct slice lane, struct slice *account, uint64_t *uid, bool *is_dlq)
+static bool split_name(struct slice lane, struct slice *account, uint64_t *uid, struct slice *step,
+                       bool *is_dlq)
 {
     struct slice rest = lane;
 
     *is_dlq = slice_has_suffix(lane, SLICE(RESOLVE_DLQ_SUFFIX));
     rest.len -= *is_dlq ? strlen(RESOLVE_DLQ_SUFFIX) : 0;
     *account = slice_cut(&rest, '/');
+    *step = rest;
+    rest = slice_cut(step, STORE_LANE_STEP);
     return account->len == ACCOUNT_ID_CHARS && slice_to_u64(rest, uid);
 }
 
@@ -89,10 +94,27 @@ static struct slice write_key(const struct resolution *resolution, struct arena 
                         SLICE_ARG(resolution->account->id));
 }
 
+/* Which step is meant, and hence what is called.  False if the target has no such step. */
+static bool choose_step(struct resolution *resolution, struct slice name)
+{
+    const struct rule_target *whole = resolution->whole;
+
+    resolution->target = whole;
+    if (resolution->is_dlq || (whole->step_count == 0 && name.len == 0)) {
+        return true;
+    }
+    resolution->step = name.len > 0            ? sequence_step(whole, name)
+                       : whole->step_count > 0 ? &whole->steps[0]
+                                               : NULL;
+    resolution->target = resolution->step != NULL ? &resolution->step->target : NULL;
+    return resolution->step != NULL;
+}
+
 void resolve_lane(const struct directory *directory, const struct ruleset *ruleset,
                   struct slice lane, struct arena *arena, struct resolution *resolution)
 {
     struct slice account_id;
+    struct slice step;
     uint64_t uid;
 
     *resolution = (struct resolution){0};
@@ -100,14 +122,18 @@ void resolve_lane(const struct directory *directory, const struct ruleset *rules
         resolution->unknown = "target-removed";
         return;
     }
-    if (!split_name(lane, &account_id, &uid, &resolution->is_dlq)) {
+    if (!split_name(lane, &account_id, &uid, &step, &resolution->is_dlq)) {
         resolution->refused = "target-removed";
         return;
     }
     resolution->account = directory_account(directory, account_id);
-    resolution->target = ruleset_target(ruleset, uid, &resolution->rule);
-    if (resolution->target == NULL) {
+    resolution->whole = ruleset_target(ruleset, uid, &resolution->rule);
+    if (resolution->whole == NULL) {
         resolution->unknown = "target-removed";
+        return;
+    }
+    if (!choose_step(resolution, step)) {
+        resolution->unknown = "step-removed";
         return;
     }
     if (resolution->account == NULL) {

@@ -16,7 +16,9 @@ struct resolution {
     const char *unknown; /* nobody here knows it: what a burial would say; else NULL */
     const char *refused; /* known, and may never be delivered: the reason; else NULL */
     const struct rule *rule;
-    const struct rule_target *target;
+    const struct rule_target *whole;  /* the target as configured */
+    const struct rule_target *target; /* what is called: the same, or that of its step */
+    const struct rule_step *step;     /* of a sequence; else NULL */
     const struct account *account;
     bool is_dlq; /* it is the target's dead-letter queue that is meant */
     /* with {account} filled in; in the arena or in the snapshot */
@@ -30,6 +32,9 @@ struct resolution {
  * else weir's own, but those only for a target in the central account of a rule that the central
  * team owns; without any it is refused with NO_PERMISSIONS.  Either argument may be NULL: then
  * everything is unknown.
+ *
+ * "ACCOUNT/TARGET-UID.STEP" stands for that step of a sequence, the name without a step for its
+ * first.
  *
  * "ACCOUNT/TARGET-UID/dlq" stands for the target's dead-letter queue.  One in the central account
  * is written with weir's own credentials if the central team owns the rule; any other with the

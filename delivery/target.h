@@ -37,6 +37,7 @@ struct target_item {
     struct slice rule;      /* "BUS/RULE" */
     struct slice target_id; /* Id of the target in its rule */
     struct slice step;      /* of a sequence; empty outside of one */
+    bool wants_reply;       /* by a step: of calls that may be waited for or not, wait */
     struct slice message_group_id;
     const struct target_attribute *attributes; /* of a message to a queue; usually none */
     size_t attribute_count;

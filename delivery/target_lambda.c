@@ -5,7 +5,9 @@
  * One event, one call: POST /2015-03-31/functions/ARN/invocations with the invocation type Event.
  * 202 means that Lambda has the event and will run the function, retry it, and keep or drop what
  * it cannot run, by the function's own settings; weir hears nothing of that.  Any other answer
- * would be one of a function that ran while we waited, so only 202 is success.
+ * would be one of a function that ran while we waited, so only 202 is success.  A step of a
+ *sequence that keeps something of the reply does wait (RequestResponse): then a function that
+ *failed is tried again.
  *
  * The ARN may end in a version or an alias, which travels as ?Qualifier=.  Lambda has no token that
  * makes a repeat harmless: a function must bear an event twice, and finds its id in the event.
@@ -150,7 +152,8 @@ static enum err build_invoke(const struct target *target, const struct target_it
     request->path = function->path;
     request->query = function->query;
     request->headers[request->header_count++] =
-        (struct header){SLICE("x-amz-invocation-type"), SLICE("Event")};
+        (struct header){SLICE("x-amz-invocation-type"),
+                        items[0].wants_reply ? SLICE("RequestResponse") : SLICE("Event")};
     return buf_append(request->body, items[0].body);
 }
 
@@ -191,11 +194,15 @@ static void classify(struct target *target, const struct target_item *items, siz
                      const struct target_reply *reply, struct arena *arena,
                      struct target_verdict *verdicts)
 {
+    const bool is_function_fault =
+        target_reply_header(reply, SLICE("x-amz-function-error")).len > 0;
+
     (void)function_of(target);
-    (void)items;
     if (!target_reply_is_good(reply)) {
         target_judge_whole(reply, own_errors, ARRAY_LEN(own_errors), count, arena, verdicts);
-    } else if (reply->status == LAMBDA_ACCEPTED) {
+    } else if (items[0].wants_reply && is_function_fault) {
+        target_bad_reply(&verdicts[0], target_reply_text(reply, SLICE("errorMessage"), arena));
+    } else if (reply->status == LAMBDA_ACCEPTED || items[0].wants_reply) {
         target_settle(&verdicts[0]);
     } else {
         target_bad_reply(&verdicts[0], SLICE("an asynchronous call is answered with 202"));

@@ -109,6 +109,15 @@ struct listing {
     bool with_payload;
 };
 
+/* Of a sequence: which step it died at, and where a redrive goes on. */
+static void write_step(struct json_writer *writer, struct slice lane)
+{
+    (void)slice_cut(&lane, STORE_LANE_STEP);
+    if (lane.len > 0) {
+        json_write_key_string(writer, SLICE("step"), lane);
+    }
+}
+
 static void write_dead(struct json_writer *writer, const struct store_dead *dead, bool with_payload)
 {
     char buried[MOMENT_ISO_CHARS];
@@ -122,6 +131,7 @@ static void write_dead(struct json_writer *writer, const struct store_dead *dead
     json_write_key_string(writer, SLICE("rule"), dead->record->rule);
     json_write_key_string(writer, SLICE("target"), dead->record->target_id);
     json_write_key_string(writer, SLICE("event_id"), dead->record->event_id);
+    write_step(writer, slice_of(dead->record->ref.lane));
     json_write_key_u64(writer, SLICE("attempts"), dead->attempt_count);
     json_write_key_string(writer, SLICE("reason"), dead->reason);
     json_write_key_string(writer, SLICE("message"), dead->message);

@@ -46,6 +46,7 @@ static void write_line(struct json_writer *writer, const struct trace_note *line
     }
     write_text(writer, SLICE("rule"), line->rule);
     write_text(writer, SLICE("target"), line->target);
+    write_text(writer, SLICE("sequence_step"), line->sequence_step);
     write_text(writer, SLICE("reason"), line->reason);
     if (line->err != ERR_OK) {
         json_write_key_string(writer, SLICE("error"), slice_of(err_name(line->err)));

@@ -129,5 +129,11 @@ json_t *api_target_from_catalog(json_t *target)
     json_t *result = convert(target, to_pascal, 0);
 
     json_object_del(result, "Uid");
+    if (json_object_get(result, "Arn") == NULL) { /* a sequence, which the API does not know */
+        const json_t *first = json_array_get(json_object_get(result, "Steps"), 0);
+
+        json_object_set(result, "Arn", json_object_get(json_object_get(first, "Target"), "Arn"));
+        json_object_del(result, "Steps");
+    }
     return result;
 }

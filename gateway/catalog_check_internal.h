@@ -24,6 +24,7 @@ enum catalog_member_type {
     CATALOG_OBJECT,
     CATALOG_OBJECTS,
     CATALOG_PATTERN,
+    CATALOG_ANY, /* looked at with its meaning */
     CATALOG_DEDUP_LAYERS,
 };
 
@@ -78,6 +79,9 @@ void catalog_check_role_arn(json_t *mistakes, const struct catalog_path *path, s
 
 extern const struct catalog_member catalog_target_members[];
 
+/* The meaning of what a target calls, whose shape is right: also that of a step. */
+void catalog_check_call(json_t *mistakes, const struct catalog_path *path, const json_t *target,
+                        bool is_central);
 /* The meaning of a target whose shape is right. */
 void catalog_check_target(json_t *mistakes, const struct catalog_path *path, const json_t *target,
                           bool is_central);

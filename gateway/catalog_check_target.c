@@ -7,8 +7,9 @@
 #include "gateway/catalog.h"
 #include "gateway/catalog_check_internal.h"
 #include "gateway/input_config.h"
+#include "gateway/step_config.h"
 #include "routing/path.h"
-#include "routing/rule.h"
+#include "routing/sequence.h"
 
 enum { EVENT_AGE_LEAST_S = 60 };
 
@@ -34,15 +35,35 @@ static const struct catalog_member retry_members[] = {
     {"maximum_event_age_in_seconds", CATALOG_COUNT, false, 86400, NULL},
     {NULL, CATALOG_TEXT, false, 0, NULL},
 };
+/* What a target calls, as whom, and with what. */
+#define CALL_MEMBERS(is_arn_required)                                                              \
+    {"arn", CATALOG_TEXT, is_arn_required, 1600, NULL},                                            \
+        {"role_arn", CATALOG_TEXT, false, 1600, NULL},                                             \
+        {"input", CATALOG_TEXT, false, TRANSFORM_INPUT_BYTES_MAX, NULL},                           \
+        {"input_path", CATALOG_TEXT, false, JSON_PATH_BYTES_MAX, NULL},                            \
+        {"input_transformer", CATALOG_OBJECT, false, 0, transformer_members},                      \
+        {"sqs_parameters", CATALOG_OBJECT, false, 0, sqs_members},                                 \
+    {                                                                                              \
+        "sns_parameters", CATALOG_OBJECT, false, 0, sns_members                                    \
+    }
+
+static const struct catalog_member step_target_members[] = {
+    CALL_MEMBERS(true),
+    {NULL, CATALOG_TEXT, false, 0, NULL},
+};
+static const struct catalog_member step_members[] = {
+    {"name", CATALOG_TEXT, true, SEQUENCE_NAME_CHARS_MAX, NULL},
+    {"target", CATALOG_OBJECT, true, 0, step_target_members},
+    {"when", CATALOG_PATTERN, false, 0, NULL},
+    {"keep", CATALOG_ANY, false, 0, NULL},
+    {"retry", CATALOG_OBJECT, false, 0, retry_members},
+    {"on_failure", CATALOG_TEXT, false, 16, NULL},
+    {NULL, CATALOG_TEXT, false, 0, NULL},
+};
 const struct catalog_member catalog_target_members[] = {
     {"id", CATALOG_TEXT, true, 64, NULL},
-    {"arn", CATALOG_TEXT, true, 1600, NULL},
-    {"role_arn", CATALOG_TEXT, false, 1600, NULL},
-    {"input", CATALOG_TEXT, false, TRANSFORM_INPUT_BYTES_MAX, NULL},
-    {"input_path", CATALOG_TEXT, false, JSON_PATH_BYTES_MAX, NULL},
-    {"input_transformer", CATALOG_OBJECT, false, 0, transformer_members},
-    {"sqs_parameters", CATALOG_OBJECT, false, 0, sqs_members},
-    {"sns_parameters", CATALOG_OBJECT, false, 0, sns_members},
+    CALL_MEMBERS(false),
+    {"steps", CATALOG_OBJECTS, false, SEQUENCE_STEPS_MAX, step_members},
     {"dead_letter_config", CATALOG_OBJECT, false, 0, dead_letter_members},
     {"retry_policy", CATALOG_OBJECT, false, 0, retry_members},
     {NULL, CATALOG_TEXT, false, 0, NULL},
@@ -153,24 +174,39 @@ static void check_retry(json_t *mistakes, const struct catalog_path *path, const
     }
 }
 
-void catalog_check_target(json_t *mistakes, const struct catalog_path *path, const json_t *target,
-                          bool is_central)
+void catalog_check_call(json_t *mistakes, const struct catalog_path *path, const json_t *target,
+                        bool is_central)
 {
     const struct slice arn = json_member_text(target, "arn");
     const struct slice role = json_member_text(target, "role_arn");
     struct catalog_path place = catalog_path_member(path, "arn");
 
-    catalog_check_name(mistakes, path, "id", target);
     if (arn.len > 0) {
         check_arn(mistakes, &place, arn, is_central);
     }
     check_message_group(mistakes, path, target, "sqs", "FIFO queues");
     check_message_group(mistakes, path, target, "sns", "FIFO topics");
-    check_dead_letters(mistakes, path, target, is_central);
-    check_retry(mistakes, path, target);
     if (role.len > 0) {
         place = catalog_path_member(path, "role_arn");
         catalog_check_role_arn(mistakes, &place, role, is_central);
     }
     check_input(mistakes, path, target);
+}
+
+void catalog_check_target(json_t *mistakes, const struct catalog_path *path, const json_t *target,
+                          bool is_central)
+{
+    const struct catalog_path place = catalog_path_member(path, "arn");
+
+    catalog_check_name(mistakes, path, "id", target);
+    check_dead_letters(mistakes, path, target, is_central);
+    check_retry(mistakes, path, target);
+    if (json_is_array(json_object_get(target, "steps"))) {
+        step_config_check(mistakes, path, target, is_central);
+    } else {
+        if (!json_is_string(json_object_get(target, "arn"))) {
+            catalog_mistake(mistakes, &place, "is required");
+        }
+        catalog_check_call(mistakes, path, target, is_central);
+    }
 }

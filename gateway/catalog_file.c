@@ -17,6 +17,7 @@ enum {
     FILE_DEPTH_MAX = 64,
     DOCUMENT_DEPTH = 0,
     TARGET_DEPTH = DOCUMENT_DEPTH + 2, /* a document, its list of targets, one of them */
+    STEP_DEPTH = TARGET_DEPTH + 2,
 };
 
 /* Where we are in the file, as far as patterns are concerned. */
@@ -56,7 +57,8 @@ static enum err quote_value(struct quoter *quoter)
     return ERR_OK;
 }
 
-/* Patterns stand at depth 3: the file, the list of rules, one rule. */
+/* Patterns stand at depth 3: the file, the list of rules, one rule; and `when` at depth 7: targets,
+ * one target, its steps, one step. */
 static enum err quote_patterns(struct slice text, struct buf *out, struct err_why *why)
 {
     struct quoter quoter = {.out = out};
@@ -65,8 +67,9 @@ static enum err quote_patterns(struct slice text, struct buf *out, struct err_wh
 
     json_reader_init(&quoter.reader, text, FILE_DEPTH_MAX);
     while ((type = json_next(&quoter.reader, &token)) != JSON_TYPE_END) {
-        if (type == JSON_TYPE_KEY && quoter.reader.depth == 3 &&
-            slice_eq(token.raw, SLICE("pattern"))) {
+        if (type == JSON_TYPE_KEY &&
+            ((quoter.reader.depth == 3 && slice_eq(token.raw, SLICE("pattern"))) ||
+             (quoter.reader.depth == 7 && slice_eq(token.raw, SLICE("when"))))) {
             if (quote_value(&quoter) != ERR_OK) {
                 return json_fault(&quoter.reader, why);
             }
@@ -108,6 +111,12 @@ static bool is_private(const char *key, unsigned depth)
            (depth == TARGET_DEPTH && strcmp(key, "uid") == 0);
 }
 
+static bool is_pattern(const char *key, unsigned depth)
+{
+    return (depth == DOCUMENT_DEPTH && strcmp(key, "pattern") == 0) ||
+           (depth == STEP_DEPTH && strcmp(key, "when") == 0);
+}
+
 static void write_public(struct json_writer *writer, json_t *value, unsigned depth);
 
 static void write_object(struct json_writer *writer, json_t *object, unsigned depth)
@@ -122,7 +131,7 @@ static void write_object(struct json_writer *writer, json_t *object, unsigned de
             continue;
         }
         json_write_key(writer, slice_of(key));
-        if (depth == DOCUMENT_DEPTH && strcmp(key, "pattern") == 0 && json_is_string(member)) {
+        if (is_pattern(key, depth) && json_is_string(member)) {
             json_write_raw(writer, json_member_text(object, key));
         } else {
             write_public(writer, member, depth + 1);

@@ -214,6 +214,8 @@ static void check_member(json_t *mistakes, const struct catalog_path *path, json
     case CATALOG_PATTERN:
         check_pattern(mistakes, path, value);
         break;
+    case CATALOG_ANY:
+        break;
     case CATALOG_DEDUP_LAYERS:
         check_layers(mistakes, path, value);
         break;
@@ -237,8 +239,13 @@ static const struct catalog_member *find_member(const struct catalog_member *mem
 static bool is_for_later(const char *key)
 {
     static const char *const keys[] = {
-        "lists", "connections",     "api_destinations",       "archives",
-        "steps", "http_parameters", "run_command_parameters", "kinesis_parameters",
+        "lists",
+        "connections",
+        "api_destinations",
+        "archives",
+        "http_parameters",
+        "run_command_parameters",
+        "kinesis_parameters",
     };
 
     for (size_t i = 0; i < ARRAY_LEN(keys); i++) {

@@ -225,19 +225,20 @@ static void write_accounts(struct json_writer *writer, const struct report_sourc
 static const struct {
     struct slice section;
     enum stats_kind kind;
-    enum stats_counter counters[9];
+    enum stats_counter counters[12];
     size_t counter_count;
 } sections[] = {
     {SLICE_INIT("rules"),
      STATS_RULE,
      {STATS_MATCHED, STATS_SCHEDULED, STATS_CREATED, STATS_DELIVERED, STATS_RETRIED, STATS_DEAD,
-      STATS_DLQ_SENT, STATS_DLQ_REFUSED, STATS_DLQ_FAILED},
-     9},
+      STATS_DLQ_SENT, STATS_DLQ_REFUSED, STATS_DLQ_FAILED, STATS_STEPS_DONE, STATS_STEPS_FAILED,
+      STATS_STEPS_PASSED},
+     12},
     {SLICE_INIT("targets"),
      STATS_TARGET,
      {STATS_DELIVERED, STATS_RETRIED, STATS_DEAD, STATS_DLQ_SENT, STATS_DLQ_REFUSED,
-      STATS_DLQ_FAILED},
-     6},
+      STATS_DLQ_FAILED, STATS_STEPS_DONE, STATS_STEPS_FAILED, STATS_STEPS_PASSED},
+     9},
 };
 
 static void write_part(struct json_writer *writer, const struct stats_part *part, size_t section)

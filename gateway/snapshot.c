@@ -12,8 +12,8 @@
 #include "core/check.h"
 #include "core/moment.h"
 #include "gateway/dedup_config.h"
-#include "gateway/input_config.h"
 #include "gateway/lease.h"
+#include "gateway/target_config.h"
 
 enum { SECRET_BYTES_MAX = 256, DEDUP_WINDOW_MS = 300000 };
 
@@ -181,29 +181,6 @@ static enum err add_credential(struct directory *directory, const struct catalog
 
 /* ---- rules -------------------------------------------------------------------------------- */
 
-static enum err fill_target(struct rule *rule, struct rule_target *target, const json_t *document,
-                            struct err_why *why)
-{
-    struct arena *arena = &rule->arena;
-    const json_t *retry = json_object_get(document, "retry_policy");
-    const json_t *attempts = json_object_get(retry, "maximum_retry_attempts");
-    const json_t *age = json_object_get(retry, "maximum_event_age_in_seconds");
-    const json_t *sqs = json_object_get(document, "sqs_parameters");
-    const json_t *fifo = sqs != NULL ? sqs : json_object_get(document, "sns_parameters");
-    const struct slice group = json_member_text(fifo, "message_group_id");
-
-    target->uid = (uint64_t)json_integer_value(json_object_get(document, "uid"));
-    target->id = arena_copy(arena, json_member_text(document, "id"));
-    target->arn = arena_copy(arena, json_member_text(document, "arn"));
-    target->role_arn = arena_copy(arena, json_member_text(document, "role_arn"));
-    target->attempts_max = attempts != NULL ? (uint32_t)json_integer_value(attempts) : 185;
-    target->dlq_arn =
-        arena_copy(arena, json_member_text(json_object_get(document, "dead_letter_config"), "arn"));
-    target->age_max_ms = age != NULL ? (uint64_t)json_integer_value(age) * 1000 : 86400000;
-    TRY(input_config_read(document, arena, &target->transform, why));
-    return path_parameter_compile(arena_copy(arena, group), arena, &target->message_group_id, why);
-}
-
 static void name_rule(struct rule *rule, struct slice bus, struct slice name,
                       const struct snapshot_options *options)
 {
@@ -312,7 +289,8 @@ static enum err rule_from_document(const struct catalog_document *document,
     rule->is_operator_owned = slice_has_prefix(json_member_text(value, "manager"), SLICE("apply:"));
     rule->target_count = MIN_OF(json_array_size(targets), (size_t)RULE_TARGETS_MAX);
     for (size_t i = 0; i < rule->target_count && err == ERR_OK; i++) {
-        err = fill_target(rule, &rule->targets[i], json_array_get(targets, i), &detail);
+        err = target_config_read(json_array_get(targets, i), &rule->arena, &rule->targets[i],
+                                 &detail);
     }
     if (err != ERR_OK || fill_pattern(rule, value, &detail) != ERR_OK) {
         rule_release(rule);

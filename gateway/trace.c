@@ -40,6 +40,7 @@ struct step {
     uint64_t until_ms;
     const struct label *rule; /* each NULL: none */
     const struct label *target;
+    const struct label *sequence_step;
     const struct label *reason;
     uint32_t number;
     uint16_t err;
@@ -187,6 +188,7 @@ void trace_note(struct trace *trace, const struct trace_note *note)
         .until_ms = note->until_ms,
         .rule = keep_label(trace, note->rule),
         .target = keep_label(trace, note->target),
+        .sequence_step = keep_label(trace, note->sequence_step),
         .reason = keep_label(trace, note->reason),
         .number = (uint32_t)MIN_OF(note->number, (uint64_t)UINT32_MAX),
         .err = (uint16_t)note->err,
@@ -229,6 +231,7 @@ static void add_line(struct trace_answer *answer, const struct slot *slot, const
         .err = (enum err)step->err,
         .rule = copy_label(&answer->arena, step->rule),
         .target = copy_label(&answer->arena, step->target),
+        .sequence_step = copy_label(&answer->arena, step->sequence_step),
         .reason = copy_label(&answer->arena, step->reason),
     };
 }

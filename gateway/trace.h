@@ -36,7 +36,8 @@ struct trace_note {
     enum err err;      /* ERR_OK: none */
     struct slice rule; /* each may be empty */
     struct slice target;
-    struct slice reason; /* a constant such as "target-removed" */
+    struct slice sequence_step; /* which step of a sequence it is about */
+    struct slice reason;        /* a constant such as "target-removed" */
 };
 
 /* For the decisions of `event_max` events; with 0 it keeps nothing. */

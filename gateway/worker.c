@@ -70,6 +70,9 @@ static void on_fact(void *context, const struct delivery_fact *fact)
         [DELIVERY_FACT_RETRIED] = STATS_RETRIED,
         [DELIVERY_FACT_DEAD] = STATS_DEAD,
         [DELIVERY_FACT_CLAIM_LOST] = STATS_CLAIM_LOST,
+        [DELIVERY_FACT_STEP_DONE] = STATS_STEPS_DONE,
+        [DELIVERY_FACT_STEP_FAILED] = STATS_STEPS_FAILED,
+        [DELIVERY_FACT_STEP_PASSED] = STATS_STEPS_PASSED,
     };
     static const enum stats_counter copy_counters[] = {
         [DELIVERY_FACT_DELIVERED] = STATS_DLQ_SENT,
@@ -100,10 +103,16 @@ static void on_fact(void *context, const struct delivery_fact *fact)
 static void on_step(void *context, const struct delivery_fact *fact)
 {
     static const enum trace_kind kinds[] = {
-        [DELIVERY_FACT_DELIVERED] = TRACE_DELIVERED, [DELIVERY_FACT_RETRIED] = TRACE_RETRIED,
-        [DELIVERY_FACT_DEAD] = TRACE_DEAD,           [DELIVERY_FACT_CLAIM_LOST] = TRACE_CLAIM_LOST,
-        [DELIVERY_FACT_CLAIMED] = TRACE_CLAIMED,     [DELIVERY_FACT_SENT] = TRACE_SENT,
+        [DELIVERY_FACT_DELIVERED] = TRACE_DELIVERED,
+        [DELIVERY_FACT_RETRIED] = TRACE_RETRIED,
+        [DELIVERY_FACT_DEAD] = TRACE_DEAD,
+        [DELIVERY_FACT_CLAIM_LOST] = TRACE_CLAIM_LOST,
+        [DELIVERY_FACT_CLAIMED] = TRACE_CLAIMED,
+        [DELIVERY_FACT_SENT] = TRACE_SENT,
         [DELIVERY_FACT_PARKED] = TRACE_PARKED,
+        [DELIVERY_FACT_STEP_DONE] = TRACE_STEP_DONE,
+        [DELIVERY_FACT_STEP_FAILED] = TRACE_STEP_FAILED,
+        [DELIVERY_FACT_STEP_PASSED] = TRACE_STEP_PASSED,
     };
     struct worker *worker = context;
 
@@ -119,6 +128,7 @@ static void on_step(void *context, const struct delivery_fact *fact)
             .err = fact->err,
             .rule = fact->rule,
             .target = fact->target,
+            .sequence_step = fact->step,
             .reason = fact->reason != NULL ? slice_of(fact->reason) : (struct slice){NULL, 0},
         });
 }

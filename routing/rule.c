@@ -5,7 +5,8 @@
  * A rule is filled by whoever reads the catalog, then only read, by every thread whose ruleset
  * holds it and by every delivery that it caused.
  *
- * Memory: the rule lives in its own arena and owns a reference to its pattern.
+ * Memory: the rule lives in its own arena and owns a reference to its pattern and to those of
+ *         its targets' steps.
  */
 #include "routing/rule.h"
 
@@ -38,6 +39,11 @@ void rule_release(struct rule *rule)
         return;
     }
     pattern_release(rule->pattern);
+    for (size_t i = 0; i < rule->target_count; i++) {
+        for (size_t k = 0; k < rule->targets[i].step_count; k++) {
+            pattern_release(rule->targets[i].steps[k].when);
+        }
+    }
     zone_release(rule->frame.zone);
     arena = rule->arena; /* the rule lives in it */
     arena_clean_up(&arena);

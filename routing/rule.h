@@ -24,7 +24,20 @@ struct rule_target {
     struct path_parameter message_group_id; /* of a FIFO queue or topic, empty: none */
     uint32_t attempts_max;                  /* RetryPolicy, default 185 */
     uint64_t age_max_ms;                    /* RetryPolicy, default 24 h */
-    struct slice dlq_arn; /* DeadLetterConfig, with {account} as in arn; empty: none */
+    struct slice dlq_arn;          /* DeadLetterConfig, with {account} as in arn; empty: none */
+    const struct rule_step *steps; /* of a sequence, which has no ARN of its own; else none */
+    size_t step_count;
+};
+
+/* One step of a sequence. */
+struct rule_step {
+    struct slice name;
+    struct rule_target target;      /* what is called; uid, id and dlq_arn are the sequence's */
+    struct pattern *when;           /* owned by the rule; NULL: always */
+    const struct slice *keep_names; /* of the members kept; NULL: the value at the only path */
+    const struct json_path *keep_paths;
+    size_t keep_count; /* 0: nothing is kept */
+    bool goes_on;      /* a failure is noted and the next step follows */
 };
 
 struct rule {

@@ -66,7 +66,8 @@ MUST_USE enum err transform_compile_template(struct slice template,
 
 /* What is known of one delivery. */
 struct transform_source {
-    struct slice event; /* the envelope's JSON text, as ingest made it */
+    struct slice event;    /* the envelope's JSON text, as ingest made it */
+    struct slice document; /* where paths look; empty: in the event */
     struct slice rule_arn;
     struct slice rule_name;
     uint64_t accepted_ms;

@@ -167,8 +167,9 @@ enum err transform_render(const struct transform *transform, const struct transf
     enum err err = ERR_OK;
 
     if (transform->path_count > 0) {
-        err = path_find(transform->paths, transform->path_count, source->event, out->max - out->len,
-                        arena, rendering.values);
+        err = path_find(transform->paths, transform->path_count,
+                        source->document.len > 0 ? source->document : source->event,
+                        out->max - out->len, arena, rendering.values);
     }
     if (err == ERR_OK) {
         err = write_parts(&rendering);

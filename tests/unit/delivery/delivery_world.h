@@ -151,8 +151,8 @@ struct world {
     /* what happened */
     struct world_event events[WORLD_EVENTS_MAX];
     size_t event_count;
-    size_t facts[DELIVERY_FACT_CLAIM_LOST + 1];
-    size_t copy_facts[DELIVERY_FACT_CLAIM_LOST + 1]; /* of copies of dead letters, not above */
+    size_t facts[DELIVERY_FACT_CLAIMED];
+    size_t copy_facts[DELIVERY_FACT_CLAIMED]; /* of copies of dead letters, not above */
     size_t steps[DELIVERY_FACT_PARKED + 1];
     char story[64]; /* a letter for each of the first steps */
     uint64_t last_until_ms;
@@ -506,9 +506,11 @@ static void world_on_fact(void *context, const struct delivery_fact *fact)
 static void world_on_step(void *context, const struct delivery_fact *fact)
 {
     static const char letters[] = {
-        [DELIVERY_FACT_DELIVERED] = 'D',  [DELIVERY_FACT_RETRIED] = 'r', [DELIVERY_FACT_DEAD] = 'X',
-        [DELIVERY_FACT_CLAIM_LOST] = 'l', [DELIVERY_FACT_CLAIMED] = 'c', [DELIVERY_FACT_SENT] = 's',
-        [DELIVERY_FACT_PARKED] = 'p',
+        [DELIVERY_FACT_DELIVERED] = 'D',   [DELIVERY_FACT_RETRIED] = 'r',
+        [DELIVERY_FACT_DEAD] = 'X',        [DELIVERY_FACT_CLAIM_LOST] = 'l',
+        [DELIVERY_FACT_CLAIMED] = 'c',     [DELIVERY_FACT_SENT] = 's',
+        [DELIVERY_FACT_PARKED] = 'p',      [DELIVERY_FACT_STEP_DONE] = 'd',
+        [DELIVERY_FACT_STEP_FAILED] = 'f', [DELIVERY_FACT_STEP_PASSED] = 'o',
     };
     struct world *world = context;
     const size_t len = strlen(world->story);
