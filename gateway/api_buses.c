@@ -121,7 +121,7 @@ static enum err create_bus(struct api_call *call, const struct catalog *catalog,
     enum err err;
 
     TRY(refuse_unsupported(call));
-    TRY(api_bus_look(call, catalog, name, &bus, &exists));
+    TRY(api_bus_look(call, catalog, name, API_NO_RULE, &bus, &exists));
     if (exists || slice_eq(name, SLICE("default"))) {
         return api_fail(call, "ResourceAlreadyExistsException", "Event bus %.*s already exists.",
                         SLICE_ARG(name));
@@ -151,7 +151,7 @@ static enum err update_bus(struct api_call *call, const struct catalog *catalog,
     enum err err;
 
     TRY(refuse_unsupported(call));
-    TRY(api_bus_find(call, catalog, api_text(call, "Name"), &bus));
+    TRY(api_bus_find(call, catalog, api_text(call, "Name"), API_NO_RULE, &bus));
     if (bus.document != NULL) {
         TRY(api_rule_check_manager(call, bus.document->value, bus.name, false));
     }
@@ -178,7 +178,7 @@ static enum err delete_bus(struct api_call *call, const struct catalog *catalog,
     if (slice_eq(name, SLICE("default"))) {
         return api_fail(call, "ValidationException", "Cannot delete event bus default.");
     }
-    TRY(api_bus_look(call, catalog, name, &bus, &exists));
+    TRY(api_bus_look(call, catalog, name, API_NO_RULE, &bus, &exists));
     if (bus.is_central) {
         return api_fail(call, "ValidationException", "Cannot delete event bus central.");
     }
@@ -215,7 +215,7 @@ static enum err describe_bus(struct api_call *call, const struct catalog *catalo
     struct api_bus bus;
 
     (void)edit;
-    TRY(api_bus_find(call, catalog, api_text(call, "Name"), &bus));
+    TRY(api_bus_find(call, catalog, api_text(call, "Name"), API_NO_RULE, &bus));
     call->output = describe(call, &bus);
     return ERR_OK;
 }
@@ -275,7 +275,7 @@ static enum err list_buses(struct api_call *call, const struct catalog *catalog,
             api_page_end(call, last);
             break;
         }
-        TRY(api_bus_find(call, catalog, names[i], &bus));
+        TRY(api_bus_find(call, catalog, names[i], API_NO_RULE, &bus));
         json_array_append_new(list, describe(call, &bus));
         last = names[i];
     }

@@ -155,17 +155,16 @@ static void on_changed(struct control_change *change, enum err err)
     send_home(change->context, err);
 }
 
-/* Who changes what: the object is what the input names first. */
+/* Who changes what: the object is what the action's first member names, which is there unless it is
+ * a bus: the default one then. */
 static void fill_note(const struct trip *trip, struct audit_note *note)
 {
-    static const char *const objects[] = {"Name", "Rule", "ResourceARN"};
+    const struct slice object = api_text(&trip->call, trip->action->input[0].name);
 
     audit_fill(note->actor, sizeof(note->actor), slice_of(trip->call.caller.credential));
     audit_fill(note->from, sizeof(note->from), slice_of(trip->call.caller.peer));
     audit_fill(note->action, sizeof(note->action), trip->action->name);
-    for (size_t i = 0; i < ARRAY_LEN(objects) && note->object[0] == '\0'; i++) {
-        audit_fill(note->object, sizeof(note->object), api_text(&trip->call, objects[i]));
-    }
+    audit_fill(note->object, sizeof(note->object), object.len > 0 ? object : SLICE("default"));
 }
 
 static void on_arrival(struct mail *mail)

@@ -21,8 +21,8 @@ enum api_action_kind {
 };
 
 struct api_action {
-    struct slice name; /* "PutRule" */
-    const struct api_member *input;
+    struct slice name;              /* "PutRule" */
+    const struct api_member *input; /* first the object: a rule, a bus, an ARN */
     /* Read the catalog and, if it changes, fill `edit`; both are NULL when it computes, `edit` when
      * it reads.  Fills call->output; an error comes from api_fail().  May run again, from the
      * start, when another change was faster. */

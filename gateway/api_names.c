@@ -3,7 +3,10 @@
  * api_names.c - from what a caller writes to what the catalog holds.
  *
  * Whose bus it is, is decided before whether it exists: a stranger learns nothing of another
- * account's buses.  A page's token is the key of its last item behind a mark, in base64: it stays
+ * account's buses.  The action names the rule that it is about when it asks for the bus, and then
+ * reads it from there: what the policy judged is what is changed, whatever else the input holds.
+ *
+ * A page's token is the key of its last item behind a mark, in base64: it stays
  * good while the list changes, and weir keeps nothing for it.
  */
 #include "gateway/api_names.h"
@@ -20,37 +23,12 @@ enum { LIMIT_DEFAULT = 100, TOKEN_BYTES_MAX = 2048 };
 
 /* ---- buses -------------------------------------------------------------------------------- */
 
-/* The rule that a call is about: by its name, or within an ARN behind the last slash. */
-static struct slice rule_in_question(const struct api_call *call)
-{
-    const struct slice rule = api_text(call, "Rule");
-    struct slice resource = api_text(call, "ResourceARN");
-
-    if (rule.len > 0) {
-        return rule;
-    }
-    if (resource.len == 0) {
-        return slice_has_suffix(call->action, SLICE("Rule")) ? api_text(call, "Name")
-                                                             : (struct slice){NULL, 0};
-    }
-    for (unsigned i = 0; i < 5; i++) {
-        (void)slice_cut(&resource, ':');
-    }
-    if (!slice_eq(slice_cut(&resource, '/'), SLICE("rule"))) {
-        return (struct slice){NULL, 0};
-    }
-    while (slice_find(resource, '/') < resource.len) {
-        (void)slice_cut(&resource, '/');
-    }
-    return resource;
-}
-
 /* Whose rule is it?  Empty when there is none, or when no member made it. */
 static struct slice creator_of(struct api_call *call, const struct catalog *catalog,
-                               const struct api_bus *bus, struct slice name)
+                               const struct api_bus *bus)
 {
     const struct catalog_document *rule =
-        name.len > 0 ? catalog_get(catalog, api_rule_document(call, bus, name)) : NULL;
+        bus->rule.len > 0 ? catalog_get(catalog, api_rule_document(call, bus, bus->rule)) : NULL;
     const struct slice manager =
         rule != NULL ? json_member_text(rule->value, "manager") : (struct slice){NULL, 0};
 
@@ -65,11 +43,10 @@ static enum err check_access(struct api_call *call, const struct catalog *catalo
                              const struct api_bus *bus)
 {
     const bool is_own = slice_eq(bus->account, slice_of(call->caller.account)) && !bus->is_central;
-    const struct slice rule = rule_in_question(call);
 
     return is_own || call->caller.is_operator ||
-                   (!bus->is_central && api_permits_foreign(call, catalog, bus, rule,
-                                                            creator_of(call, catalog, bus, rule)))
+                   (!bus->is_central &&
+                    api_permits_foreign(call, catalog, bus, creator_of(call, catalog, bus)))
                ? ERR_OK
                : api_fail(call, "AccessDeniedException",
                           "The caller is not authorized to manage the resource %.*s",
@@ -77,7 +54,7 @@ static enum err check_access(struct api_call *call, const struct catalog *catalo
 }
 
 enum err api_bus_look(struct api_call *call, const struct catalog *catalog, struct slice text,
-                      struct api_bus *bus, bool *exists)
+                      struct slice rule, struct api_bus *bus, bool *exists)
 {
     struct bus_name name;
 
@@ -88,6 +65,7 @@ enum err api_bus_look(struct api_call *call, const struct catalog *catalog, stru
     }
     bus->account = name.account.len > 0 ? name.account : slice_of(call->caller.account);
     bus->name = name.name;
+    bus->rule = rule;
     bus->is_central = slice_eq(bus->account, call->config->central_account) &&
                       slice_eq(bus->name, SLICE("central"));
     bus->key = bus->is_central ? SLICE("central")
@@ -105,11 +83,11 @@ enum err api_bus_look(struct api_call *call, const struct catalog *catalog, stru
 }
 
 enum err api_bus_find(struct api_call *call, const struct catalog *catalog, struct slice text,
-                      struct api_bus *bus)
+                      struct slice rule, struct api_bus *bus)
 {
     bool exists;
 
-    TRY(api_bus_look(call, catalog, text, bus, &exists));
+    TRY(api_bus_look(call, catalog, text, rule, bus, &exists));
     return exists ? ERR_OK
                   : api_fail(call, "ResourceNotFoundException", "Event bus %.*s does not exist.",
                              SLICE_ARG(bus->name));
@@ -142,14 +120,13 @@ struct slice api_rule_arn(struct api_call *call, const struct api_bus *bus, stru
 }
 
 enum err api_rule_find(struct api_call *call, const struct catalog *catalog,
-                       const struct api_bus *bus, struct slice name,
-                       const struct catalog_document **rule)
+                       const struct api_bus *bus, const struct catalog_document **rule)
 {
-    *rule = catalog_get(catalog, api_rule_document(call, bus, name));
+    *rule = catalog_get(catalog, api_rule_document(call, bus, bus->rule));
     return *rule != NULL ? ERR_OK
                          : api_fail(call, "ResourceNotFoundException",
-                                    "Rule %.*s does not exist on EventBus %.*s.", SLICE_ARG(name),
-                                    SLICE_ARG(bus->name));
+                                    "Rule %.*s does not exist on EventBus %.*s.",
+                                    SLICE_ARG(bus->rule), SLICE_ARG(bus->name));
 }
 
 /* The owner of a bus may stop and end what others made there by its policy, but not redirect it: it

@@ -58,7 +58,7 @@ static bool is_grantable(struct slice action)
 }
 
 bool api_permits_foreign(struct api_call *call, const struct catalog *catalog,
-                         const struct api_bus *bus, struct slice rule, struct slice creator)
+                         const struct api_bus *bus, struct slice creator)
 {
     const struct catalog_document *caller =
         catalog_get(catalog, arena_printf(&call->arena, "account/%s", call->caller.account));
@@ -70,7 +70,7 @@ bool api_permits_foreign(struct api_call *call, const struct catalog *catalog,
         .org_path =
             caller != NULL ? json_member_text(caller->value, "org_path") : (struct slice){NULL, 0},
         .action = arena_printf(&call->arena, "events:%.*s", SLICE_ARG(call->action)),
-        .resource = rule.len > 0 ? api_rule_arn(call, bus, rule) : api_bus_arn(call, bus),
+        .resource = bus->rule.len > 0 ? api_rule_arn(call, bus, bus->rule) : api_bus_arn(call, bus),
         .creator_account = creator,
     };
     const struct bus_policy *policy;
@@ -86,7 +86,7 @@ bool api_permits_foreign(struct api_call *call, const struct catalog *catalog,
 static enum err find_own_bus(struct api_call *call, const struct catalog *catalog,
                              struct api_bus *bus)
 {
-    TRY(api_bus_find(call, catalog, api_text(call, "EventBusName"), bus));
+    TRY(api_bus_find(call, catalog, api_text(call, "EventBusName"), API_NO_RULE, bus));
     if (bus->is_central) {
         return api_fail(call, "ValidationException",
                         "Parameter EventBusName is not valid. Reason: the central bus sees every "

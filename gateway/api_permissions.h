@@ -9,7 +9,7 @@
 extern const struct api_action api_put_permission;
 extern const struct api_action api_remove_permission;
 
-/* May the caller do this action on that bus of somebody else (to the rule of that name, whose owner
- * is `creator`; both may be empty)?  Asks the bus's policy; without one, no. */
+/* May the caller do this action on that bus of somebody else (to bus->rule, whose owner is
+ * `creator`; both may be empty)?  Asks the bus's policy; without one, no. */
 bool api_permits_foreign(struct api_call *call, const struct catalog *catalog,
-                         const struct api_bus *bus, struct slice rule, struct slice creator);
+                         const struct api_bus *bus, struct slice creator);

@@ -81,10 +81,9 @@ static enum err refuse_mistake(struct api_call *call, const json_t *document, co
 }
 
 enum err api_rule_put(struct api_call *call, const struct catalog *catalog,
-                      const struct api_bus *bus, struct slice name, json_t *document,
-                      struct catalog_edit *edit)
+                      const struct api_bus *bus, json_t *document, struct catalog_edit *edit)
 {
-    const struct slice document_name = api_rule_document(call, bus, name);
+    const struct slice document_name = api_rule_document(call, bus, bus->rule);
     const struct catalog_document *old = catalog_get(catalog, document_name);
     struct catalog_uid uid = {.catalog = catalog};
     json_t *mistakes;
@@ -120,7 +119,7 @@ static json_t *document_of(const struct api_call *call, const struct api_bus *bu
                                : api_tags_put(json_object(), json_object_get(call->input, "Tags"));
 
     api_put_text(document, "bus", bus->key);
-    api_put_text(document, "name", api_text(call, "Name"));
+    api_put_text(document, "name", bus->rule);
     api_put_text(document, "pattern", api_text(call, "EventPattern"));
     api_put_text(document, "schedule_expression", api_text(call, "ScheduleExpression"));
     api_put_text(document, "state", state.len > 0 ? state : SLICE("ENABLED"));
@@ -197,43 +196,41 @@ static enum err check_room(struct api_call *call, const struct catalog *catalog,
 static enum err put_rule(struct api_call *call, const struct catalog *catalog,
                          struct catalog_edit *edit)
 {
-    const struct slice name = api_text(call, "Name");
     const struct catalog_document *old;
     struct api_bus bus;
     json_t *document;
     enum err err;
 
-    TRY(api_bus_find(call, catalog, api_text(call, "EventBusName"), &bus));
+    TRY(api_bus_find(call, catalog, api_text(call, "EventBusName"), api_text(call, "Name"), &bus));
     TRY(check_put(call, &bus));
-    old = catalog_get(catalog, api_rule_document(call, &bus, name));
+    old = catalog_get(catalog, api_rule_document(call, &bus, bus.rule));
     if (old != NULL) {
-        TRY(api_rule_check_manager(call, old->value, name, false));
+        TRY(api_rule_check_manager(call, old->value, bus.rule, false));
     } else {
         TRY(check_room(call, catalog, &bus));
     }
     document = document_of(call, &bus, old != NULL ? old->value : NULL);
-    err = api_rule_put(call, catalog, &bus, name, document, edit);
+    err = api_rule_put(call, catalog, &bus, document, edit);
     json_decref(document);
     call->output = json_object();
-    api_put_text(call->output, "RuleArn", api_rule_arn(call, &bus, name));
+    api_put_text(call->output, "RuleArn", api_rule_arn(call, &bus, bus.rule));
     return err;
 }
 
 static enum err set_state(struct api_call *call, const struct catalog *catalog,
                           struct catalog_edit *edit, const char *state)
 {
-    const struct slice name = api_text(call, "Name");
     const struct catalog_document *rule;
     struct api_bus bus;
     json_t *document;
     enum err err;
 
-    TRY(api_bus_find(call, catalog, api_text(call, "EventBusName"), &bus));
-    TRY(api_rule_find(call, catalog, &bus, name, &rule));
-    TRY(api_rule_check_manager(call, rule->value, name, false));
+    TRY(api_bus_find(call, catalog, api_text(call, "EventBusName"), api_text(call, "Name"), &bus));
+    TRY(api_rule_find(call, catalog, &bus, &rule));
+    TRY(api_rule_check_manager(call, rule->value, bus.rule, false));
     document = json_deep_copy(rule->value);
     json_object_set_new(document, "state", json_string(state));
-    err = api_rule_put(call, catalog, &bus, name, document, edit);
+    err = api_rule_put(call, catalog, &bus, document, edit);
     json_decref(document);
     return err;
 }
@@ -253,16 +250,15 @@ static enum err disable_rule(struct api_call *call, const struct catalog *catalo
 static enum err delete_rule(struct api_call *call, const struct catalog *catalog,
                             struct catalog_edit *edit)
 {
-    const struct slice name = api_text(call, "Name");
     const struct catalog_document *rule;
     struct api_bus bus;
 
-    TRY(api_bus_find(call, catalog, api_text(call, "EventBusName"), &bus));
-    rule = catalog_get(catalog, api_rule_document(call, &bus, name));
+    TRY(api_bus_find(call, catalog, api_text(call, "EventBusName"), api_text(call, "Name"), &bus));
+    rule = catalog_get(catalog, api_rule_document(call, &bus, bus.rule));
     if (rule == NULL) {
         return ERR_OK;
     }
-    TRY(api_rule_check_manager(call, rule->value, name, api_flag(call, "Force")));
+    TRY(api_rule_check_manager(call, rule->value, bus.rule, api_flag(call, "Force")));
     if (json_array_size(json_object_get(rule->value, "targets")) > 0) {
         return api_fail(call, "ValidationException", "Rule can't be deleted since it has targets.");
     }
@@ -300,8 +296,8 @@ static enum err describe_rule(struct api_call *call, const struct catalog *catal
     struct api_bus bus;
 
     (void)edit;
-    TRY(api_bus_find(call, catalog, api_text(call, "EventBusName"), &bus));
-    TRY(api_rule_find(call, catalog, &bus, api_text(call, "Name"), &rule));
+    TRY(api_bus_find(call, catalog, api_text(call, "EventBusName"), api_text(call, "Name"), &bus));
+    TRY(api_rule_find(call, catalog, &bus, &rule));
     call->output = describe(call, &bus, rule->value);
     api_put_text(call->output, "CreatedBy", bus.account);
     return ERR_OK;
@@ -328,7 +324,7 @@ static enum err list_rules(struct api_call *call, const struct catalog *catalog,
 
     (void)edit;
     call->output = json_pack("{s:o}", "Rules", list);
-    TRY(api_bus_find(call, catalog, api_text(call, "EventBusName"), &bus));
+    TRY(api_bus_find(call, catalog, api_text(call, "EventBusName"), API_NO_RULE, &bus));
     TRY(api_page_read(call, &page));
     rules = api_rules_of(call, catalog, &bus, &count);
     for (size_t i = 0; i < count; i++) {

@@ -16,10 +16,10 @@ extern const struct api_action api_list_rules;
 extern const struct api_action api_enable_rule;
 extern const struct api_action api_disable_rule;
 
-/* Put `document` (the caller's reference) as the rule `name` of `bus`: the caller's own when it
- * is new, given uids, checked as a catalog file is.  ValidationException with the first mistake. */
+/* Put `document` (the caller's reference) as bus->rule: the caller's own when it is new, given
+ * uids, checked as a catalog file is.  ValidationException with the first mistake. */
 MUST_USE enum err api_rule_put(struct api_call *call, const struct catalog *catalog,
-                               const struct api_bus *bus, struct slice name, json_t *document,
+                               const struct api_bus *bus, json_t *document,
                                struct catalog_edit *edit);
 /* Every rule of the bus, sorted by name; in the call's arena. */
 const struct catalog_document **api_rules_of(struct api_call *call, const struct catalog *catalog,

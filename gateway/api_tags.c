@@ -47,8 +47,7 @@ json_t *api_tags_put(json_t *tags, const json_t *list)
 /* ---- what an ARN names -------------------------------------------------------------------- */
 
 struct resource {
-    struct api_bus bus;
-    struct slice rule;   /* empty: the bus itself */
+    struct api_bus bus;  /* with the rule, if it is one */
     const json_t *value; /* NULL: a bus without a document */
 };
 
@@ -73,9 +72,8 @@ static enum err find_rule(struct api_call *call, const struct catalog *catalog,
                      arena_printf(&call->arena, "arn:aws:events:%.*s:%.*s:event-bus/%.*s",
                                   SLICE_ARG(call->config->region), SLICE_ARG(account),
                                   SLICE_ARG(bus)),
-                     &resource->bus));
-    resource->rule = is_on_default ? first : name;
-    TRY(api_rule_find(call, catalog, &resource->bus, resource->rule, &document));
+                     is_on_default ? first : name, &resource->bus));
+    TRY(api_rule_find(call, catalog, &resource->bus, &document));
     resource->value = document->value;
     return ERR_OK;
 }
@@ -92,7 +90,7 @@ static enum err find_resource(struct api_call *call, const struct catalog *catal
         return bad_arn(call);
     }
     if (slice_has_prefix(arn.resource, SLICE("event-bus/"))) {
-        TRY(api_bus_find(call, catalog, text, &resource->bus));
+        TRY(api_bus_find(call, catalog, text, API_NO_RULE, &resource->bus));
         resource->value = resource->bus.document != NULL ? resource->bus.document->value : NULL;
         return ERR_OK;
     }
@@ -125,9 +123,8 @@ static enum err put_tags(struct api_call *call, const struct catalog *catalog,
         json_object_del(document, "tags");
     }
     json_decref(tags);
-    err = resource->rule.len > 0
-              ? api_rule_put(call, catalog, &resource->bus, resource->rule, document, edit)
-              : api_bus_put(call, catalog, &resource->bus, document, edit);
+    err = resource->bus.rule.len > 0 ? api_rule_put(call, catalog, &resource->bus, document, edit)
+                                     : api_bus_put(call, catalog, &resource->bus, document, edit);
     json_decref(document);
     return err;
 }
@@ -145,7 +142,8 @@ static enum err check_manager(struct api_call *call, const struct resource *reso
         return ERR_OK;
     }
     return api_rule_check_manager(
-        call, resource->value, resource->rule.len > 0 ? resource->rule : resource->bus.name, false);
+        call, resource->value, resource->bus.rule.len > 0 ? resource->bus.rule : resource->bus.name,
+        false);
 }
 
 static enum err tag_resource(struct api_call *call, const struct catalog *catalog,

@@ -174,12 +174,11 @@ static json_t *no_failures(void)
 static enum err begin_change(struct api_call *call, const struct catalog *catalog, bool force,
                              struct api_bus *bus, json_t **document)
 {
-    const struct slice name = api_text(call, "Rule");
     const struct catalog_document *rule;
 
-    TRY(api_bus_find(call, catalog, api_text(call, "EventBusName"), bus));
-    TRY(api_rule_find(call, catalog, bus, name, &rule));
-    TRY(api_rule_check_manager(call, rule->value, name, force));
+    TRY(api_bus_find(call, catalog, api_text(call, "EventBusName"), api_text(call, "Rule"), bus));
+    TRY(api_rule_find(call, catalog, bus, &rule));
+    TRY(api_rule_check_manager(call, rule->value, bus->rule, force));
     *document = json_deep_copy(rule->value);
     if (json_object_get(*document, "targets") == NULL) {
         json_object_set_new(*document, "targets", json_array());
@@ -207,7 +206,7 @@ static enum err put_targets(struct api_call *call, const struct catalog *catalog
                        "The requested resource exceeds the maximum number allowed.");
     }
     if (err == ERR_OK) {
-        err = api_rule_put(call, catalog, &bus, api_text(call, "Rule"), document, edit);
+        err = api_rule_put(call, catalog, &bus, document, edit);
     }
     json_decref(document);
     return err;
@@ -230,7 +229,7 @@ static enum err remove_targets(struct api_call *call, const struct catalog *cata
 
         (void)json_array_remove(targets, index_of(targets, text));
     }
-    err = api_rule_put(call, catalog, &bus, api_text(call, "Rule"), document, edit);
+    err = api_rule_put(call, catalog, &bus, document, edit);
     json_decref(document);
     return err;
 }
@@ -249,8 +248,8 @@ static enum err list_targets(struct api_call *call, const struct catalog *catalo
 
     (void)edit;
     call->output = json_pack("{s:o}", "Targets", list);
-    TRY(api_bus_find(call, catalog, api_text(call, "EventBusName"), &bus));
-    TRY(api_rule_find(call, catalog, &bus, api_text(call, "Rule"), &rule));
+    TRY(api_bus_find(call, catalog, api_text(call, "EventBusName"), api_text(call, "Rule"), &bus));
+    TRY(api_rule_find(call, catalog, &bus, &rule));
     TRY(api_page_read(call, &page));
     begins = page.after.len == 0;
     for (size_t i = 0; i < json_array_size(json_object_get(rule->value, "targets")); i++) {
@@ -294,7 +293,7 @@ static enum err list_rules_of_target(struct api_call *call, const struct catalog
 
     (void)edit;
     call->output = json_pack("{s:o}", "RuleNames", names);
-    TRY(api_bus_find(call, catalog, api_text(call, "EventBusName"), &bus));
+    TRY(api_bus_find(call, catalog, api_text(call, "EventBusName"), API_NO_RULE, &bus));
     TRY(api_page_read(call, &page));
     rules = api_rules_of(call, catalog, &bus, &count);
     for (size_t i = 0; i < count; i++) {
