@@ -13,7 +13,7 @@ import pytest
 from audit_ledger import Ledger, slot
 from catalogs import MEMBER, OTHER, account, rule, target
 from clients import session_client
-from weir import AdminError, Weir, wait_until
+from weir import REGION, AdminError, Weir, wait_until
 
 def records(weir, count=1000):
     return weir.admin("GET", f"/v1/audit?limit={count}")["records"]
@@ -50,6 +50,36 @@ def test_every_change_and_every_act_is_there(weir, key):
     put = next(one for one in records(weir) if one["action"] == "PutRule")
     changed = {one["name"]: one for one in put["changes"]}[f"rule/{MEMBER}/default/seen"]
     assert changed["before"] is None and len(changed["after"]) == 16
+
+
+def test_a_change_is_recorded_with_the_object_that_its_action_reads(weir, key):
+    """A permission's is the bus; a member that the action does not read cannot take its place."""
+    before = records(weir, 1)[0]["seq"]
+    events = session_client(weir, key)
+    grant = {"StatementId": "S", "Principal": OTHER, "Action": "events:PutEvents"}
+
+    def add_decoys(params, **_):
+        decoys = {"Name": "decoy", "Rule": "decoy", "ResourceARN": "decoy"}
+        params["body"] = json.dumps({**decoys, **json.loads(params["body"])}).encode()
+
+    events.create_event_bus(Name="granted")
+    events.meta.events.register("before-call", add_decoys)
+    events.put_permission(EventBusName="granted", **grant)
+    events.remove_permission(EventBusName="granted", StatementId="S")
+    events.put_permission(**grant)
+    events.remove_permission(StatementId="S")
+    events.put_rule(Name="real", EventPattern='{"source":["x"]}')
+    events.put_targets(Rule="real", Targets=[
+        {"Id": "t", "Arn": f"arn:aws:sqs:{REGION}:{MEMBER}:own"}])
+    events.remove_targets(Rule="real", Ids=["t"])
+    events.delete_rule(Name="real")
+    events.delete_event_bus(Name="granted")
+    assert [(one["action"], one["object"]) for one in reversed(records(weir))
+            if one["seq"] > before] == [
+        ("CreateEventBus", "granted"), ("PutPermission", "granted"),
+        ("RemovePermission", "granted"), ("PutPermission", "default"),
+        ("RemovePermission", "default"), ("PutRule", "real"), ("PutTargets", "real"),
+        ("RemoveTargets", "real"), ("DeleteRule", "real"), ("DeleteEventBus", "granted")]
 
 
 def test_each_end_of_the_chain_is_in_the_log_of_the_process(weir):

@@ -271,6 +271,122 @@ def test_a_policy_does_not_grant_what_cannot_be_granted(clients):
             StatementId="S", Principal=OTHER, Action="events:PutEvents")
 
 
+# ---- members that an action does not read ---------------------------------------------------------
+
+def arn_of(name):
+    return RULES.replace("*", name)
+
+
+# Every action that a policy may grant: what is called, with which arguments on the rule of a name.
+ACTIONS = {
+    "PutRule": ("put_rule", lambda name: {
+        "Name": name, "EventBusName": BUS, "EventPattern": '{"detail-type":["Ping"]}'}),
+    "PutTargets": ("put_targets", lambda name: {
+        "Rule": name, "EventBusName": BUS,
+        "Targets": [{"Id": "t", "Arn": queue(OTHERS_QUEUE, OTHER)}]}),
+    "RemoveTargets": ("remove_targets", lambda name: {
+        "Rule": name, "EventBusName": BUS, "Ids": ["t"]}),
+    "ListTargetsByRule": ("list_targets_by_rule", lambda name: {
+        "Rule": name, "EventBusName": BUS}),
+    "TagResource": ("tag_resource", lambda name: {
+        "ResourceARN": arn_of(name), "Tags": [{"Key": "a", "Value": "b"}]}),
+    "UntagResource": ("untag_resource", lambda name: {
+        "ResourceARN": arn_of(name), "TagKeys": ["a"]}),
+    "ListTagsForResource": ("list_tags_for_resource", lambda name: {"ResourceARN": arn_of(name)}),
+    **{action: (method, lambda name: {"Name": name, "EventBusName": BUS})
+       for action, method in (("EnableRule", "enable_rule"), ("DisableRule", "disable_rule"),
+                              ("DescribeRule", "describe_rule"), ("DeleteRule", "delete_rule"))},
+}
+MADE_BY_GUEST = ("guest-1", "sec-x")
+ALL_ACTIONS = {"action": "events:*", "condition": CREATOR}
+
+
+@pytest.fixture
+def guests(clients):
+    """OTHER's client, which made the two rules; the owner ends them."""
+    put_policy(clients, MANAGE)
+    for name in MADE_BY_GUEST:
+        make_rule(clients[OTHER], name)
+    yield clients[OTHER]
+    for name in MADE_BY_GUEST:
+        if any(one["Name"] == name
+               for one in clients[MEMBER].list_rules(EventBusName="team")["Rules"]):
+            clients[MEMBER].remove_targets(Rule=name, EventBusName="team", Ids=["t"])
+            clients[MEMBER].delete_rule(Name=name, EventBusName="team")
+
+
+class Decoys:
+    """While it is open, each request of the client carries members that it would not."""
+
+    def __init__(self, client, members):
+        self.events, self.members = client.meta.events, members
+        self.sent = []
+
+    def add(self, params, **_):
+        body = json.loads(params["body"])
+        params["body"] = json.dumps({**self.members, **body}).encode()
+        self.sent.append(json.loads(params["body"]))
+
+    def __enter__(self):
+        self.events.register("before-call", self.add)
+        return self
+
+    def __exit__(self, *_):
+        self.events.unregister("before-call", self.add)
+        assert self.sent and all(one in sent for sent in self.sent for one in self.members)
+
+
+def decoys_of(name, arguments):
+    """Each member that names a rule in some action but not in this one, and all at once."""
+    members = {"Rule": name, "Name": name, "ResourceARN": arn_of(name)}
+    others = {one: text for one, text in members.items() if one not in arguments}
+    return [{one: text} for one, text in others.items()] + [others]
+
+
+def call_with_decoys(client, action, name, decoy, check):
+    method, arguments_of = ACTIONS[action]
+    for members in decoys_of(decoy, arguments_of(name)):
+        with Decoys(client, members):
+            check(getattr(client, method), **arguments_of(name))
+
+
+@pytest.mark.parametrize("action", ACTIONS)
+def test_a_decoy_does_not_open_what_a_policy_closes(clients, guests, action):
+    def is_denied(call, **arguments):
+        refused("AccessDeniedException", call, **arguments)
+
+    put_policy(clients, statement(resource=arn_of("guest-*"), **ALL_ACTIONS))
+    call_with_decoys(guests, action, "sec-x", "guest-1", is_denied)
+    put_policy(clients, statement(resource=RULES, **ALL_ACTIONS),
+               statement("Deny", action="events:*", resource=arn_of("sec-*")))
+    call_with_decoys(guests, action, "sec-x", "guest-1", is_denied)
+    # Whose the rule is, is not taken from one that is the guest's, nor from one that is not there.
+    put_policy(clients, statement(resource=RULES, **ALL_ACTIONS))
+    call_with_decoys(guests, action, "own", "guest-1", is_denied)
+    call_with_decoys(guests, action, "own", "absent", is_denied)
+
+
+@pytest.mark.parametrize("action", ACTIONS)
+def test_a_decoy_does_not_close_what_a_policy_opens(clients, guests, action):
+    put_policy(clients, statement(resource=arn_of("guest-*"), **ALL_ACTIONS))
+    method, arguments_of = ACTIONS[action]
+    getattr(guests, method)(**arguments_of("guest-1"))
+    if action == "DeleteRule":
+        make_rule(guests, "guest-1")
+    call_with_decoys(guests, action, "guest-1", "sec-x",
+                     lambda call, **arguments: call(**arguments))
+
+
+@pytest.mark.parametrize("action", ["TagResource", "UntagResource", "ListTagsForResource"])
+def test_a_rule_as_decoy_does_not_open_the_bus(clients, guests, action):
+    put_policy(clients, statement(resource=arn_of("guest-*"), **ALL_ACTIONS))
+    method, arguments_of = ACTIONS[action]
+    arguments = {**arguments_of("guest-1"), "ResourceARN": BUS}
+    for members in decoys_of("guest-1", arguments):
+        with Decoys(guests, members):
+            refused("AccessDeniedException", getattr(guests, method), **arguments)
+
+
 # ---- shared targets -------------------------------------------------------------------------------
 
 def test_a_member_reaches_what_the_catalog_shares(world, clients):
