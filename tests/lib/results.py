@@ -54,6 +54,7 @@ def count(path):
 
 if __name__ == "__main__":
     if sys.argv[1] == "--failed":
-        print(*failed(sys.argv[2]), sep="\n")
+        for name in failed(sys.argv[2]):
+            print(name)
     else:
         count(sys.argv[1])
