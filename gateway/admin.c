@@ -14,9 +14,7 @@
 #include "gateway/admin_access.h"
 #include "gateway/listener.h"
 
-enum { ADMIN_CONNECTIONS_MAX = 64 };
-
-enum { DENIAL_RECORD_US = 1000000 };
+enum { ADMIN_CONNECTIONS_MAX = 64, DENIAL_RECORD_US = 1000000 };
 
 struct admin {
     struct control *control;

@@ -106,7 +106,8 @@ static const struct row places[] = {
           "differs", 1, 1)},
 };
 
-static void check_row(const struct row *row)
+/* What is said of `event` under `pattern`, as one JSON object behind what `out` holds. */
+static void explain_to(struct slice pattern_text, struct slice event, struct buf *out)
 {
     size_t steps_left = PATTERN_STEPS_MAX;
     struct pattern *pattern = NULL;
@@ -115,22 +116,28 @@ static void check_row(const struct row *row)
     struct json_writer writer;
     struct arena arena = {0};
     struct err_why why;
-    struct buf out;
 
-    assert_int_equal(pattern_compile(slice_of(row->pattern), &pattern, &why), ERR_OK);
-    assert_int_equal(event_tree_read(slice_of(row->event), &arena, &tree, &why), ERR_OK);
+    assert_int_equal(pattern_compile(pattern_text, &pattern, &why), ERR_OK);
+    assert_int_equal(event_tree_read(event, &arena, &tree, &why), ERR_OK);
     explain(pattern, tree, &steps_left, &explanation);
-    buf_init(&out, 1 << 16);
-    json_write_begin(&writer, &out);
+    json_write_begin(&writer, out);
     json_write_object_begin(&writer);
     explain_write(&explanation, &writer);
     json_write_object_end(&writer);
     assert_int_equal(json_write_end(&writer), ERR_OK);
+    arena_clean_up(&arena);
+    pattern_release(pattern);
+}
+
+static void check_row(const struct row *row)
+{
+    struct buf out;
+
+    buf_init(&out, 1 << 16);
+    explain_to(slice_of(row->pattern), slice_of(row->event), &out);
     assert_int_equal(buf_append_byte(&out, '\0'), ERR_OK);
     assert_string_equal(out.data, row->answer);
     buf_clean_up(&out);
-    arena_clean_up(&arena);
-    pattern_release(pattern);
 }
 
 static void test_operators(void **state)
@@ -153,12 +160,6 @@ static void test_places(void **state)
  * Method: a value of more than EXPLAIN_TEXT_MAX bytes, of which the last would be cut in two. */
 static void test_long_values_are_cut(void **state)
 {
-    size_t steps_left = PATTERN_STEPS_MAX;
-    struct pattern *pattern = NULL;
-    struct event_tree *tree = NULL;
-    struct explanation explanation;
-    struct json_writer writer;
-    struct arena arena = {0};
     struct err_why why;
     struct buf event;
     struct buf out;
@@ -171,20 +172,11 @@ static void test_long_values_are_cut(void **state)
         assert_int_equal(buf_append(&event, SLICE("\xc3\xa9")), ERR_OK);
     }
     assert_int_equal(buf_append(&event, SLICE("\"}")), ERR_OK);
-    assert_int_equal(pattern_compile(SLICE("{\"a\":[1]}"), &pattern, &why), ERR_OK);
-    assert_int_equal(event_tree_read(buf_slice(&event), &arena, &tree, &why), ERR_OK);
-    explain(pattern, tree, &steps_left, &explanation);
-    json_write_begin(&writer, &out);
-    json_write_object_begin(&writer);
-    explain_write(&explanation, &writer);
-    json_write_object_end(&writer);
-    assert_int_equal(json_write_end(&writer), ERR_OK);
+    explain_to(SLICE("{\"a\":[1]}"), buf_slice(&event), &out);
     assert_in_range(out.len, EXPLAIN_TEXT_MAX - 1, EXPLAIN_TEXT_MAX + 200);
     assert_int_equal(json_check(buf_slice(&out), JSON_DEPTH_MAX, &why), ERR_OK);
     buf_clean_up(&event);
     buf_clean_up(&out);
-    arena_clean_up(&arena);
-    pattern_release(pattern);
 }
 
 /* Goal:   a search that was given up is said to be one.
