@@ -8,6 +8,7 @@
 
 #include <stdalign.h>
 #include <stdarg.h>
+#include <openssl/crypto.h>
 
 #include "core/check.h"
 
@@ -38,6 +39,14 @@ void arena_clean_up(struct arena *arena)
 {
     free_blocks(arena->blocks);
     *arena = (struct arena){0};
+}
+
+void arena_wipe(struct arena *arena)
+{
+    for (struct arena_block *block = arena->blocks; block != NULL; block = block->older) {
+        OPENSSL_cleanse(block->bytes, block->size);
+    }
+    arena_clean_up(arena);
 }
 
 void arena_reset(struct arena *arena)

@@ -23,6 +23,8 @@ struct arena {
 void arena_init(struct arena *arena);
 /* Frees everything; safe on a zeroed arena and safe twice. */
 void arena_clean_up(struct arena *arena);
+/* The same, after overwriting the bytes: for secrets. */
+void arena_wipe(struct arena *arena);
 /* Forget everything but keep the newest block for reuse. */
 void arena_reset(struct arena *arena);
 

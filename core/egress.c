@@ -5,7 +5,8 @@
  * A name tells nothing: whoever owns it lets it lead to our metadata service, our loopback or our
  * network, and to another address at the next question.  So the address is judged when the socket
  * is made.  What is not public is refused, unless the operator has named it: the ranges of
- * egress.allow, and everything below the endpoints that he has configured himself.  The metadata
+ * egress.allow, and everything below the endpoints that he has configured himself.  So is a port
+ * that he has not named: a URL must not reach a mail server or a database.  The metadata
  * services hand out credentials to whoever asks, so nothing opens them.
  *
  * All addresses are compared as IPv6; one that carries an IPv4 address is judged as that address.
@@ -150,6 +151,19 @@ static bool is_below_endpoint(const struct egress *egress, struct slice url)
     return false;
 }
 
+/* The port stands at one place in both kinds of addresses. */
+static bool is_port_open(const struct egress *egress, const struct sockaddr *address)
+{
+    const uint16_t port = ntohs(((const struct sockaddr_in *)(const void *)address)->sin_port);
+
+    for (size_t i = 0; i < egress->port_count; i++) {
+        if (egress->ports[i] == port) {
+            return true;
+        }
+    }
+    return egress->port_count == 0;
+}
+
 bool egress_may_dial(const struct egress *egress, const char *url, const struct sockaddr *address)
 {
     uint8_t bytes[16];
@@ -157,9 +171,11 @@ bool egress_may_dial(const struct egress *egress, const char *url, const struct 
     if (!read_address(address, bytes) || is_in_any(metadata, ARRAY_LEN(metadata), bytes)) {
         return false;
     }
-    return !is_in_any(special, ARRAY_LEN(special), bytes) ||
-           is_in_any(egress->allow, egress->allow_count, bytes) ||
-           is_below_endpoint(egress, slice_of(url));
+    if (is_below_endpoint(egress, slice_of(url))) {
+        return true;
+    }
+    return is_port_open(egress, address) && (!is_in_any(special, ARRAY_LEN(special), bytes) ||
+                                             is_in_any(egress->allow, egress->allow_count, bytes));
 }
 
 enum err egress_range_parse(struct slice text, struct egress_range *range)

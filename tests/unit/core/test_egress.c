@@ -170,6 +170,36 @@ static void test_endpoints_may_be_local(void **state)
     assert_false(may_dial(&egress, "http://127.0.0.1:4566/", "169.254.169.254"));
 }
 
+/* Goal: only ports that are named are dialled, but for what is below a configured endpoint. */
+static void test_ports(void **state)
+{
+    static const struct {
+        uint16_t port;
+        const char *url;
+        bool may;
+    } rows[] = {
+        {443, URL, true}, {8443, URL, true},  {80, URL, false},
+        {0, URL, false},  {4430, URL, false}, {80, "https://sqs.internal/", true},
+    };
+    const struct egress egress = {.ports = {443, 8443},
+                                  .port_count = 2,
+                                  .endpoints = {SLICE_INIT("https://sqs.internal/")},
+                                  .endpoint_count = 1};
+
+    (void)state;
+    for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+        struct sockaddr_in v4 = {.sin_family = AF_INET, .sin_port = htons(rows[i].port)};
+        struct sockaddr_in6 v6 = {.sin6_family = AF_INET6, .sin6_port = htons(rows[i].port)};
+
+        assert_int_equal(inet_pton(AF_INET, "8.8.8.8", &v4.sin_addr), 1);
+        assert_int_equal(inet_pton(AF_INET6, "2600::1", &v6.sin6_addr), 1);
+        if (egress_may_dial(&egress, rows[i].url, (const void *)&v4) != rows[i].may ||
+            egress_may_dial(&egress, rows[i].url, (const void *)&v6) != rows[i].may) {
+            fail_msg("port %u of %s: expected %d", rows[i].port, rows[i].url, rows[i].may);
+        }
+    }
+}
+
 /* Goal: what is no range is refused, and so is one whose bits say more than its prefix. */
 static void test_what_is_a_range(void **state)
 {
@@ -210,6 +240,7 @@ int main(void)
         cmocka_unit_test(test_only_public_addresses),
         cmocka_unit_test(test_a_range_opens_itself_alone),
         cmocka_unit_test(test_endpoints_may_be_local),
+        cmocka_unit_test(test_ports),
         cmocka_unit_test(test_what_is_a_range),
     };
 
