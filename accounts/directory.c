@@ -34,6 +34,7 @@ struct directory *directory_new(void)
     arena_init(&directory->arena);
     map_init(&directory->accounts);
     map_init(&directory->credentials);
+    map_init(&directory->api_destinations);
     return directory;
 }
 
@@ -59,11 +60,17 @@ static void wipe(struct slice secret)
 static void destroy(struct directory *directory)
 {
     const struct credential *credential;
+    struct api_destination *destination;
     size_t cursor = 0;
 
     while ((credential = map_next(&directory->credentials, &cursor)) != NULL) {
         wipe(credential->secret);
     }
+    cursor = 0;
+    while ((destination = map_next(&directory->api_destinations, &cursor)) != NULL) {
+        api_destination_release(destination);
+    }
+    map_clean_up(&directory->api_destinations);
     OPENSSL_cleanse(directory->pepper, sizeof(directory->pepper));
     map_clean_up(&directory->credentials);
     map_clean_up(&directory->accounts);
@@ -120,6 +127,28 @@ void directory_add_credential(struct directory *directory, struct credential *cr
         credential->secret = arena_copy(&directory->arena, credential->secret);
     }
     CHECK(map_put(&directory->credentials, credential->id, credential) == NULL);
+}
+
+void directory_add_api_destination(struct directory *directory, struct api_destination *destination)
+{
+    CHECK(map_put(&directory->api_destinations, destination->name_arn, destination) == NULL);
+}
+
+struct api_destination *directory_api_destination(const struct directory *directory,
+                                                  struct slice arn)
+{
+    struct api_destination *found = map_get(&directory->api_destinations, arn);
+    struct slice name = arn;
+
+    if (found != NULL) {
+        return found;
+    }
+    while (name.len > 0 && name.data[name.len - 1] != '/') {
+        name.len--;
+    }
+    found = name.len > 0 ? map_get(&directory->api_destinations, slice_first(name, name.len - 1))
+                         : NULL;
+    return found != NULL && slice_eq(found->arn, arn) ? found : NULL;
 }
 
 const struct account *directory_account(const struct directory *directory, struct slice id)

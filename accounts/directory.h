@@ -7,6 +7,7 @@
  */
 #pragma once
 
+#include "accounts/api_destination.h"
 #include "accounts/limiter.h"
 #include "core/arena.h"
 #include "core/digest.h"
@@ -85,6 +86,7 @@ struct directory {
     struct arena arena;
     struct map accounts;                 /* id -> struct account */
     struct map credentials;              /* id -> struct credential */
+    struct map api_destinations;         /* ARN without UUID -> struct api_destination */
     const struct slice *api_key_headers; /* every header name that some api key uses, lower case */
     size_t api_key_header_count;
     struct slice central_account;
@@ -104,6 +106,12 @@ void directory_add_account(struct directory *directory, struct account *account)
 /* Copies the secret into the arena, where it is wiped at the end; the caller wipes its own.  Keeps
  * api_key_headers up to date; the header name must be in lower case. */
 void directory_add_credential(struct directory *directory, struct credential *credential);
+/* Takes over the reference. */
+void directory_add_api_destination(struct directory *directory,
+                                   struct api_destination *destination);
+/* By its ARN, with or without the UUID; NULL if there is none, or only one of another UUID. */
+struct api_destination *directory_api_destination(const struct directory *directory,
+                                                  struct slice arn);
 /* NULL if unknown. */
 const struct account *directory_account(const struct directory *directory, struct slice id);
 const struct credential *directory_credential(const struct directory *directory, struct slice id);
