@@ -9,9 +9,7 @@
  *
  * Every step that waits ends in a callback; none of them runs inside the step.
  *
- * What the target gets is rendered here, from the event as it was stored and the target as it is
- * described now: a template that is put right heals what still waits, and a dead letter keeps the
- * event itself.
+ * What nobody signs needs no credentials: whatever such a target proves itself with, it looks up.
  *
  * Memory: a call is reused, with its arena and its body, so an attempt allocates nothing once warm.
  */
@@ -19,7 +17,6 @@
 #include "core/check.h"
 #include "core/moment.h"
 #include "delivery/delivery_internal.h"
-#include "routing/sequence.h"
 
 static void advance(struct call *call);
 static void send_request(struct call *call, struct target_request *request);
@@ -89,65 +86,6 @@ static void call_give_back(struct call *call)
 
 /* ---- begin and end ------------------------------------------------------------------------ */
 
-static enum err transform_body(struct call *call, const struct delivery *delivery,
-                               struct slice document, struct slice *body, struct err_why *why)
-{
-    const struct rule *rule = delivery->lane->rule;
-    const struct transform_source source = {.event = delivery->body,
-                                            .document = document,
-                                            .rule_arn = rule->arn,
-                                            .rule_name = rule->name,
-                                            .accepted_ms = delivery->accepted_ms};
-
-    buf_clear(&call->input);
-    TRY(transform_render(delivery->lane->target->transform, &source, &call->arena, &call->input,
-                         why));
-    *body = arena_copy(&call->arena, buf_slice(&call->input));
-    return ERR_OK;
-}
-
-/* What the target gets, under its present description.  False: it never can. */
-static bool fill_item(struct call *call, const struct delivery *delivery, struct target_item *item,
-                      struct target_verdict *verdict)
-{
-    const struct lane *lane = delivery->lane;
-    const struct rule_target *target = lane->target;
-    struct slice document = delivery->body;
-    struct err_why why;
-    enum err err = ERR_OK;
-
-    why.text[0] = '\0';
-    *item = (struct target_item){.body = delivery->body,
-                                 .event = delivery->body,
-                                 .event_id = delivery->event_id,
-                                 .account = slice_first(lane->name, slice_find(lane->name, '/')),
-                                 .rule = lane->label,
-                                 .target_id = target->id};
-    if (lane->is_dlq) {
-        delivery_dlq_unwrap(delivery->body, &call->arena, item);
-        return true;
-    }
-    if (lane->step != NULL) {
-        item->step = lane->step->name;
-        item->wants_reply = lane->step->keep_count > 0;
-        document = sequence_document(delivery->body, delivery->state, &call->arena);
-    }
-    if (target->transform != NULL) {
-        err = transform_body(call, delivery, document, &item->body, &why);
-    }
-    if (err == ERR_OK) {
-        err = path_parameter_fill(&target->message_group_id, document,
-                                  call->engine->options.input_bytes_max, &call->arena,
-                                  &item->message_group_id);
-    }
-    if (err != ERR_OK) {
-        target_verdict_set(
-            verdict, TARGET_BURY, err, err == ERR_TOO_LARGE ? "input-too-large" : "invalid-input",
-            SLICE("InputTransformer"), slice_of(why.text[0] != '\0' ? why.text : err_text(err)));
-    }
-    return err == ERR_OK;
-}
-
 /* The step that this delivery has reached is not to run now: on, or to its end. */
 static bool is_passed_over(struct call *call, struct delivery *delivery)
 {
@@ -199,7 +137,7 @@ static void screen(struct call *call)
             delivery_abandon(engine, delivery);
         } else if (lane->step != NULL && is_passed_over(call, delivery)) {
             /* and is gone */
-        } else if (!fill_item(call, delivery, item, &verdict) ||
+        } else if (!delivery_item_fill(call, delivery, item, &verdict) ||
                    !target->ops->check(target, item, &verdict)) {
             lane_finish(lane, delivery, DELIVERY_DEAD);
             delivery_bury(engine, delivery, verdict.reason, verdict.message, verdict.err);
@@ -361,7 +299,9 @@ static void read_reply(const struct call *call, struct target_reply *reply)
                                    .err_text = slice_of(call->http.error_text),
                                    .status = call->http.status,
                                    .headers = buf_slice(&call->http.response_headers),
-                                   .body = buf_slice(&call->http.response)};
+                                   .body = buf_slice(&call->http.response),
+                                   .mark = call->mark,
+                                   .now_ms = call->engine->now_ms};
 }
 
 static void on_lookup_reply(struct http_call *http)
@@ -377,6 +317,9 @@ static void on_lookup_reply(struct http_call *http)
                                                &verdict)) {
         if (call->http.err == ERR_STOPPING) {
             verdict.err = ERR_STOPPING;
+        }
+        if (verdict.retry_after_ms > 0) {
+            destination_pause(destination, call->engine->now_ms + verdict.retry_after_ms);
         }
         fail_unsent(call, &verdict);
         return;
@@ -461,6 +404,19 @@ static enum err sign(struct call *call, const struct target_request *request)
     return ERR_OK;
 }
 
+/* Give the call its headers. */
+static enum err dress(struct call *call, const struct target_request *request)
+{
+    call->mark = request->mark;
+    call->http.fresh_connection = call->destination->target->ops->is_plain;
+    if (!call->destination->target->ops->is_plain) {
+        return sign(call, request);
+    }
+    call->http.headers = request->plain;
+    call->http.header_count = request->plain_count;
+    return ERR_OK;
+}
+
 static void send_request(struct call *call, struct target_request *request)
 {
     struct delivery_engine *engine = call->engine;
@@ -498,7 +454,7 @@ static enum err build(struct call *call, struct target_request *request)
     const struct target *target = call->destination->target;
 
     TRY(target->ops->build(target, call->items, call->count, &call->arena, request));
-    return sign(call, request);
+    return dress(call, request);
 }
 
 static void look_up(struct call *call)
@@ -510,7 +466,7 @@ static void look_up(struct call *call)
     begin_preparing(call, CALL_LOOKUP);
     err = target->ops->build_lookup(target, &call->arena, &request);
     if (err == ERR_OK) {
-        err = sign(call, &request);
+        err = dress(call, &request);
     }
     if (err != ERR_OK) {
         fail_build(call, err);
@@ -531,14 +487,15 @@ static void advance(struct call *call)
         finish(call, DESTINATION_UNTOUCHED);
         return;
     }
-    if (!has_credentials(call)) {
+    if (!target->ops->is_plain && !has_credentials(call)) {
         ask_credentials(call);
         return;
     }
-    if (call->credentials == NULL) {
+    if (call->credentials == NULL && !target->ops->is_plain) {
         call->credentials = credentials_acquire(call->destination->credentials);
     }
-    if (target->ops->needs_lookup != NULL && target->ops->needs_lookup(target)) {
+    if (target->ops->needs_lookup != NULL &&
+        target->ops->needs_lookup(target, call->engine->now_ms)) {
         look_up(call);
         return;
     }

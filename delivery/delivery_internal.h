@@ -5,6 +5,7 @@
  *   delivery.c          the story: what may go next, and what wakes when
  *   delivery_lanes.c    lanes and destinations under the snapshot in use; work between workers
  *   delivery_call.c     one call: credentials, lookup, signature, request, reply
+ *   delivery_item.c     what the target gets of one delivery
  *   delivery_outcome.c  verdicts: settle, retry, bury
  *   delivery_steps.c    sequences: what comes next, and what is taken along
  *   delivery_store.c    all mail to the store, and what it answers
@@ -56,6 +57,7 @@ struct call {
     uint64_t begun_ms;
     uint64_t sent_us; /* steady */
     uint64_t asked_us;
+    uint64_t mark;                   /* of the request that was sent last */
     struct credentials *credentials; /* its own reference */
     struct credentials_ask ask;
     struct http_call http;
@@ -143,6 +145,13 @@ void delivery_forward_backlog(struct delivery_engine *engine, struct lane *lane)
 /* Start one call, or find that what was picked may not go. The gate must allow it. */
 void delivery_call_start(struct delivery_engine *engine, struct destination *destination);
 void delivery_call_free(struct call *call);
+
+/* ---- delivery_item.c ---------------------------------------------------------------------- */
+
+/* What the target gets, under its present description; in the call's arena, or borrowed from the
+ * delivery.  False: it never can, and the verdict says why. */
+bool delivery_item_fill(struct call *call, const struct delivery *delivery,
+                        struct target_item *item, struct target_verdict *verdict);
 
 /* ---- delivery_outcome.c ------------------------------------------------------------------- */
 

@@ -28,7 +28,8 @@ static struct destination *destination_make(struct delivery_engine *engine,
     const struct target_options options = {.endpoints = engine->options.endpoints,
                                            .endpoint_count = engine->options.endpoint_count,
                                            .sqs_batch_bytes_max =
-                                               engine->options.sqs_batch_bytes_max};
+                                               engine->options.sqs_batch_bytes_max,
+                                           .api_destination = resolution->api_destination};
     struct destination *destination;
     struct target *target;
     struct err_why why;
@@ -46,6 +47,10 @@ static struct destination *destination_make(struct delivery_engine *engine,
     destination->role_arn = arena_copy(arena, resolution->role_arn);
     destination->external_id = arena_copy(arena, resolution->external_id);
     destination->account = arena_copy(arena, resolution->account->id);
+    if (resolution->api_destination != NULL) {
+        destination_set_rate(destination, (double)resolution->api_destination->calls_per_second,
+                             engine->now_ms);
+    }
     (void)map_put(&engine->destinations, destination->key, destination);
     return destination;
 }

@@ -62,8 +62,50 @@ static double ceiling_at(const struct destination *destination, uint64_t now_ms)
     return MIN_OF(ceiling, (double)DESTINATION_CALLS_MAX);
 }
 
+/* What the rate may save up while nothing is sent: what timers of a millisecond would lose. */
+static double tokens_max(const struct destination *destination)
+{
+    return MAX_OF(destination->calls_per_second / 10, 1.0);
+}
+
+void destination_set_rate(struct destination *destination, double calls_per_second, uint64_t now_ms)
+{
+    CHECK(calls_per_second > 0);
+    destination->calls_per_second = calls_per_second;
+    destination->call_tokens = tokens_max(destination);
+    destination->tokens_ms = now_ms;
+}
+
+static double tokens_at(const struct destination *destination, uint64_t now_ms)
+{
+    const uint64_t passed_ms =
+        now_ms > destination->tokens_ms ? now_ms - destination->tokens_ms : 0;
+
+    return MIN_OF(destination->call_tokens +
+                      destination->calls_per_second * (double)passed_ms / 1000,
+                  tokens_max(destination));
+}
+
+/* When the rate allows the next call; 0: now. */
+static uint64_t rate_until_ms(const struct destination *destination, uint64_t now_ms)
+{
+    const double tokens = tokens_at(destination, now_ms);
+
+    if (destination->calls_per_second <= 0 || tokens >= 1) {
+        return 0;
+    }
+    return now_ms + 1 + (uint64_t)((1 - tokens) * 1000 / destination->calls_per_second);
+}
+
 bool destination_may_start(struct destination *destination, uint64_t now_ms)
 {
+    if (destination->calls_per_second > 0) { /* destination_start() takes one of these */
+        destination->call_tokens = tokens_at(destination, now_ms);
+        destination->tokens_ms = MAX_OF(destination->tokens_ms, now_ms);
+    }
+    if (rate_until_ms(destination, now_ms) != 0) {
+        return false;
+    }
     if (destination->is_preparing || now_ms < destination->pause_until_ms ||
         (double)destination->call_count + 1 > destination->limit) {
         return false;
@@ -73,7 +115,7 @@ bool destination_may_start(struct destination *destination, uint64_t now_ms)
 
 uint64_t destination_shut_until_ms(const struct destination *destination, uint64_t now_ms)
 {
-    uint64_t until_ms = destination->pause_until_ms;
+    uint64_t until_ms = MAX_OF(destination->pause_until_ms, rate_until_ms(destination, now_ms));
 
     if (destination->breaker.state == BREAKER_OPEN) {
         until_ms = MAX_OF(until_ms, destination->breaker.until_ms);
@@ -100,6 +142,7 @@ bool destination_start(struct destination *destination)
     CHECK_MAGIC(destination, DESTINATION_MAGIC);
     CHECK(destination->call_count < DESTINATION_CALLS_MAX);
     breaker_start(&destination->breaker);
+    destination->call_tokens -= destination->calls_per_second > 0 ? 1 : 0;
     destination->call_count++;
     return destination->breaker.has_probe;
 }
@@ -161,6 +204,7 @@ void destination_rewind(struct destination *destination, uint64_t now_ms, uint64
     CHECK_MAGIC(destination, DESTINATION_MAGIC);
     destination->ramp_ms = MIN_OF(destination->ramp_ms, now_ms);
     destination->cut_ms = MIN_OF(destination->cut_ms, now_ms);
+    destination->tokens_ms = MIN_OF(destination->tokens_ms, now_ms);
     destination->pause_until_ms -= MIN_OF(destination->pause_until_ms, step_ms);
     breaker_rewind(&destination->breaker, now_ms, step_ms);
 }

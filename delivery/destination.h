@@ -4,8 +4,8 @@
  *
  * The gate: concurrency between 1 and 64 grows by one per round of successes and halves when the
  * destination pushes back (AIMD), under a ceiling that doubles every 10 seconds after a start or an
- * outage; a breaker; a pause that the destination asked for.  The turns: deficit round robin by
- * bytes among the lanes that have something to send.
+ * outage; a breaker; a pause that the destination asked for; a rate, where one is set.  The turns:
+ * deficit round robin by bytes among the lanes that have something to send.
  */
 #pragma once
 
@@ -46,6 +46,9 @@ struct destination {
     uint64_t cut_ms;   /* when the limit was cut last: once per round is enough */
     uint64_t pause_until_ms;
     struct breaker breaker;
+    double calls_per_second; /* at most; 0: as many as it bears */
+    double call_tokens;      /* that the rate has left, as of */
+    uint64_t tokens_ms;
 
     /* the turns */
     struct list ready;  /* lanes, by their `turn` */
@@ -65,6 +68,10 @@ void destination_destroy(struct destination *destination);
 
 /* May one more call start? */
 bool destination_may_start(struct destination *destination, uint64_t now_ms);
+/* At most so many calls a second from now on: in any time of T seconds rate x T, and a tenth of a
+ * second's worth more (one at least). */
+void destination_set_rate(struct destination *destination, double calls_per_second,
+                          uint64_t now_ms);
 /* Until when the gate is shut whatever else happens; 0 if it is not. */
 uint64_t destination_shut_until_ms(const struct destination *destination, uint64_t now_ms);
 /* Is the next call a probe, which should risk one delivery only? */

@@ -84,6 +84,33 @@ static bool choose_queue_credentials(const struct directory *directory,
     return true;
 }
 
+/* Where to and as whom, for an API destination: NULL, or why not. */
+static const char *find_api_destination(const struct directory *directory,
+                                        struct resolution *resolution)
+{
+    const struct rule *rule = resolution->rule;
+    struct arn parts;
+
+    resolution->api_destination = directory_api_destination(directory, resolution->arn);
+    if (!rule->is_operator_owned && !rule->is_member_owned && /* may_send() has seen to those */
+        (!arn_split(resolution->arn, &parts) || !slice_eq(parts.account, rule->bus_account))) {
+        return "NO_PERMISSIONS";
+    }
+    if (resolution->api_destination == NULL) {
+        return "NO_RESOURCE";
+    }
+    return resolution->api_destination->authorization == API_UNAUTHORIZED ? "NO_PERMISSIONS" : NULL;
+}
+
+/* Another edition is another destination: what it was told, and how it failed, is of the past. */
+static struct slice write_api_key(const struct resolution *resolution, struct arena *arena)
+{
+    const struct api_destination *destination = resolution->api_destination;
+
+    return arena_printf(arena, "%.*s\n%" PRIu64 "\n%" PRIu64, SLICE_ARG(destination->arn),
+                        destination->edition, destination->connection_edition);
+}
+
 static struct slice write_key(const struct resolution *resolution, struct arena *arena)
 {
     if (resolution->role_arn.len == 0) {
@@ -160,6 +187,11 @@ void resolve_lane(const struct directory *directory, const struct ruleset *rules
         resolution->refused = "unsupported-target";
     } else if (!may_send(resolution)) {
         resolution->refused = "NO_PERMISSIONS";
+    } else if (target_find(resolution->arn) == &target_api) {
+        resolution->refused = find_api_destination(directory, resolution);
+        if (resolution->refused == NULL) {
+            resolution->key = write_api_key(resolution, arena);
+        }
     } else if (!(resolution->is_dlq ? choose_queue_credentials(directory, resolution)
                                     : choose_credentials(directory, arena, resolution))) {
         resolution->refused = "NO_PERMISSIONS";

@@ -25,6 +25,7 @@ struct resolution {
     struct slice arn;
     struct slice role_arn; /* empty: weir's own credentials */
     struct slice external_id;
+    struct api_destination *api_destination; /* what the ARN names, where it names one */
     struct slice key; /* of the destination: equal keys share calls, hence credentials */
 };
 
@@ -38,7 +39,11 @@ struct resolution {
  *
  * "ACCOUNT/TARGET-UID/dlq" stands for the target's dead-letter queue.  One in the central account
  * is written with weir's own credentials if the central team owns the rule; any other with the
- * dispatch role of the queue's account, which for a member's rule must be the rule's own. */
+ * dispatch role of the queue's account, which for a member's rule must be the rule's own.
+ *
+ * An API destination has credentials of its own, its connection's.  A member's rule reaches those
+ * of its own account and what is shared with it.  One that does not exist is refused with
+ * NO_RESOURCE, one whose connection is gone or was deauthorized with NO_PERMISSIONS. */
 void resolve_lane(const struct directory *directory, const struct ruleset *ruleset,
                   struct slice lane, struct arena *arena, struct resolution *resolution);
 

@@ -17,8 +17,8 @@
 #include "delivery/retry.h"
 
 static const struct target_ops *const kinds[] = {
-    &target_lambda, &target_states, &target_ssm,       &target_sns,
-    &target_sqs,    &target_events, &target_universal,
+    &target_lambda, &target_states, &target_ssm,    &target_sns,
+    &target_sqs,    &target_api,    &target_events, &target_universal,
 };
 
 const struct target_ops *target_find(struct slice arn)
@@ -29,7 +29,8 @@ const struct target_ops *target_find(struct slice arn)
         return NULL;
     }
     for (size_t i = 0; i < ARRAY_LEN(kinds); i++) {
-        if (slice_eq(kinds[i]->service, parts.service)) {
+        if (slice_eq(kinds[i]->service, parts.service) &&
+            slice_has_prefix(parts.resource, kinds[i]->resource_prefix)) {
             return kinds[i];
         }
     }
@@ -291,7 +292,7 @@ static struct status_rule judge_status(unsigned status)
 }
 
 /* Only the form in seconds: the date form depends on whose clock is right. */
-static uint64_t retry_after_ms(const struct target_reply *reply)
+uint64_t target_retry_after_ms(const struct target_reply *reply)
 {
     uint64_t seconds;
 
@@ -325,6 +326,6 @@ void target_fault_judge(const struct target_reply *reply, const struct target_fa
                            fault->message);
     }
     if (verdict->action == TARGET_RETRY) {
-        verdict->retry_after_ms = retry_after_ms(reply);
+        verdict->retry_after_ms = target_retry_after_ms(reply);
     }
 }

@@ -28,6 +28,16 @@ struct target_attribute {
     struct slice value;
 };
 
+/* What a target adds to an HTTP request of its own, filled in from the event. */
+struct target_http {
+    const struct slice *path_values; /* one for each `*` of the endpoint's path */
+    size_t path_value_count;
+    const struct header *headers;
+    size_t header_count;
+    const struct header *queries;
+    size_t query_count;
+};
+
 /* One delivery as a target sees it. */
 struct target_item {
     struct slice body;  /* the bytes that the target shall get */
@@ -39,6 +49,7 @@ struct target_item {
     struct slice step;      /* of a sequence; empty outside of one */
     bool wants_reply;       /* by a step: of calls that may be waited for or not, wait */
     struct slice message_group_id;
+    const struct target_http *http;            /* NULL: nothing */
     const struct target_attribute *attributes; /* of a message to a queue; usually none */
     size_t attribute_count;
 };
@@ -59,7 +70,9 @@ struct target_verdict {
     char message[TARGET_MESSAGE_BYTES_MAX + 1]; /* for a person; from outside, so escape it */
 };
 
-/* A request before it is signed. In the arena of the call, or constant. */
+/* A request before it is signed, or one that nobody signs: then `path`, `query`, `host`, `service`
+ * and `region` stay empty, and the headers are those of `plain`.  In the arena of the call, or
+ * constant. */
 struct target_request {
     const char *method;
     const char *url;
@@ -70,6 +83,9 @@ struct target_request {
     size_t header_count;
     struct slice service; /* for the signature */
     struct slice region;
+    const struct header *plain; /* of a request that nobody signs */
+    size_t plain_count;
+    uint64_t mark;    /* comes back with the reply */
     struct buf *body; /* in: the caller's, empty; out: filled */
 };
 
@@ -79,6 +95,8 @@ struct target_reply {
     unsigned status;
     struct slice headers; /* "name: value\n" lines, names in lower case */
     struct slice body;
+    uint64_t mark;   /* of its request */
+    uint64_t now_ms; /* when it came */
 };
 
 /* Where calls to one service go instead of to AWS. */
@@ -90,9 +108,11 @@ struct target_endpoint {
 struct target_options {
     const struct target_endpoint *endpoints;
     size_t endpoint_count;
-    size_t sqs_batch_bytes_max; /* sum of bodies in one call to a queue */
+    size_t sqs_batch_bytes_max;              /* sum of bodies in one call to a queue */
+    struct api_destination *api_destination; /* what the ARN names, where it names one */
 };
 
+struct api_destination;
 struct target_ops;
 
 /* First member of each kind's own struct. */
@@ -101,8 +121,10 @@ struct target {
 };
 
 struct target_ops {
-    struct slice service; /* as in its ARNs */
+    struct slice service;         /* as in its ARNs */
+    struct slice resource_prefix; /* as in its ARNs, where two kinds share a service */
     size_t batch_count_max;
+    bool is_plain; /* its requests are not signed: no AWS credentials are asked for */
 
     /* Bind to an ARN.  ERR_BAD_VALUE with a reason if it is none of this kind. */
     enum err (*open)(const struct target_options *options, struct slice arn, struct target **target,
@@ -118,8 +140,8 @@ struct target_ops {
 
     /* Must something be looked up before the first send?  Then build_lookup is called instead of
      * build, and read_lookup returns true when the target is ready, else a verdict for every item
-     * that waits.  NULL: never. */
-    bool (*needs_lookup)(const struct target *target);
+     * that waits, which may ask to wait before the next lookup.  NULL: never. */
+    bool (*needs_lookup)(const struct target *target, uint64_t now_ms);
     enum err (*build_lookup)(const struct target *target, struct arena *arena,
                              struct target_request *request);
     bool (*read_lookup)(struct target *target, const struct target_reply *reply,
@@ -139,6 +161,7 @@ extern const struct target_ops target_lambda;
 extern const struct target_ops target_sns;
 extern const struct target_ops target_states;
 extern const struct target_ops target_ssm;
+extern const struct target_ops target_api;
 extern const struct target_ops target_events;
 extern const struct target_ops target_universal;
 
@@ -178,6 +201,9 @@ void target_fault_judge(const struct target_reply *reply, const struct target_fa
 void target_code_judge(const struct target_fault *fault, bool is_sender_fault,
                        const struct target_error *own, size_t own_count,
                        struct target_verdict *verdict);
+
+/* What a Retry-After header asks for, in seconds alone and clamped; 0: nothing. */
+uint64_t target_retry_after_ms(const struct target_reply *reply);
 
 /* Fill a verdict; the message is "CODE: TEXT", cut to fit. */
 void target_verdict_set(struct target_verdict *verdict, enum target_action action, enum err err,

@@ -230,8 +230,9 @@ static enum err build_send(const struct target *target, const struct target_item
     return json_write_end(&writer);
 }
 
-static bool needs_lookup(const struct target *target)
+static bool needs_lookup(const struct target *target, uint64_t now_ms)
 {
+    (void)now_ms;
     return queue_of(target)->url.len == 0;
 }
 

@@ -15,6 +15,22 @@
 
 enum { RULE_TARGETS_MAX = 5 };
 
+/* A header or a query parameter of an HTTP request: its value a text, or a path of the event. */
+struct rule_parameter {
+    struct slice name;
+    struct path_parameter value;
+};
+
+/* HttpParameters of a target. */
+struct rule_http {
+    const struct path_parameter *path_values;
+    size_t path_value_count;
+    const struct rule_parameter *headers;
+    size_t header_count;
+    const struct rule_parameter *queries;
+    size_t query_count;
+};
+
 struct rule_target {
     uint64_t uid;          /* never reused; what a stored delivery names */
     struct slice id;       /* EventBridge's Target.Id */
@@ -22,6 +38,7 @@ struct rule_target {
     struct slice role_arn; /* the same; empty: the account's dispatch role, or weir's own */
     const struct transform *transform;      /* what it gets; NULL: the event as it is */
     struct path_parameter message_group_id; /* of a FIFO queue or topic, empty: none */
+    const struct rule_http *http;           /* of an API destination; NULL: none */
     uint32_t attempts_max;                  /* RetryPolicy, default 185 */
     uint64_t age_max_ms;                    /* RetryPolicy, default 24 h */
     struct slice dlq_arn;          /* DeadLetterConfig, with {account} as in arn; empty: none */

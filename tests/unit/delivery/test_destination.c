@@ -355,6 +355,43 @@ static void test_a_lane_claims_by_half_windows(void **state)
     destination_destroy(destination);
 }
 
+/* Goal: in any time of T seconds no more calls start than rate x T and a tenth of a second's worth,
+ * and no fewer while there is always one to start.
+ * Method: a call whenever the gate lets one, at whatever moment it names, for ten seconds. */
+static void expect_rate(double rate, size_t least, size_t most)
+{
+    struct destination *destination = destination_new(SLICE("key"), 0);
+    size_t count = 0;
+
+    destination_set_rate(destination, rate, 0);
+    for (uint64_t now_ms = 0; now_ms < 10000;) {
+        uint64_t until_ms;
+
+        while (destination_may_start(destination, now_ms)) {
+            const bool is_probe = destination_start(destination);
+
+            destination_finish(destination, DESTINATION_UNTOUCHED, is_probe, now_ms, now_ms, 0);
+            count++;
+        }
+        until_ms = destination_shut_until_ms(destination, now_ms);
+        assert_true(until_ms > now_ms);
+        assert_true(until_ms <= now_ms + 1 + (uint64_t)(1000 / rate));
+        now_ms = until_ms;
+    }
+    assert_in_range(count, least, most);
+    destination_destroy(destination);
+}
+
+static void test_a_rate_is_held(void **state)
+{
+    (void)state;
+    expect_rate(1, 10, 11);
+    expect_rate(0.5, 5, 6);
+    expect_rate(20, 185, 202);
+    expect_rate(300, 1500, 3030); /* a moment is a whole millisecond, and names the next but one */
+    expect_rate(5000, 5000, 50500);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -368,6 +405,7 @@ int main(void)
         cmocka_unit_test(test_preparing_is_single_flight),
         cmocka_unit_test(test_a_lane_parks_after_three_failures_in_a_row),
         cmocka_unit_test(test_a_lane_claims_by_half_windows),
+        cmocka_unit_test(test_a_rate_is_held),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

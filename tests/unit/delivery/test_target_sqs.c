@@ -112,7 +112,7 @@ static void test_urls_follow_from_the_arn(void **state)
         struct fixture f;
 
         open_queue(&f, slice_of(rows[i].arn), (struct slice){NULL, 0});
-        assert_false(target_sqs.needs_lookup(f.target));
+        assert_false(target_sqs.needs_lookup(f.target, 0));
         assert_int_equal(target_sqs.build(f.target, &item, 1, &f.arena, &f.request), ERR_OK);
         assert_string_equal(f.request.url, rows[i].url);
         assert_string_equal(arena_cstr(&f.arena, f.request.host), rows[i].host);
@@ -158,7 +158,7 @@ static void test_an_override_asks_for_the_url(void **state)
 
     (void)state;
     open_queue(&f, SLICE(QUEUE), SLICE("http://127.0.0.1:4566/"));
-    assert_true(target_sqs.needs_lookup(f.target));
+    assert_true(target_sqs.needs_lookup(f.target, 0));
     assert_int_equal(target_sqs.build_lookup(f.target, &f.arena, &f.request), ERR_OK);
     assert_string_equal(f.request.url, "http://127.0.0.1:4566/");
     assert_string_equal(arena_cstr(&f.arena, f.request.host), "127.0.0.1:4566");
@@ -169,7 +169,7 @@ static void test_an_override_asks_for_the_url(void **state)
         "AmazonSQS.GetQueueUrl");
 
     assert_true(target_sqs.read_lookup(f.target, &reply, &f.arena, &verdict));
-    assert_false(target_sqs.needs_lookup(f.target));
+    assert_false(target_sqs.needs_lookup(f.target, 0));
     buf_clear(&f.body);
     assert_int_equal(target_sqs.build(f.target, &item, 1, &f.arena, &f.request), ERR_OK);
     assert_string_equal(body_text(&f), "{\"QueueUrl\":\"http://localhost:9/000/findings\","
@@ -202,7 +202,7 @@ static void test_a_failed_lookup_gives_a_verdict(void **state)
         assert_false(target_sqs.read_lookup(f.target, &rows[i].reply, &f.arena, &verdict));
         assert_int_equal(verdict.action, rows[i].action);
         assert_int_equal(verdict.err, rows[i].err);
-        assert_true(target_sqs.needs_lookup(f.target));
+        assert_true(target_sqs.needs_lookup(f.target, 0));
         close_queue(&f);
     }
 }
