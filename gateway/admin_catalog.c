@@ -8,14 +8,18 @@
 #include "gateway/admin.h"
 
 #include "core/check.h"
+#include "core/moment.h"
 #include "gateway/catalog_check.h"
 #include "gateway/catalog_file.h"
 #include "gateway/catalog_plan.h"
+#include "gateway/catalog_secrets.h"
+#include "gateway/config.h"
 
 /* ---- apply and export --------------------------------------------------------------------- */
 
 struct application {
     struct control_change change;
+    struct control *control;
     struct request *request;
     json_t *file;
     json_t *changes;
@@ -31,6 +35,8 @@ static enum err plan_application(struct control_change *change, const struct cat
     const struct catalog_plan_options options = {
         .manager = slice_of(application->manager),
         .take_over = application->take_over,
+        .seal_key = control_seal_key(application->control),
+        .now_ms = moment_now_ms(),
     };
     enum err err;
 
@@ -91,6 +97,9 @@ void admin_catalog_apply(struct admin_call *call)
         return;
     }
     mistakes = catalog_check(file);
+    if (json_array_size(mistakes) == 0) {
+        catalog_secrets_read(file, control_config(call->control)->folder, mistakes);
+    }
     if (json_array_size(mistakes) > 0) {
         json_decref(file);
         respond_mistakes(request, mistakes);
@@ -98,6 +107,7 @@ void admin_catalog_apply(struct admin_call *call)
     }
     json_decref(mistakes);
     application = xcalloc(1, sizeof(*application));
+    application->control = call->control;
     application->request = request;
     application->file = file;
     application->is_dry_run = admin_is_on(admin_parameter(call, SLICE("dry_run")));

@@ -3,7 +3,8 @@
  * catalog_check.c - the objects of the catalog file as tables, then what tables cannot say.
  *
  * After the shape (catalog_shape.c), a few functions check meaning: nothing is named twice, a name
- * is a name, a state is one of two.  Targets have a file of their own (catalog_check_target.c).
+ * is a name, a state is one of two.  Targets have a file of their own (catalog_check_target.c), and
+ * so have connections with their API destinations (catalog_check_api.c).
  */
 #include "gateway/catalog_check.h"
 
@@ -79,6 +80,8 @@ static const struct catalog_member schedule_members[] = {
 static const struct catalog_member file_members[] = {
     {"accounts", CATALOG_OBJECTS, false, 100000, account_members},
     {"buses", CATALOG_OBJECTS, false, 100000, bus_members},
+    {"connections", CATALOG_OBJECTS, false, 100000, catalog_connection_members},
+    {"api_destinations", CATALOG_OBJECTS, false, 100000, catalog_api_destination_members},
     {"rules", CATALOG_OBJECTS, false, 1000000, rule_members},
     {"schedules", CATALOG_OBJECTS, false, 100000, schedule_members},
     {NULL, CATALOG_TEXT, false, 0, NULL},
@@ -114,7 +117,7 @@ static void check_work(json_t *mistakes, const struct catalog_path *path, const 
         catalog_mistake(mistakes, &place, "must be ENABLED or DISABLED");
     }
     for (size_t i = 0; i < json_array_size(targets); i++) {
-        const json_t *target = json_array_get(targets, i);
+        json_t *target = json_array_get(targets, i);
 
         place = catalog_path_item(&targets_path, i);
         catalog_check_target(mistakes, &place, target, is_central);
@@ -304,6 +307,8 @@ json_t *catalog_check(json_t *file)
     if (json_array_size(mistakes) == 0) {
         check_section(mistakes, seen, file, "accounts", check_account);
         check_section(mistakes, seen, file, "buses", check_bus);
+        check_section(mistakes, seen, file, "connections", catalog_check_connection);
+        check_section(mistakes, seen, file, "api_destinations", catalog_check_api_destination);
         check_section(mistakes, seen, file, "rules", check_rule);
         check_section(mistakes, seen, file, "schedules", check_schedule);
     }

@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * catalog_check_internal.h - the check of a catalog file as its three files see it.
+ * catalog_check_internal.h - the check of a catalog file as its four files see it.
  *
  *   catalog_shape.c         one walker: any object against the table of its members
  *   catalog_check_target.c  what a target may hold, and what its members mean
+ *   catalog_check_api.c     connections and API destinations
  *   catalog_check.c         all other objects
  */
 #pragma once
@@ -18,6 +19,7 @@ enum catalog_member_type {
     CATALOG_ACCOUNTS, /* or "*" */
     CATALOG_TEXTS,
     CATALOG_TEXT_MAP,
+    CATALOG_LONG_TEXT_MAP, /* of at most 512 characters each, where the other has 256 */
     CATALOG_BOOL,
     CATALOG_COUNT,
     CATALOG_SPAN,
@@ -26,6 +28,8 @@ enum catalog_member_type {
     CATALOG_PATTERN,
     CATALOG_ANY, /* looked at with its meaning */
     CATALOG_DEDUP_LAYERS,
+    CATALOG_SECRET, /* {"file": PATH} or {"stored": true} */
+    CATALOG_VALUE,  /* a text, or a secret */
 };
 
 struct catalog_member {
@@ -74,6 +78,17 @@ void catalog_check_name(json_t *mistakes, const struct catalog_path *base, const
 /* "arn:aws:iam::ACCOUNT:role/NAME", where ACCOUNT may be {account} if that is allowed. */
 void catalog_check_role_arn(json_t *mistakes, const struct catalog_path *path, struct slice arn,
                             bool is_template_allowed);
+
+/* ---- catalog_check_api.c ---- */
+
+extern const struct catalog_member catalog_connection_members[];
+extern const struct catalog_member catalog_api_destination_members[];
+
+/* The meaning of one whose shape is right. */
+void catalog_check_connection(json_t *mistakes, json_t *seen, const struct catalog_path *path,
+                              const json_t *connection);
+void catalog_check_api_destination(json_t *mistakes, json_t *seen, const struct catalog_path *path,
+                                   const json_t *destination);
 
 /* ---- catalog_check_target.c ---- */
 

@@ -2,6 +2,7 @@
  *
  * catalog_check_target.c - what a target of a rule may hold, and what its members mean.
  */
+#include "accounts/api_destination.h"
 #include "core/check.h"
 #include "delivery/target.h"
 #include "gateway/catalog.h"
@@ -26,6 +27,12 @@ static const struct catalog_member sns_members[] = {
     {"message_group_id", CATALOG_TEXT, false, 128, NULL},
     {NULL, CATALOG_TEXT, false, 0, NULL},
 };
+static const struct catalog_member http_members[] = {
+    {"path_parameter_values", CATALOG_TEXTS, false, 100, NULL},
+    {"header_parameters", CATALOG_LONG_TEXT_MAP, false, 100, NULL},
+    {"query_string_parameters", CATALOG_LONG_TEXT_MAP, false, 100, NULL},
+    {NULL, CATALOG_TEXT, false, 0, NULL},
+};
 static const struct catalog_member dead_letter_members[] = {
     {"arn", CATALOG_TEXT, true, 1600, NULL},
     {NULL, CATALOG_TEXT, false, 0, NULL},
@@ -43,8 +50,9 @@ static const struct catalog_member retry_members[] = {
         {"input_path", CATALOG_TEXT, false, JSON_PATH_BYTES_MAX, NULL},                            \
         {"input_transformer", CATALOG_OBJECT, false, 0, transformer_members},                      \
         {"sqs_parameters", CATALOG_OBJECT, false, 0, sqs_members},                                 \
+        {"sns_parameters", CATALOG_OBJECT, false, 0, sns_members},                                 \
     {                                                                                              \
-        "sns_parameters", CATALOG_OBJECT, false, 0, sns_members                                    \
+        "http_parameters", CATALOG_OBJECT, false, 0, http_members                                  \
     }
 
 static const struct catalog_member step_target_members[] = {
@@ -118,6 +126,53 @@ static void check_message_group(json_t *mistakes, const struct catalog_path *pat
     arena_clean_up(&arena);
 }
 
+static void check_parameter(json_t *mistakes, const struct catalog_path *path, const json_t *value)
+{
+    struct path_parameter parameter;
+    struct err_why why = {.text = ""};
+    struct arena arena = {0};
+
+    if (path_parameter_compile(catalog_text_of(value), &arena, &parameter, &why) != ERR_OK) {
+        catalog_mistake(mistakes, path, "%s", why.text);
+    } else if (!api_header_value_is_good(parameter.text)) {
+        catalog_mistake(mistakes, path, "must not hold control characters");
+    }
+    arena_clean_up(&arena);
+}
+
+/* "http_parameters": for API destinations, each value a constant or a path. */
+static void check_http(json_t *mistakes, const struct catalog_path *path, const json_t *target)
+{
+    static const char *const maps[] = {"header_parameters", "query_string_parameters"};
+    const struct catalog_path base = catalog_path_member(path, "http_parameters");
+    json_t *http = json_object_get(target, "http_parameters");
+    json_t *values = json_object_get(http, "path_parameter_values");
+    struct catalog_path place = catalog_path_member(&base, "path_parameter_values");
+    const char *key;
+    json_t *value;
+
+    if (http != NULL && target_find(json_member_text(target, "arn")) != &target_api) {
+        catalog_mistake(mistakes, &base, "is for API destinations");
+    }
+    for (size_t i = 0; i < json_array_size(values); i++) {
+        const struct catalog_path item = catalog_path_item(&place, i);
+
+        check_parameter(mistakes, &item, json_array_get(values, i));
+    }
+    for (size_t i = 0; i < ARRAY_LEN(maps); i++) {
+        place = catalog_path_member(&base, maps[i]);
+        json_object_foreach(json_object_get(http, maps[i]), key, value)
+        {
+            const struct catalog_path item = catalog_path_member(&place, key);
+
+            check_parameter(mistakes, &item, value);
+            if (i == 0 && !api_header_name_is_good(slice_of(key))) {
+                catalog_mistake(mistakes, &item, "is not the name of a header");
+            }
+        }
+    }
+}
+
 /* What it gets instead of the event: nothing else for a bus, something for any call of AWS. */
 static void check_input(json_t *mistakes, const struct catalog_path *path, const json_t *target)
 {
@@ -186,6 +241,7 @@ void catalog_check_call(json_t *mistakes, const struct catalog_path *path, const
     }
     check_message_group(mistakes, path, target, "sqs", "FIFO queues");
     check_message_group(mistakes, path, target, "sns", "FIFO topics");
+    check_http(mistakes, path, target);
     if (role.len > 0) {
         place = catalog_path_member(path, "role_arn");
         catalog_check_role_arn(mistakes, &place, role, is_central);

@@ -22,16 +22,35 @@ static bool is_account(struct slice text)
     return text.len == 12 && slice_to_u64(text, &number);
 }
 
-/* The members that a file would have; the caller's reference. */
-static json_t *public_form(const json_t *value)
+bool catalog_document_is_private(const char *key)
+{
+    static const char *const keys[] = {"manager",       "is_suspended", "uuid",       "created_ms",
+                                       "modified_ms",   "sealed",       "auth_state", "auth_reason",
+                                       "authorized_ms", "since_ms"};
+
+    for (size_t i = 0; i < ARRAY_LEN(keys); i++) {
+        if (strcmp(keys[i], key) == 0) {
+            return true;
+        }
+    }
+    return false;
+}
+
+json_t *catalog_document_public(const json_t *value)
 {
     json_t *form = json_deep_copy(value);
     const json_t *targets = json_object_get(form, "targets");
+    const char *key;
+    void *next;
+    json_t *member;
 
     CHECK(form != NULL);
-    json_object_del(form, "manager");
-    json_object_del(form, "is_suspended");
-    json_object_del(form, "since_ms");
+    json_object_foreach_safe(form, next, key, member)
+    {
+        if (catalog_document_is_private(key)) {
+            json_object_del(form, key);
+        }
+    }
     for (size_t i = 0; i < json_array_size(targets); i++) {
         json_object_del(json_array_get(targets, i), "uid");
     }
@@ -40,7 +59,7 @@ static json_t *public_form(const json_t *value)
 
 json_t *catalog_document_mistakes(const char *section, const json_t *value)
 {
-    json_t *file = json_pack("{s:[o]}", section, public_form(value));
+    json_t *file = json_pack("{s:[o]}", section, catalog_document_public(value));
     json_t *mistakes = catalog_check(file);
     const size_t prefix = strlen(section) + strlen("[0].");
 
@@ -78,6 +97,17 @@ static enum err check_name(struct slice name, struct slice wanted, struct err_wh
     return slice_eq(name, wanted) ? ERR_OK
                                   : err_because(ERR_BAD_CATALOG, why, "%.*s: holds %.*s",
                                                 SLICE_ARG(name), SLICE_ARG(wanted));
+}
+
+/* "KIND/ACCOUNT/NAME": what an account owns under a name. */
+static enum err check_owned(struct slice name, const char *section, struct slice rest,
+                            const json_t *value, struct arena *arena, struct err_why *why)
+{
+    TRY(check_name(rest,
+                   arena_printf(arena, "%.*s/%.*s", SLICE_ARG(json_member_text(value, "account")),
+                                SLICE_ARG(json_member_text(value, "name"))),
+                   why));
+    return check_as_file(name, section, value, why);
 }
 
 /* One of a kind that this version lacks would keep the whole snapshot from being compiled. */
@@ -121,12 +151,7 @@ enum err catalog_document_check(struct slice name, const json_t *value, struct e
         err = check_name(rest, json_member_text(value, "id"), why);
         err = err == ERR_OK ? check_as_file(name, "accounts", value, why) : err;
     } else if (slice_eq(kind, SLICE("bus"))) {
-        err = check_name(rest,
-                         arena_printf(&arena, "%.*s/%.*s",
-                                      SLICE_ARG(json_member_text(value, "account")),
-                                      SLICE_ARG(json_member_text(value, "name"))),
-                         why);
-        err = err == ERR_OK ? check_as_file(name, "buses", value, why) : err;
+        err = check_owned(name, "buses", rest, value, &arena, why);
     } else if (slice_eq(kind, SLICE("rule"))) {
         err =
             check_name(rest,
@@ -137,6 +162,10 @@ enum err catalog_document_check(struct slice name, const json_t *value, struct e
     } else if (slice_eq(kind, SLICE("schedule"))) {
         err = check_name(rest, json_member_text(value, "name"), why);
         err = err == ERR_OK ? check_as_file(name, "schedules", value, why) : err;
+    } else if (slice_eq(kind, SLICE("connection"))) {
+        err = check_owned(name, "connections", rest, value, &arena, why);
+    } else if (slice_eq(kind, SLICE("api_destination"))) {
+        err = check_owned(name, "api_destinations", rest, value, &arena, why);
     } else if (slice_eq(kind, SLICE("credential"))) {
         err = check_credential(name, value, why);
     }

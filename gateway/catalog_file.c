@@ -12,6 +12,7 @@
 #include "core/check.h"
 #include "core/json.h"
 #include "core/json_write.h"
+#include "gateway/catalog_document.h"
 
 enum {
     FILE_DEPTH_MAX = 64,
@@ -105,9 +106,7 @@ enum err catalog_file_read(struct slice text, json_t **file, struct err_why *why
  * down, tags and variables bear whatever names their owners chose. */
 static bool is_private(const char *key, unsigned depth)
 {
-    return (depth == DOCUMENT_DEPTH &&
-            (strcmp(key, "manager") == 0 || strcmp(key, "is_suspended") == 0 ||
-             strcmp(key, "since_ms") == 0)) ||
+    return (depth == DOCUMENT_DEPTH && catalog_document_is_private(key)) ||
            (depth == TARGET_DEPTH && strcmp(key, "uid") == 0);
 }
 
@@ -167,6 +166,8 @@ enum err catalog_file_write(const struct catalog *catalog, struct buf *out)
     } sections[] = {
         {SLICE_INIT("account"), SLICE_INIT("accounts")},
         {SLICE_INIT("bus"), SLICE_INIT("buses")},
+        {SLICE_INIT("connection"), SLICE_INIT("connections")},
+        {SLICE_INIT("api_destination"), SLICE_INIT("api_destinations")},
         {SLICE_INIT("rule"), SLICE_INIT("rules")},
         {SLICE_INIT("schedule"), SLICE_INIT("schedules")},
     };

@@ -3,15 +3,16 @@
  * catalog_plan.c - what `weir apply` changes.
  *
  * For each object of the file: make the document it should be (its members, its manager, and for a
- * rule the uid of each target), compare it with the document that is, and put it only if they
- * differ.  Then walk the documents of this manager in the same section and delete those that the
- * file does not have.  An account takes its credentials with it, whoever issued them: keys must not
- * come back to life when an account of that id is made again.
+ * rule the uid of each target, for a connection its sealed secrets), compare it with the document
+ * that is, and put it only if they differ.  Then walk the documents of this manager in the same
+ * section and delete those that the file does not have.  An account takes its credentials with it,
+ * whoever issued them: keys must not come back to life when an account of that id is made again.
  */
 #include "gateway/catalog_plan.h"
 
+#include "core/arn.h"
 #include "core/check.h"
-#include "core/moment.h"
+#include "gateway/catalog_api.h"
 #include "gateway/catalog_since.h"
 #include "gateway/catalog_uid.h"
 
@@ -20,8 +21,9 @@ struct planner {
     const struct catalog_plan_options *options;
     struct catalog_edit *edit;
     json_t *changes;
-    struct map wanted; /* names that the file has */
-    struct map gone;   /* ids of the accounts that are deleted */
+    struct map wanted;  /* names that the file has */
+    struct map dropped; /* names that it does not have any more */
+    struct map gone;    /* ids of the accounts that are deleted */
     struct arena arena;
     struct catalog_uid uid;
     struct err_why *why;
@@ -46,13 +48,13 @@ static struct slice name_of(struct planner *planner, const char *kind, const jso
         return arena_printf(&planner->arena, "account/%.*s",
                             SLICE_ARG(json_member_text(object, "id")));
     }
-    if (strcmp(kind, "bus") == 0) {
-        return arena_printf(&planner->arena, "bus/%.*s/%.*s",
-                            SLICE_ARG(json_member_text(object, "account")),
-                            SLICE_ARG(json_member_text(object, "name")));
-    }
     if (strcmp(kind, "schedule") == 0) {
         return arena_printf(&planner->arena, "schedule/%.*s",
+                            SLICE_ARG(json_member_text(object, "name")));
+    }
+    if (strcmp(kind, "rule") != 0) {
+        return arena_printf(&planner->arena, "%s/%.*s/%.*s", kind,
+                            SLICE_ARG(json_member_text(object, "account")),
                             SLICE_ARG(json_member_text(object, "name")));
     }
     return arena_printf(&planner->arena, "rule/%.*s/%.*s",
@@ -62,8 +64,56 @@ static struct slice name_of(struct planner *planner, const char *kind, const jso
 
 /* ---- one object --------------------------------------------------------------------------- */
 
-/* The document as it should be stored; the caller's reference. */
-static json_t *document_for(struct planner *planner, const char *kind, const json_t *object,
+/* Is its connection there, or about to be? */
+static enum err check_connection(struct planner *planner, struct slice name, const json_t *document)
+{
+    struct slice rest;
+    struct slice connection;
+    struct slice of;
+    struct arn arn;
+
+    CHECK(arn_split(json_member_text(document, "connection_arn"), &arn));
+    rest = arn.resource;
+    (void)slice_cut(&rest, '/');
+    of = slice_cut(&rest, '/');
+    connection = arena_printf(&planner->arena, "connection/%.*s/%.*s", SLICE_ARG(arn.account),
+                              SLICE_ARG(of));
+    if (map_get(&planner->wanted, connection) == NULL &&
+        (map_get(&planner->dropped, connection) != NULL ||
+         catalog_connection_of(planner->catalog, document, &planner->arena) == NULL)) {
+        return err_because(ERR_BAD_CATALOG, planner->why,
+                           "%.*s: connection_arn: %.*s does not exist", SLICE_ARG(name),
+                           SLICE_ARG(connection));
+    }
+    return ERR_OK;
+}
+
+/* What weir keeps beside its owner's members. */
+static enum err complete(struct planner *planner, const char *kind, struct slice name,
+                         json_t *document, const json_t *old)
+{
+    const struct catalog_plan_options *options = planner->options;
+    struct err_why detail = {.text = ""};
+    enum err err;
+
+    if (strcmp(kind, "rule") == 0 || strcmp(kind, "schedule") == 0) {
+        catalog_since_give(document, old, options->now_ms);
+        catalog_uid_give(&planner->uid, document, old);
+    } else if (strcmp(kind, "api_destination") == 0) {
+        catalog_api_destination_complete(document, old, options->now_ms);
+        return check_connection(planner, name, document);
+    } else if (strcmp(kind, "connection") == 0) {
+        err =
+            catalog_connection_complete(options->seal_key, document, old, options->now_ms, &detail);
+        return err == ERR_OK
+                   ? ERR_OK
+                   : err_because(err, planner->why, "%.*s: %s", SLICE_ARG(name), detail.text);
+    }
+    return ERR_OK;
+}
+
+/* The document as its owner wants it; the caller's reference. */
+static json_t *document_for(struct planner *planner, const json_t *object,
                             const struct catalog_document *old)
 {
     json_t *document = json_deep_copy(object);
@@ -84,10 +134,6 @@ static json_t *document_for(struct planner *planner, const char *kind, const jso
     if (old != NULL && json_object_get(old->value, "is_suspended") != NULL) {
         json_object_set(document, "is_suspended", json_object_get(old->value, "is_suspended"));
     }
-    if (strcmp(kind, "rule") == 0 || strcmp(kind, "schedule") == 0) {
-        catalog_since_give(document, old != NULL ? old->value : NULL, moment_now_ms());
-        catalog_uid_give(&planner->uid, document, old != NULL ? old->value : NULL);
-    }
     return document;
 }
 
@@ -96,6 +142,7 @@ static enum err plan_object(struct planner *planner, const char *kind, const jso
     const struct slice name = name_of(planner, kind, object);
     const struct catalog_document *old = catalog_get(planner->catalog, name);
     json_t *document;
+    enum err err;
 
     if (old != NULL && !is_ours(planner, old->value) && !planner->options->take_over) {
         return err_because(ERR_CONFLICT, planner->why,
@@ -103,7 +150,12 @@ static enum err plan_object(struct planner *planner, const char *kind, const jso
                            SLICE_ARG(json_member_text(old->value, "manager")));
     }
     (void)map_put(&planner->wanted, name, planner);
-    document = document_for(planner, kind, object, old);
+    document = document_for(planner, object, old);
+    err = complete(planner, kind, name, document, old != NULL ? old->value : NULL);
+    if (err != ERR_OK) {
+        json_decref(document);
+        return err;
+    }
     if (old == NULL || !json_equal(old->value, document)) {
         note_change(planner, old == NULL ? "create" : "update", name);
         catalog_edit_put(planner->edit, planner->catalog, name, document);
@@ -131,6 +183,7 @@ static enum err plan_section(struct planner *planner, const json_t *file, const 
 
         if (is_ours(planner, documents[i]->value) && map_get(&planner->wanted, name) == NULL) {
             note_change(planner, "delete", name);
+            (void)map_put(&planner->dropped, name, planner);
             catalog_edit_put(planner->edit, planner->catalog, name, NULL);
             if (strcmp(kind, "account") == 0) {
                 (void)map_put(&planner->gone, json_member_text(documents[i]->value, "id"), planner);
@@ -161,7 +214,13 @@ enum err catalog_plan(const struct catalog *catalog, const json_t *file,
                       json_t **changes, struct err_why *why)
 {
     static const char *const sections[][2] = {
-        {"accounts", "account"}, {"buses", "bus"}, {"rules", "rule"}, {"schedules", "schedule"}};
+        {"accounts", "account"},
+        {"buses", "bus"},
+        {"connections", "connection"},
+        {"api_destinations", "api_destination"},
+        {"rules", "rule"},
+        {"schedules", "schedule"},
+    };
     struct planner planner = {
         .catalog = catalog,
         .options = options,
@@ -182,6 +241,7 @@ enum err catalog_plan(const struct catalog *catalog, const json_t *file,
         catalog_uid_put(&planner.uid, edit);
     }
     map_clean_up(&planner.wanted);
+    map_clean_up(&planner.dropped);
     map_clean_up(&planner.gone);
     arena_clean_up(&planner.arena);
     *changes = planner.changes;

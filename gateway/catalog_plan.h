@@ -9,6 +9,8 @@
 struct catalog_plan_options {
     struct slice manager; /* "apply:NAME" */
     bool take_over;       /* objects of other managers become ours */
+    const uint8_t *seal_key;
+    uint64_t now_ms;
 };
 
 /* Compare a checked file with the catalog.  In a section that the file has, objects of this manager

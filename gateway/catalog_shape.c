@@ -92,7 +92,7 @@ static void check_texts(json_t *mistakes, const struct catalog_path *path, const
 }
 
 static void check_text_map(json_t *mistakes, const struct catalog_path *path, json_t *value,
-                           uint64_t max)
+                           uint64_t max, size_t chars_max)
 {
     const char *key;
     json_t *item;
@@ -103,10 +103,11 @@ static void check_text_map(json_t *mistakes, const struct catalog_path *path, js
     }
     json_object_foreach(value, key, item)
     {
-        if (!json_is_string(item) || json_string_length(item) > 256) {
+        if (!json_is_string(item) || json_string_length(item) > chars_max) {
             const struct catalog_path place = catalog_path_member(path, key);
 
-            catalog_mistake(mistakes, &place, "must be a string of at most 256 characters");
+            catalog_mistake(mistakes, &place, "must be a string of at most %zu characters",
+                            chars_max);
         }
     }
 }
@@ -144,6 +145,21 @@ static void check_text(json_t *mistakes, const struct catalog_path *path, const 
                         "must be a span of time such as \"90s\", \"5m\" or \"24h\"");
     } else if (member->type == CATALOG_SPAN && span_ms > member->max) {
         catalog_mistake(mistakes, path, "must be at most %" PRIu64 "s", member->max / 1000);
+    }
+}
+
+/* One member, and no text: a secret never stands in a catalog file. */
+static void check_secret(json_t *mistakes, const struct catalog_path *path, const json_t *value)
+{
+    const struct slice file = json_member_text(value, "file");
+
+    if (!json_is_object(value) || json_object_size(value) != 1 ||
+        !(json_is_true(json_object_get(value, "stored")) || file.len > 0)) {
+        catalog_mistake(
+            mistakes, path,
+            "must be {\"file\": PATH}, or {\"stored\": true} as `weir export` writes it");
+    } else if (file.len > 4096 || (file.len > 0 && strlen(file.data) != file.len)) {
+        catalog_mistake(mistakes, path, "must name a file in at most 4096 characters");
     }
 }
 
@@ -191,7 +207,20 @@ static void check_member(json_t *mistakes, const struct catalog_path *path, json
         check_texts(mistakes, path, value, member);
         break;
     case CATALOG_TEXT_MAP:
-        check_text_map(mistakes, path, value, member->max);
+        check_text_map(mistakes, path, value, member->max, 256);
+        break;
+    case CATALOG_LONG_TEXT_MAP:
+        check_text_map(mistakes, path, value, member->max, 512);
+        break;
+    case CATALOG_SECRET:
+        check_secret(mistakes, path, value);
+        break;
+    case CATALOG_VALUE:
+        if (json_is_object(value)) {
+            check_secret(mistakes, path, value);
+        } else {
+            check_text(mistakes, path, value, member);
+        }
         break;
     case CATALOG_BOOL:
         if (!json_is_boolean(value)) {
@@ -240,10 +269,7 @@ static bool is_for_later(const char *key)
 {
     static const char *const keys[] = {
         "lists",
-        "connections",
-        "api_destinations",
         "archives",
-        "http_parameters",
         "run_command_parameters",
         "kinesis_parameters",
     };

@@ -33,6 +33,7 @@ enum setting_type {
     TYPE_SPAN,
     TYPE_BOOL,
     TYPE_STRINGS,
+    TYPE_PORTS,
     TYPE_DURABILITY,
     TYPE_RESERVED,
 };
@@ -235,6 +236,8 @@ static enum err set_text(struct config *config, const struct setting *setting, s
     case TYPE_RESERVED:
         *(struct slice *)place = text;
         return ERR_OK;
+    case TYPE_PORTS:
+        return bad_value(setting, why, "a list of ports");
     case TYPE_STRINGS:
     default:
         return bad_value(setting, why, "a list of strings");
@@ -265,6 +268,37 @@ static enum err set_strings(struct config *config, const struct setting *setting
     return ERR_OK;
 }
 
+static enum err set_ports(struct config *config, const struct setting *setting, const json_t *value,
+                          struct err_why *why)
+{
+    struct ports *ports = place_of(config, setting);
+
+    if (!json_is_array(value) || json_array_size(value) < setting->min ||
+        json_array_size(value) > setting->max) {
+        return bad_value(setting, why, "a list of 1 to 16 ports");
+    }
+    ports->count = json_array_size(value);
+    for (size_t i = 0; i < ports->count; i++) {
+        const json_int_t port = json_integer_value(json_array_get(value, i));
+
+        if (port < 1 || port > UINT16_MAX) {
+            return bad_value(setting, why, "a list of ports, each a number from 1 to 65535");
+        }
+        ports->items[i] = (uint16_t)port;
+    }
+    return ERR_OK;
+}
+
+static enum err set_default_ports(struct config *config, const struct setting *setting)
+{
+    json_t *fallback = json_loads(setting->fallback, 0, NULL);
+    struct err_why why;
+    const enum err err = set_ports(config, setting, fallback, &why);
+
+    json_decref(fallback);
+    return err;
+}
+
 static enum err set_default(struct config *config, const struct setting *setting)
 {
     const struct slice text = slice_of(setting->fallback);
@@ -279,6 +313,8 @@ static enum err set_default(struct config *config, const struct setting *setting
     case TYPE_STRINGS:
         *(struct strings *)place_of(config, setting) = (struct strings){0};
         return ERR_OK;
+    case TYPE_PORTS:
+        return set_default_ports(config, setting);
     case TYPE_ACCOUNT: /* required: it has no default, and is asked for at the end */
         *(struct slice *)place_of(config, setting) = (struct slice){0};
         return ERR_OK;
@@ -331,6 +367,9 @@ static enum err set_value(struct config *config, const struct setting *setting, 
     }
     if (setting->type == TYPE_RESERVED) {
         return check_reserved(setting, value, why);
+    }
+    if (setting->type == TYPE_PORTS) {
+        return set_ports(config, setting, value, why);
     }
     if (setting->type == TYPE_STRINGS) {
         return set_strings(config, setting, value, why);
@@ -551,7 +590,10 @@ bool config_has_redis(const struct config *config)
 
 void config_fill_egress(const struct config *config, struct egress *egress)
 {
-    *egress = (struct egress){.allow_count = config->egress_allow.count};
+    *egress = (struct egress){.allow_count = config->egress_allow.count,
+                              .port_count = config->egress_ports.count};
+    _Static_assert(sizeof(egress->ports) == sizeof(config->egress_ports.items), "the same ports");
+    memcpy(egress->ports, config->egress_ports.items, sizeof(egress->ports));
     for (size_t i = 0; i < egress->allow_count; i++) {
         CHECK(egress_range_parse(config->egress_allow.items[i], &egress->allow[i]) == ERR_OK);
     }

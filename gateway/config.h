@@ -15,6 +15,11 @@ struct strings {
     size_t count;
 };
 
+struct ports {
+    uint16_t items[EGRESS_PORTS_MAX];
+    size_t count;
+};
+
 /* The C type behind each type of config.def. */
 #define CONFIG_TYPE_STRING     struct slice
 #define CONFIG_TYPE_ACCOUNT    struct slice
@@ -27,6 +32,7 @@ struct strings {
 #define CONFIG_TYPE_SPAN       uint64_t
 #define CONFIG_TYPE_BOOL       bool
 #define CONFIG_TYPE_STRINGS    struct strings
+#define CONFIG_TYPE_PORTS      struct ports
 #define CONFIG_TYPE_DURABILITY struct slice
 #define CONFIG_TYPE_RESERVED   struct slice /* the JSON text of its only value */
 

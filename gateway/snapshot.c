@@ -13,6 +13,7 @@
 #include "core/moment.h"
 #include "gateway/dedup_config.h"
 #include "gateway/lease.h"
+#include "gateway/snapshot_api.h"
 #include "gateway/target_config.h"
 
 enum { SECRET_BYTES_MAX = 256, DEDUP_WINDOW_MS = 300000 };
@@ -452,6 +453,9 @@ static enum err build_directory(const struct catalog *catalog,
     documents = catalog_of_kind(catalog, SLICE("credential"), &arena, &count);
     for (size_t i = 0; i < count && err == ERR_OK; i++) {
         err = add_credential(directory, documents[i], options, why);
+    }
+    if (err == ERR_OK) {
+        err = snapshot_add_api_destinations(catalog, options, directory, why);
     }
     arena_clean_up(&arena);
     return err;

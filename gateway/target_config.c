@@ -9,6 +9,7 @@
 
 #include "gateway/catalog.h"
 #include "gateway/input_config.h"
+#include "gateway/snapshot_api.h"
 #include "gateway/step_config.h"
 
 enum { ATTEMPTS_USUAL = 185, AGE_USUAL_MS = 86400000 };
@@ -32,6 +33,7 @@ enum err target_config_read_call(const json_t *document, struct arena *arena,
 
     target->arn = arena_copy(arena, json_member_text(document, "arn"));
     target->role_arn = arena_copy(arena, json_member_text(document, "role_arn"));
+    TRY(http_config_read(json_object_get(document, "http_parameters"), arena, &target->http, why));
     TRY(input_config_read(document, arena, &target->transform, why));
     return path_parameter_compile(arena_copy(arena, group), arena, &target->message_group_id, why);
 }

@@ -113,6 +113,8 @@ def range_of(kind, least, most, unit):
         return f"{least} to {most} characters"
     if kind == "STRINGS":
         return f"{least} to {most} strings"
+    if kind == "PORTS":
+        return f"{least} to {most} ports from 1 to 65535"
     if kind in ("SIZE", "SPAN"):
         units = SIZES if kind == "SIZE" else SPANS
         return f"{largest_unit(int(least), units)} to {largest_unit(int(most), units)}"

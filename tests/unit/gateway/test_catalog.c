@@ -423,7 +423,7 @@ static void test_each_mistake_has_its_path(void **state)
          "rules[0].targets[0].retry_policy.maximum_retry_attempts", "0 to 185"},
         {"{\"rules\":[{\"bus\":\"central\",\"name\":\"r\",\"pattern\":{\"a\":[1]},\"targets\":[{"
          "\"id\":\"t\",\"arn\":\"" QUEUE "\",\"http_parameters\":{}}]}]}",
-         "rules[0].targets[0].http_parameters", "not supported by this version"},
+         "rules[0].targets[0].http_parameters", "is for API destinations"},
         {"{\"lists\":[]}", "lists", "not supported by this version"},
         {"{\"rules\":[{\"bus\":\"central\",\"name\":\"r\",\"pattern\":{\"a\":[1]},\"targets\":[{"
          "\"id\":\"t\",\"arn\":\"" QUEUE "\"},{\"id\":\"t\",\"arn\":\"" QUEUE "\"}]}]}",
