@@ -75,12 +75,10 @@ class Endpoint:
     """The server; all its state may be read and changed while it runs."""
 
     def __init__(self, certificate, key, client=("c-EXAMPLE", "a client's secret"), lifetime_s=3600):
-        self.client, self.lifetime_s = client, lifetime_s
-        self.requests, self.strangers, self.oddities = [], [], []
-        self.token_requests, self.token_answers, self.tokens = [], [], set()
-        self.issued = 0
-        self._expected, self._answers = {}, {}
+        self.client = client
+        self._lifetime_s = lifetime_s
         self._lock = threading.Lock()
+        self.forget()
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), self._handler())
         self._server.daemon_threads = True
         self._server.request_queue_size = 128
@@ -91,6 +89,14 @@ class Endpoint:
         self.url = f"https://localhost:{self.port}"
 
     # -- what it shall do --------------------------------------------------------------------
+
+    def forget(self):
+        """As it was at the start, for the next test."""
+        self.lifetime_s = self._lifetime_s
+        self.requests, self.strangers, self.oddities = [], [], []
+        self.token_requests, self.token_answers, self.tokens = [], [], set()
+        self.issued = 0
+        self._expected, self._answers = {}, {}
 
     def expect(self, path, check):
         """Only requests to `path` that pass are taken."""
