@@ -283,7 +283,7 @@ static void on_committed(struct store_op *op)
 
 /* ---- one entry ----------------------------------------------------------------------------- */
 
-static enum err match_event(struct open_batch *batch, const struct ingest_entry *entry,
+static enum err match_event(struct open_batch *batch, struct ingest_entry *entry,
                             const struct walk *walk)
 {
     struct ingest *ingest = batch->ingest;
@@ -300,6 +300,10 @@ static enum err match_event(struct open_batch *batch, const struct ingest_entry 
                         &ingest->scratch);
     stats_time(ingest->options.stats, STATS_STAGE_MATCH, moment_steady_us() - start_us);
     stats_count(ingest->options.stats, STATS_MATCH_EXHAUSTED, ingest->scratch.exhausted_count);
+    if (err == ERR_TOO_LARGE) {
+        (void)snprintf(entry->message, sizeof(entry->message),
+                       "The event matches more than %d targets.", RULESET_HITS_MAX);
+    }
     return err;
 }
 

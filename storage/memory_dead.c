@@ -75,13 +75,14 @@ enum err memory_dead_list_run(struct memory_store *store, struct store_dead_list
 
     list_init(&list->dead);
     list->has_more = false;
+    list->body_bytes = 0;
     LIST_FOREACH (node, &store->dead) {
         const struct memory_delivery *delivery = CONTAINER_OF(node, struct memory_delivery, node);
 
         if (delivery->dead_id <= list->after_id || !is_meant(&list->filter, delivery)) {
             continue;
         }
-        if (count == list->count_max) {
+        if (count == list->count_max || !store_dead_page_takes(list, delivery->record->body.len)) {
             list->has_more = true;
             break;
         }

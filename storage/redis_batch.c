@@ -22,6 +22,7 @@
 
 enum {
     ROWS_MAX = 100,
+    DUES_MAX = 16, /* lanes, of each of which all claims are looked at */
     BYTES_MAX = 1 << 20,
     TIMEOUT_MS = 2000,
     RETELL_SECONDS = 60,
@@ -33,7 +34,7 @@ static const struct redis_script *taught[REDIS_SCRIPTS];
 /* What is particular to a kind of script. */
 static const struct {
     void (*read)(struct redis_batch *batch, const redisReply *reply);
-    size_t rows_max;
+    size_t steps_max;   /* in one call; a row is a step, and an event one for each delivery */
     bool is_outcome;    /* told again while its fate is unknown */
     bool asks_if_again; /* its first argument says whether it is */
 } kinds[REDIS_SCRIPTS] = {
@@ -48,6 +49,7 @@ static const struct {
     [REDIS_LANES] = {redis_lanes_read, 1, false, false},
     [REDIS_LEASE] = {redis_lease_read, ROWS_MAX, false, false},
     [REDIS_TALLY] = {redis_tally_read, 1, false, false},
+    [REDIS_DUES] = {redis_dues_read, DUES_MAX, false, false},
     [REDIS_DEAD_FIND] = {redis_dead_find_read, 1, false, false},
     [REDIS_DEAD_READ] = {redis_dead_read_read, ROWS_MAX, false, false},
     [REDIS_DEAD_EDIT] = {redis_dead_edit_read, ROWS_MAX, false, false},
@@ -309,9 +311,15 @@ void redis_batches_forget_park(struct redis_store *store, const char *lane)
 struct redis_batch *redis_batch_for(struct redis_store *store, enum redis_script_kind kind,
                                     unsigned partition, size_t bytes)
 {
+    return redis_batch_for_steps(store, kind, partition, bytes, 1);
+}
+
+struct redis_batch *redis_batch_for_steps(struct redis_store *store, enum redis_script_kind kind,
+                                          unsigned partition, size_t bytes, size_t steps)
+{
     struct redis_batch *batch = store->open[partition];
 
-    if (batch != NULL && (batch->kind != kind || batch->row_count >= kinds[kind].rows_max ||
+    if (batch != NULL && (batch->kind != kind || batch->steps + steps > kinds[kind].steps_max ||
                           batch->bytes + bytes > BYTES_MAX)) {
         close_open(store, partition);
         batch = NULL;
@@ -328,6 +336,7 @@ struct redis_batch *redis_batch_for(struct redis_store *store, enum redis_script
         store->open_count++;
     }
     batch->bytes += bytes;
+    batch->steps += steps;
     return batch;
 }
 

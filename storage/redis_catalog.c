@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * redis_catalog.c - documents and counters in Redis.
+ * redis_catalog.c - documents in Redis.
  *
  * Who can write to Redis must not own the routes, so a document carries a MAC under a key derived
  * from `seal_key`, over its name, its revision and its value: a forged one, an old one put back in
@@ -27,7 +27,6 @@ enum {
     HEAD_BYTES = REV_BYTES + DIGEST_BYTES, /* before a value: lua/catalog_put.lua */
     PAGE_DOCUMENTS = 512,
     PAGE_BYTES = 1 << 20,
-    ROW_BYTES = 256,
 };
 
 static const struct slice catalog_keys[] = {
@@ -332,84 +331,4 @@ void redis_catalog_read_begin(struct redis_store *store, struct store_catalog_re
     job->state = state;
     job->on_parts = on_read_round;
     read_page(job);
-}
-
-/* ---- tally --------------------------------------------------------------------------------- */
-
-struct tally_state {
-    size_t room;
-};
-
-static int compare_rows(const void *a, const void *b)
-{
-    return strcmp(((const struct store_tally_row *)a)->account,
-                  ((const struct store_tally_row *)b)->account);
-}
-
-static void tally_finish(struct redis_job *job)
-{
-    struct store_tally *tally = (struct store_tally *)job->op;
-
-    if (job->err != ERR_OK) {
-        store_tally_clean_up(tally);
-        return;
-    }
-    tally->bytes_used = redis_check_verdict(job->store->check)->used_bytes;
-    tally->commits = job->store->commits;
-    tally->commit_entries = job->store->commit_entries;
-    if (tally->row_count > 0) {
-        qsort(tally->rows, tally->row_count, sizeof(tally->rows[0]), compare_rows);
-    }
-}
-
-void redis_tally_begin(struct redis_store *store, struct store_tally *tally)
-{
-    struct redis_job *job = redis_job_new(store, &tally->op);
-
-    tally->rows = NULL;
-    tally->row_count = 0;
-    job->state = ARENA_NEW(&job->memory, struct tally_state);
-    job->on_parts = tally_finish;
-    for (unsigned i = 0; i < REDIS_PARTITIONS; i++) {
-        redis_batch_add_row(redis_batch_for(store, REDIS_TALLY, i, ROW_BYTES), job, tally);
-    }
-}
-
-static bool read_row(const redisReply *line, struct store_tally_row *row)
-{
-    uint64_t *const counts[] = {&row->created,  &row->delivered, &row->dropped,      &row->expired,
-                                &row->redriven, &row->dead,      &row->oldest_due_ms};
-    const struct slice account = redis_reply_text(redis_reply_at(line, 0));
-
-    if (account.len != STORE_ACCOUNT_CHARS) {
-        return false;
-    }
-    store_name_copy(row->account, sizeof(row->account), account);
-    for (size_t i = 0; i < ARRAY_LEN(counts); i++) {
-        if (!redis_reply_u64(redis_reply_at(line, 1 + i), counts[i])) {
-            return false;
-        }
-    }
-    row->live = row->created - row->delivered - row->dropped - row->expired - row->dead;
-    return true;
-}
-
-void redis_tally_read(struct redis_batch *batch, const redisReply *reply)
-{
-    struct store_tally *tally = batch->rows[0].item;
-    struct tally_state *state = batch->rows[0].job->state;
-
-    for (size_t i = 0; i < redis_reply_count(reply); i++) {
-        struct store_tally_row row = {.created = 0};
-
-        if (!read_row(redis_reply_at(reply, i), &row)) {
-            batch->err = ERR_REMOTE_FAILED;
-            return;
-        }
-        if (tally->row_count == state->room) {
-            state->room = MAX_OF(state->room * 2, (size_t)64);
-            tally->rows = xrealloc(tally->rows, state->room * sizeof(tally->rows[0]));
-        }
-        tally->rows[tally->row_count++] = row;
-    }
 }

@@ -320,7 +320,8 @@ void redis_dead_edit_read(struct redis_batch *batch, const redisReply *reply)
 /* When the list is full this one starts the next page. */
 static void list_one(struct walk *walk, struct letter *letter)
 {
-    if (walk->listed_count == walk->list->count_max) {
+    if (walk->listed_count == walk->list->count_max ||
+        !store_dead_page_takes(walk->list, letter->dead->record->body.len)) {
         walk->list->has_more = true;
         walk->is_full = true;
         return;
@@ -500,6 +501,7 @@ void redis_dead_list_begin(struct redis_store *store, struct store_dead_list *li
 
     list_init(&list->dead);
     list->has_more = false;
+    list->body_bytes = 0;
     walk->list = list;
     walk->after_id = MAX_OF(walk->after_id, list->after_id);
     walk_step(job);

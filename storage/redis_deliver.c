@@ -34,8 +34,9 @@ static void add_entry(struct redis_job *job, struct store_commit *commit, struct
 {
     const size_t len = record_len(entry);
     struct redis_batch *batch =
-        redis_batch_for(job->store, REDIS_COMMIT, redis_partition_of(entry->account),
-                        len + ROW_BYTES + entry->delivery_count * (STORE_LANE_CHARS_MAX + 8));
+        redis_batch_for_steps(job->store, REDIS_COMMIT, redis_partition_of(entry->account),
+                              len + ROW_BYTES + entry->delivery_count * (STORE_LANE_CHARS_MAX + 8),
+                              MAX_OF(entry->delivery_count, (size_t)1));
     char *record = arena_alloc(&batch->memory, len);
 
     if (batch->row_count == 0) {

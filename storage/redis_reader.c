@@ -7,6 +7,9 @@
  * counted before they are fed, per reply, and arrays pass our own function first, which refuses
  * long and deep ones and counts all elements of a reply: a reply of 32 MiB of empty arrays within
  * arrays would otherwise grow a hundredfold.
+ *
+ * A string that announces more than may come is refused at its head, not when the bytes have come;
+ * and so is a line without an end, which the parser would search from its start at every piece.
  */
 #include "storage/redis_reader.h"
 
@@ -14,6 +17,8 @@
 
 #include "core/check.h"
 #include "storage/redis_link.h"
+
+enum { LINE_BYTES_MAX = 64 << 10 }; /* a status, an error, a number; the head of the rest */
 
 struct redis_reader {
     redisReader *parser;
@@ -77,6 +82,23 @@ enum err redis_reader_feed(struct redis_reader *reader, struct slice bytes)
     return ERR_OK;
 }
 
+/* Can what has come so far never become a reply within its limits? */
+static bool is_hopeless(const struct redis_reader *reader)
+{
+    const redisReader *parser = reader->parser;
+    const struct slice rest = {parser->buf + parser->pos, parser->len - parser->pos};
+    const char *end = rest.len > 0 ? memchr(rest.data, '\r', rest.len) : NULL;
+    const bool is_string =
+        parser->ridx >= 0 && parser->rstack[parser->ridx].type == REDIS_REPLY_STRING;
+    uint64_t announced;
+
+    if (end == NULL) {
+        return rest.len > LINE_BYTES_MAX;
+    }
+    return is_string && slice_to_u64(slice_first(rest, (size_t)(end - rest.data)), &announced) &&
+           announced > REDIS_REPLY_BYTES_MAX - (reader->byte_count - rest.len);
+}
+
 enum err redis_reader_next(struct redis_reader *reader, struct redisReply **reply)
 {
     void *made = NULL;
@@ -89,6 +111,8 @@ enum err redis_reader_next(struct redis_reader *reader, struct redisReply **repl
         reader->byte_count = reader->parser->len - reader->parser->pos;
         reader->element_count = 0;
         *reply = made;
+    } else if (is_hopeless(reader)) {
+        return ERR_BAD_VALUE;
     }
     return ERR_OK;
 }

@@ -37,6 +37,7 @@ enum redis_script_kind {
     REDIS_DEAD_EDIT,
     REDIS_DEAD_FIND,
     REDIS_DEAD_READ,
+    REDIS_DUES,
     REDIS_LANES,
     REDIS_LEASE,
     REDIS_OPEN,
@@ -121,6 +122,7 @@ struct redis_batch {
     size_t arg_count;
     size_t arg_room;
     size_t bytes;
+    size_t steps;
     struct redis_row *rows;
     size_t row_count;
     size_t row_room;
@@ -149,6 +151,10 @@ void redis_job_part_done(struct redis_job *job, enum err err);
  * was asked of the partition since. */
 struct redis_batch *redis_batch_for(struct redis_store *store, enum redis_script_kind kind,
                                     unsigned partition, size_t bytes);
+/* The same for a row that is `steps` rows' work: a call takes so many steps as it takes rows, or
+ * one row. */
+struct redis_batch *redis_batch_for_steps(struct redis_store *store, enum redis_script_kind kind,
+                                          unsigned partition, size_t bytes, size_t steps);
 void redis_batch_add_row(struct redis_batch *batch, struct redis_job *job, void *item);
 void redis_batch_arg(struct redis_batch *batch, struct slice arg);
 void redis_batch_arg_u64(struct redis_batch *batch, uint64_t value);
@@ -196,6 +202,7 @@ void redis_lanes_read(struct redis_batch *batch, const redisReply *reply);
 void redis_outcome_read(struct redis_batch *batch, const redisReply *reply);
 void redis_lease_read(struct redis_batch *batch, const redisReply *reply);
 void redis_tally_read(struct redis_batch *batch, const redisReply *reply);
+void redis_dues_read(struct redis_batch *batch, const redisReply *reply);
 void redis_dead_find_read(struct redis_batch *batch, const redisReply *reply);
 void redis_dead_read_read(struct redis_batch *batch, const redisReply *reply);
 void redis_dead_edit_read(struct redis_batch *batch, const redisReply *reply);

@@ -281,6 +281,14 @@ static struct store_dead *dead_of(const struct dead_row *row, const struct recor
     return dead;
 }
 
+/* There is more than goes on this page.  Returns that the walk is over. */
+static bool end_page(struct store_dead_list *list)
+{
+    list->has_more = true;
+    list->walk.is_finished = true;
+    return false;
+}
+
 static enum err visit_to_list(struct sqlite_store *store, void *context, const struct dead_row *row,
                               bool *goes_on)
 {
@@ -289,9 +297,7 @@ static enum err visit_to_list(struct sqlite_store *store, void *context, const s
     enum err err;
 
     if (list->walk.step_count == list->count_max) {
-        list->has_more = true;
-        list->walk.is_finished = true;
-        *goes_on = false;
+        *goes_on = end_page(list);
         return ERR_OK;
     }
     err = sqlite_event_read(store, row->seq, &event);
@@ -299,7 +305,9 @@ static enum err visit_to_list(struct sqlite_store *store, void *context, const s
         event = (struct record){.accepted_ms = 0};
         err = ERR_OK;
     }
-    if (err == ERR_OK) {
+    if (err == ERR_OK && !store_dead_page_takes(list, event.body.len)) {
+        *goes_on = end_page(list);
+    } else if (err == ERR_OK) {
         list_append(&list->dead, &dead_of(row, &event)->node);
         list->walk.step_count++;
     }
@@ -314,6 +322,7 @@ enum err sqlite_dead_list_run(struct sqlite_store *store, struct store_dead_list
     if (!list->walk.is_begun) {
         list_init(&list->dead);
         list->has_more = false;
+        list->body_bytes = 0;
     }
     walk_begin(store, &list->walk, &list->filter, list->after_id);
     list->walk.step_count = had_count; /* over all steps: nothing here is undone in part */

@@ -273,6 +273,17 @@ void store_tally_clean_up(struct store_tally *tally)
     tally->row_count = 0;
 }
 
+/* ---- a page of dead letters ----------------------------------------------------------------- */
+
+bool store_dead_page_takes(struct store_dead_list *list, size_t body_len)
+{
+    if (!list_is_empty(&list->dead) && list->body_bytes + body_len > STORE_DEAD_PAGE_BYTES_MAX) {
+        return false;
+    }
+    list->body_bytes += body_len;
+    return true;
+}
+
 /* ---- which dead letters an operator means -------------------------------------------------- */
 
 static bool is_any_or(struct slice wanted, struct slice seen)

@@ -57,6 +57,7 @@ enum {
     STORE_ENTRY_BODY_BYTES_MAX = 4 << 20,
     STORE_ENTRY_BYTES_MAX = 16 << 20, /* body and the names of all deliveries */
     STORE_STATE_BYTES_MAX = 40 << 10,
+    STORE_DEAD_PAGE_BYTES_MAX = 4 << 20, /* of bodies in one STORE_DEAD_LIST */
     STORE_LANE_STEP = '.',
 };
 
@@ -300,12 +301,15 @@ struct store_walk {
     bool is_finished;
 };
 
+/* A page of them: it ends at `count_max`, or before the body with which it would hold more than
+ * STORE_DEAD_PAGE_BYTES_MAX of them; the first always comes. */
 struct store_dead_list {
     struct store_op op;
     struct store_dead_filter filter;
     uint64_t after_id; /* 0: from the start */
     size_t count_max;
     struct store_walk walk; /* private to the engine */
+    size_t body_bytes;      /* likewise: of what is listed so far */
     /* out */
     struct list dead; /* struct store_dead, by id */
     bool has_more;
@@ -378,6 +382,8 @@ struct store_tally_row {
     uint64_t oldest_due_ms; /* earliest due among the live, claimed ones included; 0 if none */
 };
 
+/* A store that is shared is walked in steps: each row is of one moment, not all of the same, and
+ * what was submitted later may be in it. */
 struct store_tally {
     struct store_op op;
     /* out; free with store_tally_clean_up() */

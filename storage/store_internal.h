@@ -80,6 +80,9 @@ struct store_dead_facts {
 bool store_dead_matches(const struct store_dead_filter *filter,
                         const struct store_dead_facts *facts);
 
+/* May a dead letter with such a body still go on the page?  Counts it if so. */
+bool store_dead_page_takes(struct store_dead_list *list, size_t body_len);
+
 /* Free what a half-done operation has put out, as before it began. */
 void store_records_free(struct list *records);
 void store_dead_all_free(struct list *dead);

@@ -16,12 +16,12 @@ import redis
 from redis_server import RedisServer
 
 LUA = Path(__file__).resolve().parents[2] / "storage" / "lua"
-OF_PARTITION = {"advance", "bury", "claim", "commit", "dead_edit", "dead_find", "dead_read", "lanes", "lease",
-                "park", "release", "retry", "settle", "tally"}
+OF_PARTITION = {"advance", "bury", "claim", "commit", "dead_edit", "dead_find", "dead_read", "dues", "lanes",
+                "lease", "park", "release", "retry", "settle", "tally"}
 OTHERS = {"beat", "catalog_put", "catalog_read", "open"}
 # Everything that makes room, or lets what is stored move on; the rest takes in something new.
 DRAINING = {"advance", "beat", "bury", "claim", "dead_edit", "lanes", "park", "release", "retry", "settle"}
-READING = {"catalog_read", "dead_find", "dead_read", "tally"}
+READING = {"catalog_read", "dead_find", "dead_read", "dues", "tally"}
 
 P = "{7}"
 C, B, N, A, L, K, X, S = (f"{kind}:{P}" for kind in "cbnaLkxs")
@@ -364,6 +364,45 @@ def test_lanes_are_looked_at_a_page_at_a_time(store):
     assert calls == 3
 
 
+def walk(store, what, count):
+    """All pages of a tally, and how long each was."""
+    rows, lengths, cursor = [], [], b"0"
+    while not lengths or cursor != b"0":
+        cursor, *page = store.call("tally", what, cursor, count)
+        rows += page
+        lengths.append(len(page))
+    return rows, lengths
+
+
+def test_a_tally_looks_at_accounts_and_lanes_a_page_at_a_time(store):
+    """A partition may have thousands of both; none may be missed, and none of a page be torn."""
+    accounts = [f"{111122220000 + i}" for i in range(300)]
+    for account in accounts:  # large enough for Redis to keep a table of them, which it scans in parts
+        store.db.hset(C, mapping={account + kind: i for i, kind in enumerate("cvperd", start=1)})
+    store.db.zadd(L, {f"{account}/t{i}": i for account in accounts for i in range(3)})
+    rows, lengths = walk(store, "c", 64)
+    assert {row[0].decode() for row in rows} == set(accounts)
+    assert all(row[1:] == [1, 2, 3, 4, 5, 6] for row in rows)
+    assert max(lengths) < 200
+    names, lengths = walk(store, "l", 64)
+    assert len(set(names)) == 900
+    assert max(lengths) < 200
+
+
+def test_since_when_a_lane_is_owed_something(store):
+    """Due is due, whether it waits or is held, and the time of a retry counts, not that of the commit."""
+    for i in range(600):  # more than one look at what is held
+        store.call("commit", 1 + i // 64, 1, *store.entry(f"e-{i}", now=NOW + i))
+    store.commit(store.entry("waits", claim=0, now=NOW + 1000, lanes=(LANE + "w",)))
+    assert store.db.zcard(held()) == 600
+    assert store.call("dues", LANE, LANE + "w", LANE + "none") == [NOW, NOW + 1000, 0]
+    late, score = store.db.zrange(held(), -1, -1, withscores=True)[0]
+    assert store.call("retry", 0, LANE, late, int(score), NOW - 5, 1, 7) == [1]
+    assert store.call("dues", LANE) == [NOW - 5]
+    assert store.claim(claimer=900)[2][0] == late
+    assert store.call("dues", LANE) == [NOW - 5]
+
+
 def test_dead_letters_are_found_a_page_at_a_time(store):
     for i in range(10):
         ((_, seq, _, _, claim),) = store.commit(store.entry(f"e-{i}", now=NOW + i))
@@ -410,8 +449,11 @@ def test_scripts_use_only_keys_of_their_slot(server, store):
     with server.client() as watcher, watcher.monitor() as monitor:
         fill(store)
         calls = {name: good_call(store, name) for name in WRONG_KEYS}
-        for name in (*WRONG_KEYS, "tally"):
-            store.call(name, *calls.get(name, ()))
+        for name in WRONG_KEYS:
+            store.call(name, *calls[name])
+        for what in "cl":
+            store.call("tally", what, 0, 64)
+        store.call("dues", LANE)
         store.call("dead_find", "-1", "+inf", 4, "", "", 0, 0)
         store.call("dead_read", NOW * 64)
         store.db.ping()

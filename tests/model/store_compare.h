@@ -229,7 +229,8 @@ static bool has_steps(const struct model *model, const struct twin *twin)
 {
     return model->engine->has_steps &&
            (twin->kind == STORE_DEAD_LIST || twin->kind == STORE_DEAD_EDIT ||
-            twin->kind == STORE_CATALOG_PUT || twin->kind == STORE_CATALOG_READ);
+            twin->kind == STORE_CATALOG_PUT || twin->kind == STORE_CATALOG_READ ||
+            twin->kind == STORE_TALLY);
 }
 
 static void run_twins(struct model *model, struct twin *twins, size_t count)

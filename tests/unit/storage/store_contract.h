@@ -1173,6 +1173,7 @@ static void a_moment_is_given_to_one_asker(void **state)
     assert_false(once_at(desk, "schedule/weekly", T0, T0 + 60000));
 }
 
+#include "tests/unit/storage/store_contract_pages.h"
 #include "tests/unit/storage/store_contract_steps.h"
 
 #define CONTRACT_TEST(function)                                                                    \
@@ -1207,7 +1208,7 @@ static void a_moment_is_given_to_one_asker(void **state)
         CONTRACT_TEST(s6_destroy_answers_what_was_submitted),                                      \
         CONTRACT_TEST(s9_a_reference_reaches_only_its_own_lane),                                   \
         CONTRACT_TEST(s9_dead_letters_are_found_by_what_they_are), CONTRACT_TESTS_STEPS,           \
-        CONTRACT_TEST(redrive_keeps_event_and_history),                                            \
+        CONTRACT_TESTS_PAGES, CONTRACT_TEST(redrive_keeps_event_and_history),                      \
         CONTRACT_TEST(drop_and_expire_end_dead_letters),                                           \
         CONTRACT_TEST(many_dead_letters_are_edited_in_one_call),                                   \
         CONTRACT_TEST(catalog_documents_are_compared_and_set_together),                            \

@@ -74,6 +74,9 @@ static const char *const garbage[] = {
     "$-2\r\n",
     "%1\r\n+a\r\n+b\r\n", /* RESP3 */
     "*2\r\n:1\r\n!\r\n",
+    "$33554433\r\n", /* more than may come: known before it comes */
+    "$999999999999\r\nx",
+    "*3\r\n:1\r\n$33554430\r\n",
 };
 
 static void test_garbage_and_limits(void **state)
@@ -106,14 +109,14 @@ static void test_bytes_are_counted_per_reply(void **state)
     (void)state;
     memset(piece, 'x', len);
     for (unsigned i = 0; i < 100; i++) { /* 100 MiB in small replies */
-        memcpy(piece, "+", 1);
+        memcpy(piece, "$1048564\r\n", 10);
         memcpy(piece + len - 2, "\r\n", 2);
         assert_int_equal(redis_reader_feed(reader, (struct slice){piece, len}), ERR_OK);
         assert_int_equal(redis_reader_next(reader, &reply), ERR_OK);
-        assert_int_equal(redis_reply_text(reply).len, len - 3);
+        assert_int_equal(redis_reply_text(reply).len, len - 12);
         redis_reply_free(reply);
     }
-    assert_int_equal(redis_reader_feed(reader, SLICE("$999999999999\r\n")), ERR_OK);
+    assert_int_equal(redis_reader_feed(reader, SLICE("*2\r\n$33554410\r\n")), ERR_OK);
     while (err == ERR_OK) {
         assert_int_equal(redis_reader_next(reader, &reply), ERR_OK);
         assert_null(reply);
@@ -124,6 +127,32 @@ static void test_bytes_are_counted_per_reply(void **state)
     assert_int_equal(total, REDIS_REPLY_BYTES_MAX);
     redis_reader_destroy(reader);
     xfree(piece);
+}
+
+/* Goal: a line that does not end is given up long before it has the size of a reply. */
+static void test_endless_line(void **state)
+{
+    static const char *const beginnings[] = {"+", "-ERR ", ":1", "$1", "*1"};
+
+    (void)state;
+    for (size_t i = 0; i < ARRAY_LEN(beginnings); i++) {
+        struct redis_reader *reader = redis_reader_new();
+        struct redisReply *reply;
+        char piece[1024];
+        size_t total = 0;
+        enum err err = redis_reader_feed(reader, slice_of(beginnings[i]));
+
+        memset(piece, '1', sizeof(piece));
+        while (err == ERR_OK) {
+            assert_int_equal(redis_reader_feed(reader, (struct slice){piece, sizeof(piece)}),
+                             ERR_OK);
+            err = redis_reader_next(reader, &reply);
+            total += sizeof(piece);
+        }
+        assert_int_equal(err, ERR_BAD_VALUE);
+        assert_in_range(total, 0, 128 << 10);
+        redis_reader_destroy(reader);
+    }
 }
 
 /* ---- a server that is none ---- */
@@ -266,6 +295,7 @@ int main(void)
         cmocka_unit_test(test_pieces),
         cmocka_unit_test(test_garbage_and_limits),
         cmocka_unit_test(test_bytes_are_counted_per_reply),
+        cmocka_unit_test(test_endless_line),
         cmocka_unit_test(test_garbage_ends_the_connection),
         cmocka_unit_test(test_urls),
         cmocka_unit_test(test_info_fields),
