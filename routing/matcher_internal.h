@@ -271,7 +271,7 @@ struct matcher_frame {
     uint32_t nodes[MATCHER_SETS_MAX]; /* or NONE */
     uint32_t element;                 /* innermost around what the container holds */
     uint32_t array;                   /* NONE: an object */
-    size_t at;                        /* where to go on */
+    size_t at;                        /* the operator to go on from */
 };
 
 struct matcher_scratch {

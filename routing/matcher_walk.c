@@ -2,11 +2,12 @@
  *
  * matcher_walk.c - through a scanned event, along the paths that some set names.
  *
- * The scan has proved the text valid and left a bitmap of quotes, one of operators, and for each
- * opening bracket where it closes.  So a member that nobody names costs one look for the operator
- * behind it, and a container that nobody names one step, whatever it holds.
+ * The scan has proved the text valid and left a list of operators, and for each opening bracket
+ * where it closes.  So a member that nobody names costs two operators and a look at its key, and a
+ * container that nobody names one step, whatever it holds.
  *
- *     "key" :  value  ,        next quote, its partner, the colon; behind the value the operator
+ *     {  "key"  :  value  ,       between two operators a key or a scalar, perhaps among blanks;
+ *     ^         ^         ^       a container begins with the operator right behind
  *
  * Leaves are noted as event_tree.c notes them: any container in an array is an element of it, and
  * an array with a single one constrains nobody, which is known when the walk is over.
@@ -18,7 +19,6 @@
 struct walk {
     struct matcher_scratch *scratch;
     const char *text;
-    size_t bracket; /* number of the next bracket */
     size_t depth;
 };
 
@@ -38,6 +38,28 @@ static uint32_t descend(const struct matcher *matcher, uint32_t node, struct sli
         node = matcher_find_child(matcher, node, name, matcher_hash_edge(node, name));
     } while (node != MATCHER_NONE && key.data != NULL);
     return node;
+}
+
+/* The key or scalar between operator `number` and the next.  The text is valid: what is no more
+ * than a space there is a blank. */
+static struct slice between(const struct walk *walk, size_t number)
+{
+    const uint32_t *at = walk->scratch->scan.at + number;
+    const char *start = walk->text + at[0] + 1;
+    const char *end = walk->text + at[1];
+
+    while (*start <= ' ') {
+        start++;
+    }
+    while (end[-1] <= ' ') {
+        end--;
+    }
+    return (struct slice){start, (size_t)(end - start)};
+}
+
+static struct slice unquote(struct slice string)
+{
+    return (struct slice){string.data + 1, string.len - 2};
 }
 
 static bool may_have_child(const struct matcher *matcher, uint32_t node, struct slice key)
@@ -141,9 +163,9 @@ static enum leaf_type type_of(char first)
     }
 }
 
-/* The scalar at `at`, which ends before the operator at `end`, under these nodes. */
-static void read_leaf(const struct walk *walk, const uint32_t *nodes, uint32_t element, size_t at,
-                      size_t end)
+/* The scalar between operator `number` and the next, under these nodes. */
+static void read_leaf(const struct walk *walk, const uint32_t *nodes, uint32_t element,
+                      size_t number)
 {
     struct matcher_scratch *scratch = walk->scratch;
     struct matcher_leaf leaf = {.element = element, .text = {NULL, 0}};
@@ -155,32 +177,17 @@ static void read_leaf(const struct walk *walk, const uint32_t *nodes, uint32_t e
             continue;
         }
         if (leaf.text.data == NULL) {
-            leaf.type = (uint8_t)type_of(walk->text[at]);
-            leaf.order = scratch->order++;
-            if (leaf.type == LEAF_STRING) {
-                const size_t close = scan_next(scratch->scan.quotes, at + 1);
+            const struct slice text = between(walk, number);
 
-                leaf.text = unescape(scratch, (struct slice){walk->text + at + 1, close - at - 1});
-            } else {
-                while (walk->text[end - 1] <= ' ') {
-                    end--;
-                }
-                leaf.text = (struct slice){walk->text + at, end - at};
-            }
+            leaf.type = (uint8_t)type_of(text.data[0]);
+            leaf.order = scratch->order++;
+            leaf.text = leaf.type == LEAF_STRING ? unescape(scratch, unquote(text)) : text;
         }
         note_leaf(walk, side, &leaf, side->matcher->nodes[nodes[i]].path);
     }
 }
 
 /* ---- containers ---------------------------------------------------------------------------- */
-
-static size_t skip_blanks(const struct walk *walk, size_t at)
-{
-    while (walk->text[at] <= ' ') { /* valid: a control byte outside strings is a blank */
-        at++;
-    }
-    return at;
-}
 
 static uint32_t add_array(struct matcher_scratch *scratch)
 {
@@ -205,102 +212,81 @@ static uint32_t add_element(struct matcher_scratch *scratch, const struct matche
     return (uint32_t)scratch->element_count++;
 }
 
-/* Step over the container whose bracket is next; the byte behind it. */
-static size_t step_over(struct walk *walk)
+/* Nothing between this bracket and its close? */
+static bool is_empty(const struct scan *scan, size_t number)
 {
-    const struct scan_bracket *brackets = walk->scratch->scan.brackets;
-    const uint32_t partner = brackets[walk->bracket].partner;
-
-    walk->bracket = partner + 1;
-    return brackets[partner].at + 1;
+    return scan->partners[number] == number + 1 &&
+           (scan->kinds[number + 1] & SCAN_BEHIND_VALUE) == 0;
 }
 
-/* The container at `at`, under these nodes: open it if that is worth it.  The byte to go on from in
- * the frame around if not, else 0. */
+/* The container that opens at operator `number`, under these nodes: open it if that is worth it.
+ * The operator to go on from in the frame around if not, else 0. */
 static size_t enter(struct walk *walk, struct matcher_frame *around, const uint32_t *nodes,
-                    size_t at)
+                    size_t number)
 {
     struct matcher_scratch *scratch = walk->scratch;
-    const bool is_array = walk->text[at] == '[';
+    const size_t behind = scratch->scan.partners[number] + 1;
+    const bool is_array = (scratch->scan.kinds[number] & SCAN_CURLY) == 0;
+    const bool is_worth_it =
+        !is_empty(&scratch->scan, number) && is_worth_opening(walk, nodes, is_array);
     uint32_t element = around->element;
     struct matcher_frame *inner;
 
     if (around->array != MATCHER_NONE) {
         const uint32_t index = scratch->arrays[around->array].element_count++;
 
-        if (!is_worth_opening(walk, nodes, is_array)) {
-            return step_over(walk);
-        }
-        element = add_element(scratch, around, index);
-    } else if (!is_worth_opening(walk, nodes, is_array)) {
-        return step_over(walk);
+        element = is_worth_it ? add_element(scratch, around, index) : MATCHER_NONE;
+    }
+    if (!is_worth_it) {
+        return behind;
     }
     CHECK(walk->depth < JSON_DEPTH_MAX);
     inner = &scratch->frames[walk->depth++];
     memcpy(inner->nodes, nodes, sizeof(inner->nodes));
     inner->element = element;
     inner->array = is_array ? add_array(scratch) : MATCHER_NONE;
-    inner->at = at + 1;
-    walk->bracket++;
+    inner->at = number;
     return 0;
 }
 
-/* The innermost container is read: its closing bracket is the next one. */
-static void leave(struct walk *walk)
+/* The innermost container is read: it closes at operator `number`. */
+static void leave(struct walk *walk, size_t number)
 {
     const struct matcher_frame *frame = &walk->scratch->frames[--walk->depth];
-    const struct scan_bracket *brackets = walk->scratch->scan.brackets;
 
     if (frame->array != MATCHER_NONE) {
         walk->scratch->arrays[frame->array].end_order = walk->scratch->order;
     }
     if (walk->depth > 0) {
-        walk->scratch->frames[walk->depth - 1].at = brackets[walk->bracket].at + 1;
+        walk->scratch->frames[walk->depth - 1].at = number + 1;
     }
-    walk->bracket++;
 }
 
-static bool is_bracket_open(char byte)
-{
-    return byte == '{' || byte == '[';
-}
-
-/* Read members until a container opens or this one ends; `at` is behind its brace or behind a
- * value. */
+/* Read members until a container opens or this one ends. */
 static void read_object(struct walk *walk, struct matcher_frame *frame)
 {
     const struct scan *scan = &walk->scratch->scan;
     size_t at = frame->at;
 
-    for (;;) {
+    while (!scan_is_close(scan, at)) { /* its brace or a comma, and a colon */
         uint32_t nodes[MATCHER_SETS_MAX];
-        size_t open, close, value;
-        bool is_somewhere;
+        const bool is_somewhere = follow_key(walk, frame, unquote(between(walk, at)), nodes);
 
-        at = scan_next(scan->operators, at);
-        if (walk->text[at] == '}') {
-            leave(walk);
-            return;
-        }
-        /* a comma, or the colon behind the first key */
-        open = walk->text[at] == ',' ? scan_next(scan->quotes, at)
-                                     : scan_next(scan->quotes, frame->at);
-        close = scan_next(scan->quotes, open + 1);
-        is_somewhere =
-            follow_key(walk, frame, (struct slice){walk->text + open + 1, close - open - 1}, nodes);
-        value = skip_blanks(walk, scan_next(scan->operators, close) + 1);
-        if (is_bracket_open(walk->text[value])) {
-            at = is_somewhere ? enter(walk, frame, nodes, value) : step_over(walk);
+        if (!scan_is_open(scan, at + 2)) {
+            if (is_somewhere) {
+                read_leaf(walk, nodes, frame->element, at + 1);
+            }
+            at += 2;
+        } else if (!is_somewhere) {
+            at = scan->partners[at + 2] + 1;
+        } else {
+            at = enter(walk, frame, nodes, at + 2);
             if (at == 0) {
                 return;
             }
-        } else {
-            at = scan_next(scan->operators, value);
-            if (is_somewhere) {
-                read_leaf(walk, nodes, frame->element, value, at);
-            }
         }
     }
+    leave(walk, at);
 }
 
 /* The same for an array, whose elements have its own nodes. */
@@ -309,27 +295,18 @@ static void read_array(struct walk *walk, struct matcher_frame *frame)
     const struct scan *scan = &walk->scratch->scan;
     size_t at = frame->at;
 
-    for (;;) {
-        at = skip_blanks(walk, at);
-        if (walk->text[at] == ',') {
-            at = skip_blanks(walk, at + 1);
-        }
-        if (walk->text[at] == ']') {
-            leave(walk);
-            return;
-        }
-        if (is_bracket_open(walk->text[at])) {
-            at = enter(walk, frame, frame->nodes, at);
+    while (!scan_is_close(scan, at)) { /* its bracket or a comma */
+        if (!scan_is_open(scan, at + 1)) {
+            read_leaf(walk, frame->nodes, frame->element, at);
+            at++;
+        } else {
+            at = enter(walk, frame, frame->nodes, at + 1);
             if (at == 0) {
                 return;
             }
-        } else {
-            const size_t end = scan_next(scan->operators, at);
-
-            read_leaf(walk, frame->nodes, frame->element, at, end);
-            at = end;
         }
     }
+    leave(walk, at);
 }
 
 /* ---- finishing ----------------------------------------------------------------------------- */
@@ -389,12 +366,14 @@ static void settle(struct matcher_scratch *scratch)
 
 void matcher_walk(struct matcher_scratch *scratch)
 {
-    struct walk walk = {.scratch = scratch, .text = scratch->scan.text.data, .bracket = 1};
-    struct matcher_frame *root = &scratch->frames[0];
+    struct walk walk = {.scratch = scratch, .text = scratch->scan.text.data};
 
-    *root = (struct matcher_frame){
-        .element = MATCHER_NONE, .array = MATCHER_NONE, .at = scratch->scan.brackets[0].at + 1};
-    walk.depth = 1; /* node 0 of each set is its root */
+    if (is_empty(&scratch->scan, 0)) {
+        return;
+    }
+    /* node 0 of each set is its root */
+    scratch->frames[walk.depth++] =
+        (struct matcher_frame){.element = MATCHER_NONE, .array = MATCHER_NONE, .at = 0};
     while (walk.depth > 0) {
         struct matcher_frame *frame = &scratch->frames[walk.depth - 1];
 

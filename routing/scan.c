@@ -2,13 +2,13 @@
  *
  * scan.c - run the best kernel over a text, and do what masks cannot.
  *
- * The kernel (scan_kernel.h) judges 64 bytes at once; what is left for one-by-one is rare or few:
- * escapes, literals, characters beyond ASCII, and brackets, which need a stack.  Each opening
- * bracket learns where it closes, so whoever walks the text afterwards steps over a container in
- * one step, however large it is.
+ * The kernel (scan_kernel.h) judges 64 bytes at once and lists the operators; what is left for
+ * one-by-one is rare: escapes, literals, characters beyond ASCII.  Each opening bracket learns
+ * where it closes, so whoever walks the text afterwards steps over a container in one step, however
+ * large it is.
  *
  * Invariant: after a fault nothing that is left in the scan may be used.
- * Memory:    bitmaps and brackets grow to the largest text and are kept.
+ * Memory:    lists grow to the largest text and are kept.
  */
 #include "routing/scan.h"
 
@@ -126,10 +126,12 @@ struct scan_found scan_read_characters(const struct scan *scan, uint64_t high, u
     return found;
 }
 
-void scan_grow_brackets(struct scan *scan)
+bool scan_ends_string(const struct scan *scan, size_t at)
 {
-    scan->bracket_max = scan->bracket_max * 2 + SCAN_BLOCK_BYTES;
-    scan->brackets = xrealloc(scan->brackets, sizeof(*scan->brackets) * scan->bracket_max);
+    do {
+        at--;
+    } while (scan->text.data[at] <= ' '); /* outside strings: a blank */
+    return scan->text.data[at] == '"';
 }
 
 /* ---- the whole ----------------------------------------------------------------------------- */
@@ -151,26 +153,24 @@ static bool is_one_object(const struct scan *scan)
     const struct slice text = scan->text;
     size_t first, last;
 
-    if (scan->bracket_count == 0) {
+    if (scan->count == 0) {
         return false;
     }
-    first = scan->brackets[0].at;
-    last = scan->brackets[scan->bracket_count - 1].at;
-    return text.data[first] == '{' && scan->brackets[0].partner == scan->bracket_count - 1 &&
-           are_blank(slice_first(text, first)) && are_blank(slice_from(text, last + 1));
+    first = scan->at[0];
+    last = scan->at[scan->count - 1];
+    return text.data[first] == '{' && are_blank(slice_first(text, first)) &&
+           are_blank(slice_from(text, last + 1));
 }
 
+/* Every byte may be an operator, and lists are written and read a block at a time. */
 static void make_room(struct scan *scan, size_t len)
 {
-    const size_t word_count = len / SCAN_BLOCK_BYTES + 2;
-
-    if (scan->word_max < word_count) {
-        scan->word_max = word_count * 2;
-        scan->quotes = xrealloc(scan->quotes, sizeof(uint64_t) * scan->word_max);
-        scan->operators = xrealloc(scan->operators, sizeof(uint64_t) * scan->word_max);
+    if (scan->max < len + SCAN_BLOCK_BYTES) {
+        scan->max = 2 * len + SCAN_BLOCK_BYTES;
+        scan->at = xrealloc(scan->at, sizeof(*scan->at) * scan->max);
+        scan->partners = xrealloc(scan->partners, sizeof(*scan->partners) * scan->max);
+        scan->kinds = xrealloc(scan->kinds, sizeof(*scan->kinds) * scan->max);
     }
-    scan->quotes[word_count - 2] = scan->quotes[word_count - 1] = 0;
-    scan->operators[word_count - 2] = scan->operators[word_count - 1] = 0;
 }
 
 bool scan_has_kernel(enum scan_kernel kernel)
@@ -178,11 +178,12 @@ bool scan_has_kernel(enum scan_kernel kernel)
 #if defined(__x86_64__)
     if (kernel == SCAN_AVX512) {
         return __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512f") &&
-               __builtin_cpu_supports("pclmul") && __builtin_cpu_supports("bmi");
+               __builtin_cpu_supports("avx512vbmi2") && __builtin_cpu_supports("pclmul") &&
+               __builtin_cpu_supports("bmi") && __builtin_cpu_supports("popcnt");
     }
     if (kernel == SCAN_AVX2) {
         return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("pclmul") &&
-               __builtin_cpu_supports("bmi");
+               __builtin_cpu_supports("bmi") && __builtin_cpu_supports("popcnt");
     }
 #endif
     return kernel == SCAN_PORTABLE || kernel == SCAN_BEST;
@@ -209,7 +210,7 @@ bool scan_run_by(struct scan *scan, struct slice text, enum scan_kernel kernel)
     }
     make_room(scan, text.len);
     scan->text = text;
-    scan->bracket_count = 0;
+    scan->count = 0;
     scan->has_escapes = false;
     return choose_kernel(kernel)(scan) && is_one_object(scan);
 }
@@ -221,8 +222,8 @@ bool scan_run(struct scan *scan, struct slice text)
 
 void scan_clean_up(struct scan *scan)
 {
-    xfree(scan->quotes);
-    xfree(scan->operators);
-    xfree(scan->brackets);
+    xfree(scan->at);
+    xfree(scan->partners);
+    xfree(scan->kinds);
     *scan = (struct scan){0};
 }

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * scan.h - a whole JSON text checked strictly, 64 bytes at a time, and left with bitmaps by which
- * it can be walked without looking at what nobody asks for.
+ * scan.h - a whole JSON text checked strictly, 64 bytes at a time, and left as a list of operators
+ * by which it can be walked without looking at what nobody asks for.
  *
  * What is accepted is exactly what core/json.h accepts, if it is an object: RFC 8259, UTF-8, depth
  * up to JSON_DEPTH_MAX, nothing behind the value.  There is no sentence for what is refused; who
@@ -14,25 +14,19 @@
 
 enum { SCAN_TEXT_BYTES_MAX = INT32_MAX };
 
-/* A `{`, `[`, `}` or `]` outside strings. */
-struct scan_bracket {
-    uint32_t at;      /* byte of the text */
-    uint32_t partner; /* number of the bracket that closes or opens it */
-};
-
-/* What a scan leaves; memory is kept from one text to the next.  Zeroed before the first. */
+/* What a scan leaves; memory is kept from one text to the next.  Zeroed before the first.
+ *
+ * Operators are { } [ ] : , outside strings, numbered in the order of the text.  Between two of
+ * them stands at most one string, number or literal. */
 struct scan {
     struct slice text;
-    /* one bit per byte, the lowest first; as many words as the text has begun blocks of 64 bytes,
-     * and one more that is zero */
-    uint64_t *quotes;    /* those that begin or end a string */
-    uint64_t *operators; /* { } [ ] : , outside strings */
-    size_t word_max;
-    struct scan_bracket *brackets; /* in the order of the text */
-    size_t bracket_count;
-    size_t bracket_max;
+    uint32_t *at;       /* by operator: its byte of the text */
+    uint32_t *partners; /* by operator, brackets only: the one that closes or opens it */
+    uint8_t *kinds;     /* by operator: see scan_is_open() */
+    size_t count;
+    size_t max;
     bool has_escapes;                  /* a backslash stands in some string */
-    uint32_t open[JSON_DEPTH_MAX + 1]; /* private: numbers of the brackets that are open */
+    uint32_t open[JSON_DEPTH_MAX + 2]; /* private: the brackets that are open */
 };
 
 enum scan_kernel {
@@ -50,17 +44,22 @@ bool scan_run_by(struct scan *scan, struct slice text, enum scan_kernel kernel);
 bool scan_has_kernel(enum scan_kernel kernel);
 void scan_clean_up(struct scan *scan);
 
-/* The first set bit at byte `at` or behind it.  There must be one. */
-static inline size_t scan_next(const uint64_t *words, size_t at)
-{
-    size_t word = at / 64;
-    uint64_t bits = words[word] >> (at % 64);
+/* Bits of a kind.  An opening bracket has the lower two, a closing one the first, a colon the
+ * second, a comma neither. */
+enum {
+    SCAN_BRACKET = 0x01,
+    SCAN_FIRST = 0x02,
+    SCAN_CURLY = 0x20,        /* of brackets */
+    SCAN_BEHIND_QUOTE = 0x40, /* the byte before it ends a string */
+    SCAN_BEHIND_VALUE = 0x80, /* a string, number or literal stands before it, past blanks */
+};
 
-    if (bits != 0) {
-        return at + (size_t)__builtin_ctzll(bits);
-    }
-    do {
-        bits = words[++word];
-    } while (bits == 0);
-    return word * 64 + (size_t)__builtin_ctzll(bits);
+static inline bool scan_is_open(const struct scan *scan, size_t number)
+{
+    return (scan->kinds[number] & (SCAN_BRACKET | SCAN_FIRST)) == (SCAN_BRACKET | SCAN_FIRST);
+}
+
+static inline bool scan_is_close(const struct scan *scan, size_t number)
+{
+    return (scan->kinds[number] & (SCAN_BRACKET | SCAN_FIRST)) == SCAN_BRACKET;
 }

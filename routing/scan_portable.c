@@ -12,12 +12,7 @@ enum byte_class {
     CLASS_OTHER,
     CLASS_QUOTE,
     CLASS_BACKSLASH,
-    CLASS_OPEN,
-    CLASS_CLOSE,
-    CLASS_SQUARE_OPEN,
-    CLASS_SQUARE_CLOSE,
-    CLASS_COLON,
-    CLASS_COMMA,
+    CLASS_OPERATOR,
     CLASS_SPACE,
     CLASS_BREAK, /* a control byte that is blank */
     CLASS_CONTROL,
@@ -38,12 +33,12 @@ static const uint8_t classes[256] = {
     ['0'] = CLASS_ZERO,
     ['"'] = CLASS_QUOTE,
     ['\\'] = CLASS_BACKSLASH,
-    ['{'] = CLASS_OPEN,
-    ['['] = CLASS_SQUARE_OPEN,
-    ['}'] = CLASS_CLOSE,
-    [']'] = CLASS_SQUARE_CLOSE,
-    [':'] = CLASS_COLON,
-    [','] = CLASS_COMMA,
+    ['{'] = CLASS_OPERATOR,
+    ['['] = CLASS_OPERATOR,
+    ['}'] = CLASS_OPERATOR,
+    [']'] = CLASS_OPERATOR,
+    [':'] = CLASS_OPERATOR,
+    [','] = CLASS_OPERATOR,
     [' '] = CLASS_SPACE,
     ['-'] = CLASS_MINUS,
     ['+'] = CLASS_PLUS,
@@ -73,11 +68,7 @@ SCAN_INLINE struct scan_text_masks scan_classify_text(const uint8_t *bytes)
     return (struct scan_text_masks){
         .quote = masks[CLASS_QUOTE],
         .backslash = masks[CLASS_BACKSLASH],
-        .open = masks[CLASS_OPEN] | masks[CLASS_SQUARE_OPEN],
-        .close = masks[CLASS_CLOSE] | masks[CLASS_SQUARE_CLOSE],
-        .square = masks[CLASS_SQUARE_OPEN] | masks[CLASS_SQUARE_CLOSE],
-        .colon = masks[CLASS_COLON],
-        .comma = masks[CLASS_COMMA],
+        .operators = masks[CLASS_OPERATOR],
         .blank = masks[CLASS_SPACE] | masks[CLASS_BREAK],
         .control = masks[CLASS_CONTROL] | masks[CLASS_BREAK],
         .high = masks[CLASS_HIGH],
@@ -93,11 +84,38 @@ SCAN_INLINE struct scan_number_masks scan_classify_numbers(const uint8_t *bytes)
         .digit = masks[CLASS_DIGIT] | masks[CLASS_ZERO],
         .zero = masks[CLASS_ZERO],
         .minus = masks[CLASS_MINUS],
-        .plus = masks[CLASS_PLUS],
         .dot = masks[CLASS_DOT],
+    };
+}
+
+SCAN_INLINE struct scan_exponent_masks scan_classify_exponents(const uint8_t *bytes)
+{
+    uint64_t masks[CLASS_COUNT];
+
+    sort_bytes(bytes, masks);
+    return (struct scan_exponent_masks){
+        .plus = masks[CLASS_PLUS],
         .exponent = masks[CLASS_EXPONENT],
     };
 }
+
+SCAN_INLINE struct scan_kind_masks scan_classify_kinds(const uint8_t *kinds)
+{
+    struct scan_kind_masks masks = {.bracket = 0};
+
+    for (unsigned i = 0; i < SCAN_BLOCK_BYTES; i++) {
+        const uint64_t kind = kinds[i];
+
+        masks.bracket |= (kind & 1) << i;
+        masks.first |= (kind >> 1 & 1) << i;
+        masks.curly |= (kind >> 5 & 1) << i;
+        masks.behind_quote |= (kind >> 6 & 1) << i;
+        masks.behind_value |= (kind >> 7) << i;
+    }
+    return masks;
+}
+
+#define scan_list_operators scan_list_one_by_one
 
 SCAN_INLINE uint64_t scan_prefix_xor(uint64_t bits)
 {

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * test_scan.c - the scanner accepts what the strict reader accepts, by every kernel, and its
- * bitmaps and brackets are those of the text.
+ * test_scan.c - the scanner accepts what the strict reader accepts, by every kernel, and its list
+ * of operators is that of the text.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -39,49 +39,65 @@ static bool is_object(struct slice text)
            json_check(text, JSON_DEPTH_MAX, NULL) == ERR_OK;
 }
 
-static bool has_bit(const uint64_t *words, size_t at)
+/* What a walk over the text has found before an operator. */
+enum before { NOTHING, A_STRING, A_SCALAR };
+
+static bool is_operator(char byte)
 {
-    return (words[at / 64] >> (at % 64) & 1) != 0;
+    return byte != '\0' && strchr("{}[]:,", byte) != NULL;
 }
 
-/* Hold the bitmaps and brackets of a valid text against a plain walk. */
+static bool is_kind(const struct scan *scan, size_t number, enum before before)
+{
+    const uint8_t kind = scan->kinds[number];
+    const char *at = scan->text.data + scan->at[number];
+    const char byte = *at;
+
+    return scan_is_open(scan, number) == (byte == '{' || byte == '[') &&
+           scan_is_close(scan, number) == (byte == '}' || byte == ']') &&
+           ((kind & SCAN_BEHIND_QUOTE) != 0) == (before == A_STRING && at[-1] == '"') &&
+           ((kind & SCAN_BEHIND_VALUE) != 0) == (before != NOTHING) &&
+           (strchr("{}[]", byte) == NULL ||
+            ((kind & SCAN_CURLY) != 0) == (byte == '{' || byte == '}'));
+}
+
+/* Do the brackets, if the operator is one, know each other? */
+static bool is_paired(const struct scan *scan, size_t number)
+{
+    if (scan_is_open(scan, number)) {
+        return scan->partners[number] > number &&
+               scan->partners[scan->partners[number]] == number &&
+               scan_is_close(scan, scan->partners[number]);
+    }
+    return !scan_is_close(scan, number) ||
+           (scan->partners[number] < number && scan->partners[scan->partners[number]] == number);
+}
+
+/* Hold the operators of a valid text against a plain walk. */
 static bool is_described(const struct scan *scan)
 {
     const struct slice text = scan->text;
-    bool in_string = false;
-    size_t bracket = 0;
+    enum before before = NOTHING;
+    size_t number = 0;
 
     for (size_t i = 0; i < text.len; i++) {
-        const char byte = text.data[i];
-        const bool is_bracket = !in_string && byte != '\0' && strchr("{}[]", byte) != NULL;
-
-        if (in_string && byte == '\\') {
-            if (has_bit(scan->quotes, i) || has_bit(scan->operators, i)) {
+        if (text.data[i] == '"') {
+            for (i++; text.data[i] != '"'; i++) {
+                i += text.data[i] == '\\' ? 1 : 0;
+            }
+            before = A_STRING;
+        } else if (is_operator(text.data[i])) {
+            if (number == scan->count || scan->at[number] != i || !is_kind(scan, number, before) ||
+                !is_paired(scan, number)) {
                 return false;
             }
-            i++;
-            if (has_bit(scan->quotes, i) || has_bit(scan->operators, i)) {
-                return false;
-            }
-            continue;
-        }
-        if (has_bit(scan->quotes, i) != (byte == '"') ||
-            has_bit(scan->operators, i) !=
-                (is_bracket || (!in_string && (byte == ':' || byte == ',')))) {
-            return false;
-        }
-        in_string = in_string != (byte == '"');
-        if (is_bracket) {
-            const struct scan_bracket *at = &scan->brackets[bracket];
-
-            if (at->at != i || scan->brackets[at->partner].partner != bracket ||
-                (byte == '{' || byte == '[') != (at->partner > bracket)) {
-                return false;
-            }
-            bracket++;
+            before = NOTHING;
+            number++;
+        } else if (strchr(" \t\r\n", text.data[i]) == NULL) {
+            before = A_SCALAR;
         }
     }
-    return bracket == scan->bracket_count;
+    return number == scan->count;
 }
 
 static void check(struct scan *scan, struct slice text)
