@@ -159,6 +159,9 @@ static void answer_duplicate(struct store_entry *entry, struct memory_mark *know
         entry->deliveries[i].claim = false;
         entry->deliveries[i].claim_no = 0;
     }
+    for (size_t i = 0; i < entry->archiving_count; i++) {
+        entry->archivings[i].is_full = false;
+    }
 }
 
 static void entry_run(struct memory_store *store, const struct store_commit *commit,
@@ -202,6 +205,7 @@ static void entry_run(struct memory_store *store, const struct store_commit *com
     if (entry->delivery_count > 0) {
         event_new(store, commit, entry);
     }
+    memory_archive_keep(store, commit, entry);
 }
 
 enum err memory_commit_run(struct memory_store *store, struct store_commit *commit)

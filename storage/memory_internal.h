@@ -57,6 +57,11 @@ struct memory_mark_key {
     struct list marks;
 };
 
+struct memory_archive {
+    struct store_archive_size size; /* size.archive is the key */
+    struct list events;             /* struct store_archived, in order */
+};
+
 struct memory_tally {
     struct store_tally_row row; /* row.account is the key */
 };
@@ -73,12 +78,14 @@ struct memory_store {
     struct store store;
     uint32_t magic;
     uint64_t bytes_max;
+    uint64_t archive_bytes_max;
 
     pthread_mutex_t lock;
     uint64_t last_seq;
     uint64_t last_claim;
     uint64_t last_dead_id;
     uint64_t bytes_used;
+    uint64_t archive_bytes; /* of them */
     uint64_t commits;
     uint64_t commit_entries;
     struct map events;    /* by sequence */
@@ -86,6 +93,7 @@ struct memory_store {
     struct map mark_keys; /* by dedup key */
     struct list marks;    /* all, oldest first */
     struct list dead;     /* struct memory_delivery, by dead_id */
+    struct map archives;  /* by number, 8 bytes */
     struct map tallies;   /* by account */
     struct map documents; /* by name; deleted ones have no value */
     uint64_t rev;
@@ -116,6 +124,14 @@ enum err memory_bury_run(struct memory_store *store, struct store_bury *bury,
                          struct memory_delivery *delivery);
 enum err memory_dead_list_run(struct memory_store *store, struct store_dead_list *list);
 enum err memory_dead_edit_run(struct memory_store *store, struct store_dead_edit *edit);
+
+/* memory_archive.c */
+void memory_archive_keep(struct memory_store *store, const struct store_commit *commit,
+                         struct store_entry *entry);
+enum err memory_archive_read_run(struct memory_store *store, struct store_archive_read *read);
+enum err memory_archive_trim_run(struct memory_store *store, struct store_archive_trim *trim);
+enum err memory_archive_sizes_run(struct memory_store *store, struct store_archive_sizes *sizes);
+void memory_archives_free(struct memory_store *store);
 
 /* memory_catalog.c */
 enum err memory_catalog_put_run(struct memory_store *store, struct store_catalog_put *put);

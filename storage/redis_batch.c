@@ -53,6 +53,10 @@ static const struct {
     [REDIS_DEAD_FIND] = {redis_dead_find_read, 1, false, false},
     [REDIS_DEAD_READ] = {redis_dead_read_read, ROWS_MAX, false, false},
     [REDIS_DEAD_EDIT] = {redis_dead_edit_read, ROWS_MAX, false, false},
+    [REDIS_ARCHIVE_FIND] = {redis_archive_find_read, 1, false, false},
+    [REDIS_ARCHIVE_READ] = {redis_archive_read_read, ROWS_MAX, false, false},
+    [REDIS_ARCHIVE_SIZES] = {redis_archive_sizes_read, 1, false, false},
+    [REDIS_ARCHIVE_TRIM] = {redis_archive_trim_read, 1, false, false},
 };
 
 static void init_scripts(void)

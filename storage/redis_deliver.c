@@ -30,25 +30,50 @@ static struct slice digest_or_nothing(bool is_there, const struct digest *digest
     return is_there ? digest_slice(digest) : SLICE("");
 }
 
-static void add_entry(struct redis_job *job, struct store_commit *commit, struct store_entry *entry)
+static struct slice encode(struct redis_batch *batch, const struct store_commit *commit,
+                           const struct store_entry *entry)
 {
     const size_t len = record_len(entry);
-    struct redis_batch *batch =
-        redis_batch_for_steps(job->store, REDIS_COMMIT, redis_partition_of(entry->account),
-                              len + ROW_BYTES + entry->delivery_count * (STORE_LANE_CHARS_MAX + 8),
-                              MAX_OF(entry->delivery_count, (size_t)1));
     char *record = arena_alloc(&batch->memory, len);
+
+    record_encode(&batch->store->uuid, 0, commit->now_ms, entry, record);
+    return (struct slice){record, len};
+}
+
+static void add_archivings(struct redis_batch *batch, const struct store_commit *commit,
+                           const struct store_entry *entry)
+{
+    const struct store_entry bare = store_entry_bare(entry);
+
+    redis_batch_arg_u64(batch, entry->archiving_count);
+    if (entry->archiving_count == 0) {
+        return;
+    }
+    redis_batch_arg(batch, encode(batch, commit, &bare));
+    redis_batch_arg_u64(batch, entry->time_ms);
+    for (size_t i = 0; i < entry->archiving_count; i++) {
+        redis_batch_arg_u64(batch, entry->archivings[i].archive);
+        redis_batch_arg_u64(batch, entry->archivings[i].bytes_max);
+    }
+}
+
+static void add_entry(struct redis_job *job, struct store_commit *commit, struct store_entry *entry)
+{
+    const size_t copies = entry->archiving_count > 0 ? 2 : 1;
+    struct redis_batch *batch = redis_batch_for_steps(
+        job->store, REDIS_COMMIT, redis_partition_of(entry->account),
+        copies * record_len(entry) + ROW_BYTES + entry->delivery_count * (STORE_LANE_CHARS_MAX + 8),
+        MAX_OF(entry->delivery_count + entry->archiving_count, (size_t)1));
 
     if (batch->row_count == 0) {
         redis_batch_arg_u64(batch, job->store->claimer);
         redis_batch_arg(batch, SLICE("")); /* the count: known when it is sent */
     }
-    record_encode(&job->store->uuid, 0, commit->now_ms, entry, record);
     redis_batch_arg_u64(batch, commit->now_ms);
     redis_batch_arg_u64(batch, commit->claim_until_ms);
     redis_batch_arg(batch, entry->account);
     redis_batch_arg(batch, entry->event_id);
-    redis_batch_arg(batch, (struct slice){record, len});
+    redis_batch_arg(batch, encode(batch, commit, entry));
     redis_batch_arg(batch, digest_or_nothing(entry->has_mark, &entry->key));
     redis_batch_arg(batch, digest_or_nothing(entry->has_mark, &entry->content));
     redis_batch_arg_u64(batch, entry->has_mark ? entry->mark_ttl_ms : 0);
@@ -60,6 +85,7 @@ static void add_entry(struct redis_job *job, struct store_commit *commit, struct
         redis_batch_arg(batch, entry->deliveries[i].lane);
         redis_batch_arg(batch, entry->deliveries[i].claim ? SLICE("1") : SLICE("0"));
     }
+    add_archivings(batch, commit, entry);
     redis_batch_add_row(batch, job, entry);
     batch->args[1] = arena_u64(&batch->memory, batch->row_count);
 }
@@ -128,6 +154,15 @@ static bool read_entry(struct store_entry *entry, const redisReply *row)
             return false;
         }
         delivery->claim = delivery->claim_no != 0;
+    }
+    for (size_t i = 0; i < entry->archiving_count; i++) {
+        uint64_t is_full = 0;
+
+        if (verdict != 2 &&
+            !redis_reply_u64(redis_reply_at(row, 4 + entry->delivery_count + i), &is_full)) {
+            return false;
+        }
+        entry->archivings[i].is_full = is_full == 1;
     }
     return true;
 }

@@ -28,6 +28,10 @@ enum {
 
 enum redis_script_kind {
     REDIS_ADVANCE,
+    REDIS_ARCHIVE_FIND,
+    REDIS_ARCHIVE_READ,
+    REDIS_ARCHIVE_SIZES,
+    REDIS_ARCHIVE_TRIM,
     REDIS_BEAT,
     REDIS_BURY,
     REDIS_CATALOG_PUT,
@@ -206,6 +210,10 @@ void redis_dues_read(struct redis_batch *batch, const redisReply *reply);
 void redis_dead_find_read(struct redis_batch *batch, const redisReply *reply);
 void redis_dead_read_read(struct redis_batch *batch, const redisReply *reply);
 void redis_dead_edit_read(struct redis_batch *batch, const redisReply *reply);
+void redis_archive_find_read(struct redis_batch *batch, const redisReply *reply);
+void redis_archive_read_read(struct redis_batch *batch, const redisReply *reply);
+void redis_archive_sizes_read(struct redis_batch *batch, const redisReply *reply);
+void redis_archive_trim_read(struct redis_batch *batch, const redisReply *reply);
 
 /* What begins an operation. */
 void redis_commit_begin(struct redis_store *store, struct store_commit *commit);
@@ -218,6 +226,9 @@ void redis_bury_begin(struct redis_store *store, struct store_bury *bury);
 void redis_park_begin(struct redis_store *store, struct store_park *park);
 void redis_dead_list_begin(struct redis_store *store, struct store_dead_list *list);
 void redis_dead_edit_begin(struct redis_store *store, struct store_dead_edit *edit);
+void redis_archive_read_begin(struct redis_store *store, struct store_archive_read *read);
+void redis_archive_trim_begin(struct redis_store *store, struct store_archive_trim *trim);
+void redis_archive_sizes_begin(struct redis_store *store, struct store_archive_sizes *sizes);
 void redis_catalog_put_begin(struct redis_store *store, struct store_catalog_put *put);
 void redis_catalog_read_begin(struct redis_store *store, struct store_catalog_read *read);
 void redis_tally_begin(struct redis_store *store, struct store_tally *tally);

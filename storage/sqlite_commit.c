@@ -205,7 +205,7 @@ static enum err add_entry(struct sqlite_store *store, const struct store_commit 
         tally->created += entry->delivery_count;
         tally->live += entry->delivery_count;
     }
-    return ERR_OK;
+    return sqlite_archive_keep(store, commit, entry);
 }
 
 static void answer_duplicate(struct store_entry *entry)
@@ -214,6 +214,9 @@ static void answer_duplicate(struct store_entry *entry)
     for (size_t i = 0; i < entry->delivery_count; i++) {
         entry->deliveries[i].claim = false;
         entry->deliveries[i].claim_no = 0;
+    }
+    for (size_t i = 0; i < entry->archiving_count; i++) {
+        entry->archivings[i].is_full = false;
     }
 }
 

@@ -75,7 +75,8 @@ struct sqlite_header {
     uint64_t last_seq;
     uint64_t last_dead_id;
     uint64_t rev;
-    uint64_t event_count; /* rows of `event`, so that no start has to count them */
+    uint64_t event_count;   /* rows of `event`, so that no start has to count them */
+    uint64_t archive_bytes; /* of `bytes_used`; the sum over `archive`, not written */
 };
 
 /* A mark that this transaction added to the tables, or will take out of them. */
@@ -105,6 +106,7 @@ struct sqlite_store {
     pthread_t thread;
     struct store_uuid uuid;
     uint64_t bytes_max;
+    uint64_t archive_bytes_max;
     uint64_t reserve_bytes;
 
     /* the store thread only */
@@ -259,6 +261,18 @@ MUST_USE enum err sqlite_state_read(struct sqlite_store *store, struct slice lan
 /* The delivery has ended. */
 MUST_USE enum err sqlite_state_delete(struct sqlite_store *store, struct slice lane, uint64_t seq,
                                       uint32_t ordinal);
+
+/* sqlite_archive.c */
+/* As part of a commit: copies for the archives that the entry names. */
+MUST_USE enum err sqlite_archive_keep(struct sqlite_store *store, const struct store_commit *commit,
+                                      struct store_entry *entry);
+MUST_USE enum err sqlite_archive_read_run(struct sqlite_store *store,
+                                          struct store_archive_read *read);
+MUST_USE enum err sqlite_archive_trim_run(struct sqlite_store *store,
+                                          struct store_archive_trim *trim);
+MUST_USE enum err sqlite_archive_sizes_run(struct sqlite_store *store,
+                                           struct store_archive_sizes *sizes);
+MUST_USE enum err sqlite_archives_load(struct sqlite_store *store);
 
 /* sqlite_dead.c */
 MUST_USE enum err sqlite_bury_run(struct sqlite_store *store, const struct store_bury *bury);

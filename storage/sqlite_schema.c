@@ -8,6 +8,8 @@
  *     step      (seq, ordinal) -> what a delivery of several steps has kept of those behind it
  *     mark      dedup marks in the order of commits, so that they expire from the front
  *     dead      dead letters; their events stay in `event`
+ *     archived  (archive, time, seq) -> checksummed record of an event that an archive keeps
+ *     archive   how many those are, their bytes, and how many found it full
  *     catalog   documents and tombstones, each with its revision
  *     tally     counters per account
  *
@@ -23,8 +25,8 @@
  * must not lie behind the side file (sqlite_folder.c); then lanes, marks and tallies are read. That
  * is one walk over what is owed, and no look at the events: how many they are stands in `header`.
  *
- * Format 1 had no such number, and formats 1 and 2 had no steps: such a store is counted once, gets
- * the table that it lacks, and is of the present format from then on.
+ * Format 1 had no such number, formats 1 and 2 had no steps, and those before 4 no archives: such a
+ * store is counted once, gets the tables that it lacks, and is of the present format from then on.
  */
 #include "storage/sqlite_internal.h"
 
@@ -32,7 +34,7 @@
 #include "core/log.h"
 #include "core/random.h"
 
-enum { FORMAT = 3, FORMAT_UNCOUNTED = 1, SCRATCH_BYTES_MAX = STORE_ENTRY_BYTES_MAX };
+enum { FORMAT = 4, FORMAT_UNCOUNTED = 1, SCRATCH_BYTES_MAX = STORE_ENTRY_BYTES_MAX };
 
 _Static_assert(STORE_EMBEDDED_CACHE_BYTES == 65536 * 1024, "the setting cache_size says so");
 
@@ -54,6 +56,13 @@ static const char settings[] = "PRAGMA locking_mode = EXCLUSIVE;"
     " step (seq INTEGER NOT NULL, ordinal INTEGER NOT NULL, state BLOB NOT NULL,"                  \
     " crc INTEGER NOT NULL, PRIMARY KEY (seq, ordinal)) STRICT, WITHOUT ROWID;"
 
+#define ARCHIVE_TABLES                                                                             \
+    " archived (archive INTEGER NOT NULL, time INTEGER NOT NULL, seq INTEGER NOT NULL,"            \
+    " cost INTEGER NOT NULL, record BLOB NOT NULL) STRICT;"                                        \
+    "CREATE UNIQUE INDEX IF NOT EXISTS archived_place ON archived (archive, time, seq);"                         \
+    "CREATE TABLE IF NOT EXISTS archive (id INTEGER PRIMARY KEY, events INTEGER NOT NULL,"                       \
+    " bytes INTEGER NOT NULL, left_out INTEGER NOT NULL) STRICT;"
+
 static const char tables[] =
     "CREATE TABLE header (format INTEGER NOT NULL, uuid BLOB NOT NULL, batch INTEGER NOT NULL,"
     " bytes_used INTEGER NOT NULL, last_seq INTEGER NOT NULL, last_dead INTEGER NOT NULL,"
@@ -65,7 +74,7 @@ static const char tables[] =
     " last_err INTEGER NOT NULL, budget_from INTEGER NOT NULL,"
     " PRIMARY KEY (lane, due, seq, ordinal)) STRICT, WITHOUT ROWID;"
     "CREATE INDEX delivery_event ON delivery (seq, ordinal);"
-    "CREATE TABLE" STEP_TABLE
+    "CREATE TABLE" STEP_TABLE "CREATE TABLE" ARCHIVE_TABLES
     "CREATE TABLE mark (seq INTEGER PRIMARY KEY, expires INTEGER NOT NULL, key BLOB NOT NULL,"
     " content BLOB NOT NULL, id TEXT NOT NULL, crc INTEGER NOT NULL) STRICT;"
     "CREATE TABLE dead (id INTEGER PRIMARY KEY, seq INTEGER NOT NULL, ordinal INTEGER NOT NULL,"
@@ -194,8 +203,9 @@ static enum err upgrade(struct sqlite_store *store, struct err_why *why)
                             "UPDATE header SET events = (SELECT count(*) FROM event)"));
     }
     TRY(sqlite_sql_text(store,
-                        "CREATE TABLE IF NOT EXISTS" STEP_TABLE "UPDATE header SET format = 3;"
-                        "COMMIT"));
+                        "CREATE TABLE IF NOT EXISTS" STEP_TABLE
+                        "CREATE TABLE IF NOT EXISTS" ARCHIVE_TABLES
+                        "UPDATE header SET format = 4; COMMIT"));
     return read_header(store, why);
 }
 
@@ -233,6 +243,7 @@ static enum err load(struct sqlite_store *store)
 {
     TRY(sqlite_tallies_load(store));
     TRY(sqlite_lanes_load(store));
+    TRY(sqlite_archives_load(store));
     return sqlite_marks_load(store);
 }
 

@@ -77,7 +77,8 @@ enum err store_commit_check(const struct store_commit *commit)
         CHECK(!entry->has_guard || entry->guard_grace_ms < entry->guard_ttl_ms);
         if (entry->event_id.len > STORE_EVENT_ID_CHARS_MAX ||
             entry->body.len > STORE_ENTRY_BODY_BYTES_MAX ||
-            entry->delivery_count > STORE_ENTRY_DELIVERIES_MAX) {
+            entry->delivery_count > STORE_ENTRY_DELIVERIES_MAX ||
+            entry->archiving_count > STORE_ENTRY_ARCHIVES_MAX) {
             return ERR_TOO_LARGE;
         }
         for (size_t k = 0; k < entry->delivery_count; k++) {
@@ -88,6 +89,17 @@ enum err store_commit_check(const struct store_commit *commit)
         }
     }
     return ERR_OK;
+}
+
+struct store_entry store_entry_bare(const struct store_entry *entry)
+{
+    return (struct store_entry){
+        .account = entry->account, .event_id = entry->event_id, .body = entry->body};
+}
+
+uint64_t store_archived_cost(size_t record_len)
+{
+    return (uint64_t)record_len + STORE_ARCHIVED_COST;
 }
 
 uint64_t store_event_cost(size_t record_len, size_t delivery_count)
@@ -104,6 +116,11 @@ uint64_t store_commit_cost(const struct store_commit *commit)
 
         if (entry->delivery_count > 0) {
             cost += store_event_cost(record_len(entry), entry->delivery_count);
+        }
+        if (entry->archiving_count > 0) {
+            const struct store_entry bare = store_entry_bare(entry);
+
+            cost += entry->archiving_count * store_archived_cost(record_len(&bare));
         }
         if (entry->has_mark) {
             cost += STORE_MARK_COST;
@@ -237,6 +254,33 @@ void store_dead_free(struct store_dead *dead)
     }
 }
 
+struct store_archived *store_archived_new(const struct record *record, struct store_place place)
+{
+    const size_t len = record->account.len + record->event_id.len + record->body.len;
+    struct store_archived *archived = xmalloc(sizeof(*archived) + len);
+    char *room = (char *)(archived + 1);
+
+    *archived = (struct store_archived){.place = place, .accepted_ms = record->accepted_ms};
+    list_init(&archived->node);
+    archived->account = put_behind(&room, record->account);
+    archived->event_id = put_behind(&room, record->event_id);
+    archived->body = put_behind(&room, record->body);
+    return archived;
+}
+
+void store_archived_free(struct store_archived *archived)
+{
+    xfree(archived);
+}
+
+bool store_place_before(const struct store_place *a, const struct store_place *b)
+{
+    if (a->time_ms != b->time_ms) {
+        return a->time_ms < b->time_ms;
+    }
+    return a->seq != b->seq ? a->seq < b->seq : a->part < b->part;
+}
+
 void store_records_free(struct list *records)
 {
     LIST_FOREACH (node, records) {
@@ -251,6 +295,21 @@ void store_dead_all_free(struct list *dead)
         list_remove(node);
         store_dead_free(CONTAINER_OF(node, struct store_dead, node));
     }
+}
+
+void store_archived_all_free(struct list *events)
+{
+    LIST_FOREACH (node, events) {
+        list_remove(node);
+        store_archived_free(CONTAINER_OF(node, struct store_archived, node));
+    }
+}
+
+void store_archive_sizes_clean_up(struct store_archive_sizes *sizes)
+{
+    xfree(sizes->rows);
+    sizes->rows = NULL;
+    sizes->row_count = 0;
 }
 
 void store_catalog_read_clean_up(struct store_catalog_read *read)

@@ -21,6 +21,8 @@
  *   S9  every key and record carries its account.
  *   S10 a guard is seen once: `guard_grace_ms` after its first entry, every other entry under it is
  *       a duplicate of that entry, whatever mark it brings.
+ *   S11 archives (store_archive.h) get their copy in the step of S2; one that is full gets none, and
+ *       the answer says so.
  *
  * A *lane* is one account's deliveries to one configured target, named "ACCOUNT/TARGET-UID".  A
  * delivery of several steps goes on, by STORE_ADVANCE, in lanes of the same name with
@@ -59,6 +61,7 @@ enum {
     STORE_STATE_BYTES_MAX = 40 << 10,
     STORE_DEAD_PAGE_BYTES_MAX = 4 << 20, /* of bodies in one STORE_DEAD_LIST */
     STORE_LANE_STEP = '.',
+    STORE_ENTRY_ARCHIVES_MAX = 64,
 };
 
 enum store_op_kind {
@@ -78,6 +81,9 @@ enum store_op_kind {
     STORE_LEASE,
     STORE_ONCE,
     STORE_BACKUP,
+    STORE_ARCHIVE_READ,
+    STORE_ARCHIVE_TRIM,
+    STORE_ARCHIVE_SIZES,
 };
 
 /* Common head of every operation; first member of each struct below. */
@@ -104,6 +110,13 @@ struct store_delivery {
     uint64_t claim_no; /* out: for `store_ref.claim`; 0 when not claimed */
 };
 
+/* An archive that is to keep a copy of an event. */
+struct store_archiving {
+    uint64_t archive;   /* in: never 0, never used again for another */
+    uint64_t bytes_max; /* in: what it may hold; in Redis, of the events of one partition */
+    bool is_full;       /* out: no copy was made, and that was counted with the archive */
+};
+
 enum store_verdict {
     STORE_COMMITTED,
     STORE_DUPLICATE,
@@ -126,8 +139,11 @@ struct store_entry {
     struct digest guard_key; /* never equal to a dedup key */
     uint64_t guard_ttl_ms;   /* one constant for all guards of a store: it tells their age */
     uint64_t guard_grace_ms; /* less than the ttl */
-    struct store_delivery *deliveries; /* none: only the mark is kept */
+    struct store_delivery *deliveries; /* none: only the mark and copies in archives are kept */
     size_t delivery_count;
+    struct store_archiving *archivings;
+    size_t archiving_count;
+    uint64_t time_ms; /* by which archives keep it in order */
 
     /* out */
     enum store_verdict verdict;
@@ -479,7 +495,8 @@ struct store {
 struct store_options {
     struct slice folder;    /* embedded: where the files lie; created 0700 */
     uint64_t bytes_max;     /* commits beyond give ERR_STORE_FULL; 0: no limit */
-    uint64_t reserve_bytes; /* disk space always left free */
+    uint64_t archive_bytes_max; /* of that, what all archives together may hold; 0: no limit */
+    uint64_t reserve_bytes;     /* disk space always left free */
 };
 
 /* What a commit would probably be answered just now: ERR_OK, ERR_STORE_FULL or ERR_STORE_FAILED.  A

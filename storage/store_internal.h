@@ -8,6 +8,7 @@
 #include <pthread.h>
 
 #include "storage/store.h"
+#include "storage/store_archive.h"
 
 enum {
     STORE_DELIVERY_COST = 256, /* bytes that one delivery's rows take, roughly */
@@ -27,6 +28,10 @@ struct store_op *store_op_of(struct mail *mail);
 
 /* Does every part of the batch fit the limits of store.h?  ERR_TOO_LARGE if not. */
 MUST_USE enum err store_commit_check(const struct store_commit *commit);
+/* The entry as an archive keeps it: event alone, owed to nobody. */
+struct store_entry store_entry_bare(const struct store_entry *entry);
+/* What a bare entry's record of that length adds to its archive, and to `bytes_used`. */
+uint64_t store_archived_cost(size_t record_len);
 /* What one entry adds to `bytes_used` until its event ends, without its mark. */
 uint64_t store_event_cost(size_t record_len, size_t delivery_count);
 /* What the whole batch would add at most. */
@@ -82,6 +87,12 @@ bool store_dead_matches(const struct store_dead_filter *filter,
 
 /* May a dead letter with such a body still go on the page?  Counts it if so. */
 bool store_dead_page_takes(struct store_dead_list *list, size_t body_len);
+
+/* One block of memory with copies of what the record holds. */
+struct record;
+struct store_archived *store_archived_new(const struct record *record, struct store_place place);
+/* Is `a` before `b`? */
+bool store_place_before(const struct store_place *a, const struct store_place *b);
 
 /* Free what a half-done operation has put out, as before it began. */
 void store_records_free(struct list *records);

@@ -422,6 +422,12 @@ static enum err run(struct memory_store *store, struct store_op *op)
         return memory_tally_run(store, (struct store_tally *)op);
     case STORE_ONCE:
         return memory_once_run(store, (struct store_once *)op);
+    case STORE_ARCHIVE_READ:
+        return memory_archive_read_run(store, (struct store_archive_read *)op);
+    case STORE_ARCHIVE_TRIM:
+        return memory_archive_trim_run(store, (struct store_archive_trim *)op);
+    case STORE_ARCHIVE_SIZES:
+        return memory_archive_sizes_run(store, (struct store_archive_sizes *)op);
     case STORE_LEASE:
     case STORE_BACKUP:
         return ERR_UNSUPPORTED;
@@ -474,6 +480,7 @@ static void memory_destroy(struct store *base)
     free_events(store);
     free_lanes(store);
     memory_marks_free(store);
+    memory_archives_free(store);
     memory_tallies_free(store);
     memory_catalog_free(store);
     CHECK(pthread_mutex_destroy(&store->lock) == 0);
@@ -490,6 +497,7 @@ struct store *store_memory_new(const struct store_options *options)
         (struct store){.ops = &ops, .kind = "memory", .guarantee = "relaxed: kept in memory only"};
     store->magic = MAGIC;
     store->bytes_max = options->bytes_max;
+    store->archive_bytes_max = options->archive_bytes_max;
     CHECK(pthread_mutex_init(&store->lock, NULL) == 0);
     list_init(&store->marks);
     list_init(&store->dead);

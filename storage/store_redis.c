@@ -105,6 +105,15 @@ static void begin(struct redis_store *store, struct store_op *op)
     case STORE_ONCE:
         redis_once_begin(store, (struct store_once *)op);
         break;
+    case STORE_ARCHIVE_READ:
+        redis_archive_read_begin(store, (struct store_archive_read *)op);
+        break;
+    case STORE_ARCHIVE_TRIM:
+        redis_archive_trim_begin(store, (struct store_archive_trim *)op);
+        break;
+    case STORE_ARCHIVE_SIZES:
+        redis_archive_sizes_begin(store, (struct store_archive_sizes *)op);
+        break;
     case STORE_BACKUP:
         store_answer(op, ERR_UNSUPPORTED);
         break;

@@ -84,6 +84,10 @@ static void outputs_init(struct store_op *op)
         ((struct store_catalog_read *)op)->memory = NULL;
     } else if (op->kind == STORE_TALLY) {
         ((struct store_tally *)op)->rows = NULL;
+    } else if (op->kind == STORE_ARCHIVE_READ) {
+        list_init(&((struct store_archive_read *)op)->events);
+    } else if (op->kind == STORE_ARCHIVE_SIZES) {
+        ((struct store_archive_sizes *)op)->rows = NULL;
     }
 }
 
@@ -99,6 +103,10 @@ static void outputs_undo(struct store_op *op)
         store_catalog_read_clean_up((struct store_catalog_read *)op);
     } else if (op->kind == STORE_TALLY) {
         store_tally_clean_up((struct store_tally *)op);
+    } else if (op->kind == STORE_ARCHIVE_READ) {
+        store_archived_all_free(&((struct store_archive_read *)op)->events);
+    } else if (op->kind == STORE_ARCHIVE_SIZES) {
+        store_archive_sizes_clean_up((struct store_archive_sizes *)op);
     }
 }
 
@@ -242,6 +250,12 @@ static enum err run_op(struct sqlite_store *store, struct store_op *op)
         return sqlite_tally_run(store, (struct store_tally *)op);
     case STORE_ONCE:
         return sqlite_once_run(store, (struct store_once *)op);
+    case STORE_ARCHIVE_READ:
+        return sqlite_archive_read_run(store, (struct store_archive_read *)op);
+    case STORE_ARCHIVE_TRIM:
+        return sqlite_archive_trim_run(store, (struct store_archive_trim *)op);
+    case STORE_ARCHIVE_SIZES:
+        return sqlite_archive_sizes_run(store, (struct store_archive_sizes *)op);
     case STORE_LEASE:
     case STORE_BACKUP: /* never in a batch */
         return ERR_UNSUPPORTED;
@@ -258,11 +272,15 @@ static void weigh(const struct store_op *op, size_t *records, size_t *bytes)
         const struct store_commit *commit = (const struct store_commit *)op;
 
         for (size_t i = 0; i < commit->entry_count; i++) {
-            *records += MAX_OF(commit->entries[i].delivery_count, 1);
-            *bytes += commit->entries[i].body.len;
+            const struct store_entry *entry = &commit->entries[i];
+
+            *records += MAX_OF(entry->delivery_count, 1) + entry->archiving_count;
+            *bytes += entry->body.len * (1 + entry->archiving_count);
         }
     } else if (op->kind == STORE_SETTLE) {
         *records += ((const struct store_settle *)op)->ref_count;
+    } else if (op->kind == STORE_ARCHIVE_TRIM) {
+        *records += ((const struct store_archive_trim *)op)->count_max;
     } else if (op->kind == STORE_ADVANCE) {
         *bytes += ((const struct store_advance *)op)->state.len;
     }
@@ -562,6 +580,7 @@ static struct sqlite_store *store_new(const struct store_options *options)
     store->store = (struct store){.ops = &ops, .kind = "embedded", .guarantee = "flushed"};
     store->magic = MAGIC;
     store->bytes_max = options->bytes_max;
+    store->archive_bytes_max = options->archive_bytes_max;
     store->reserve_bytes = options->reserve_bytes;
     list_init(&store->touched_lanes);
     list_init(&store->touched_tallies);

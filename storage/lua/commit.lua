@@ -5,9 +5,12 @@
 --
 -- ARGV: claimer, count of entries; of each entry its now, end of claims, account, event id, record,
 --       dedup key ('': no mark), content, ttl, guard key ('': none), ttl, grace, count of
---       deliveries, and of each delivery its lane and whether to claim it (1).
+--       deliveries, and of each delivery its lane and whether to claim it (1); count of archives, and
+--       where there are any the record of the event alone, its time, and of each archive its number
+--       and how many bytes of it may lie in this partition.
 -- Reply, of each entry: verdict (0 new, 1 new although its key was known, 2 duplicate), sequence,
---       EventId of the first, how many entries it stands for, and claims (0: not claimed).
+--       EventId of the first, how many entries it stands for, claims (0: not claimed), and of each
+--       archive whether it was full (1).
 --
 -- A mark is m:{P}:KEY with the content that came first (c), its EventId (i), end (e) and count (n).
 -- The same key with other content has a mark of its own, m:{P}:KEY:CONTENT, and the first one says
@@ -38,6 +41,15 @@ local function take_entry()
     for i = 1, take_number() do
         entry[i] = {lane = take(), wants_claim = take() == '1'}
         look_at_lane(entry[i].lane)
+    end
+    entry.archives = {}
+    local archive_count = take_number()
+    if archive_count > 0 then
+        entry.bare, entry.time = take(), take_number()
+    end
+    for i = 1, archive_count do
+        entry.archives[i] = {name = int(take_number()), max = take_number()}
+        look_at_archive(entry.archives[i].name)
     end
     assert(entry.now < NOW_MAX)
     if entry.key ~= '' then
@@ -162,6 +174,23 @@ local function enter(entry, reply)
     call('HINCRBY', counters, entry.account .. 'c', #entry)
 end
 
+-- ---- archives
+
+-- Returns 1 when there was no room.
+local function archive(entry, to)
+    local cost = #entry.bare + ARCHIVED_COST
+    if (tonumber(call('HGET', archives, to.name .. 'b')) or 0) + cost > to.max then
+        call('HINCRBY', archives, to.name .. 'f', 1)
+        return 1
+    end
+    local place = struct.pack('>I8I8', entry.time, entry.seq)
+    call('HSET', archived_key(to.name), place, entry.bare)
+    call('ZADD', places_key(to.name), 0, place)
+    call('HINCRBY', archives, to.name .. 'n', 1)
+    call('HINCRBY', archives, to.name .. 'b', cost)
+    return 0
+end
+
 -- ---- entries
 
 local function run(entry)
@@ -181,6 +210,9 @@ local function run(entry)
         reply[1], reply[2] = seen and seen.is_conflict and 1 or 0, entry.seq
         if #entry > 0 then
             enter(entry, reply)
+        end
+        for i, to in ipairs(entry.archives) do
+            reply[4 + #entry + i] = archive(entry, to)
         end
     end
     if guard_key and not guard then

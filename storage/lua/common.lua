@@ -13,6 +13,9 @@
 --   L:{P}       ZSET  lane                -> when it next has work: never later than in truth
 --   k:{P}       HASH  lane                -> parked until
 --   x:{P}       ZSET  dead letter         -> its clock
+--   y:{P}:ARCHIVE  ZSET  places, of one score: time (8 bytes) and sequence of each archived event
+--   z:{P}:ARCHIVE  HASH  place -> record of the event alone
+--   v:{P}       HASH  ARCHIVE and n, b, f -> its events, their bytes, and how many found it full
 --   c:{P}       HASH  counters, the last sequence (s), the clock of the last dead letter (d)
 --
 -- A ref is the sequence (8 bytes, big-endian) and the ordinal (2), so that equal scores sort as the
@@ -23,10 +26,11 @@ local call = redis.call
 local tag = string.match(KEYS[1], '{%d+}')
 local counters, bodies, owed = KEYS[1], 'b:' .. tag, 'n:' .. tag
 local attempts, lanes, parks, dead = 'a:' .. tag, 'L:' .. tag, 'k:' .. tag, 'x:' .. tag
-local states = 's:' .. tag
+local states, archives = 's:' .. tag, 'v:' .. tag
 local ATTEMPT = '>I8I4I4I4I8'
 local HELD_MAX = 64
 local STEP_MAX = 128
+local ARCHIVED_COST = 160 -- of store_archive.h
 
 local function int(number)
     return string.format('%d', number)
@@ -64,7 +68,7 @@ local function are_zsets(...)
 end
 
 local function look_at_partition()
-    are_hashes(counters, bodies, owed, attempts, parks, states)
+    are_hashes(counters, bodies, owed, attempts, parks, states, archives)
     are_zsets(lanes, dead)
 end
 
@@ -74,6 +78,19 @@ end
 
 local function held_key(lane)
     return 'h:' .. tag .. ':' .. lane
+end
+
+local function places_key(archive)
+    return 'y:' .. tag .. ':' .. archive
+end
+
+local function archived_key(archive)
+    return 'z:' .. tag .. ':' .. archive
+end
+
+local function look_at_archive(archive)
+    are_zsets(places_key(archive))
+    are_hashes(archived_key(archive))
 end
 
 local looked_at = {}

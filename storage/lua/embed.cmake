@@ -7,7 +7,7 @@
 file(READ ${FOLDER}/common.lua common)
 set(text "/* Made from storage/lua by embed.cmake. */\n")
 string(APPEND text "static const struct {\n    const char *name;\n    const char *text;\n} redis_script_texts[REDIS_SCRIPTS] = {\n")
-foreach(name advance beat bury catalog_put catalog_read claim commit dead_edit dead_find dead_read dues lanes lease open park release retry settle tally)
+foreach(name advance archive_find archive_read archive_sizes archive_trim beat bury catalog_put catalog_read claim commit dead_edit dead_find dead_read dues lanes lease open park release retry settle tally)
     file(READ ${FOLDER}/${name}.lua script)
     if(NOT name MATCHES "^(beat|catalog_put|catalog_read|open)$")
         string(FIND "${script}" "\n" end)

@@ -16,12 +16,15 @@ import redis
 from redis_server import RedisServer
 
 LUA = Path(__file__).resolve().parents[2] / "storage" / "lua"
-OF_PARTITION = {"advance", "bury", "claim", "commit", "dead_edit", "dead_find", "dead_read", "dues", "lanes",
-                "lease", "park", "release", "retry", "settle", "tally"}
+OF_PARTITION = {"advance", "archive_find", "archive_read", "archive_sizes", "archive_trim", "bury", "claim",
+                "commit", "dead_edit", "dead_find", "dead_read", "dues", "lanes", "lease", "park", "release",
+                "retry", "settle", "tally"}
 OTHERS = {"beat", "catalog_put", "catalog_read", "open"}
 # Everything that makes room, or lets what is stored move on; the rest takes in something new.
-DRAINING = {"advance", "beat", "bury", "claim", "dead_edit", "lanes", "park", "release", "retry", "settle"}
-READING = {"catalog_read", "dead_find", "dead_read", "dues", "tally"}
+DRAINING = {"advance", "archive_trim", "beat", "bury", "claim", "dead_edit", "lanes", "park", "release",
+            "retry", "settle"}
+READING = {"archive_find", "archive_read", "archive_sizes", "catalog_read", "dead_find", "dead_read", "dues",
+           "tally"}
 
 P = "{7}"
 C, B, N, A, L, K, X, S = (f"{kind}:{P}" for kind in "cbnaLkxs")
@@ -78,11 +81,14 @@ class Store:
         return self.db.evalsha(self.sha[name], len(keys), *keys, *args)
 
     def entry(self, event_id, now=NOW, key=b"", content=b"", body=b"{}", lanes=(LANE,), claim=1,
-              guard=b""):
+              guard=b"", archives=()):
         deliveries = [word for lane in lanes for word in (lane, claim)]
+        bare = [record(event_id, body, ()), now] if archives else []
+        rooms = [word for archive in archives for word in (archive, MIB)]
         return [now, now + 90_000, ACCOUNT, event_id, record(event_id, body, lanes),
                 key, content, 300_000 if key else 0,
-                guard, 300_000 if guard else 0, 2000 if guard else 0, len(lanes), *deliveries]
+                guard, 300_000 if guard else 0, 2000 if guard else 0, len(lanes), *deliveries,
+                len(archives), *bare, *rooms]
 
     def commit(self, *entries):
         return self.call("commit", ME, len(entries), *[word for one in entries for word in one])
@@ -141,7 +147,8 @@ def fill(store):
     """One of everything: held, waiting, retried, parked, dead, marked."""
     store.commit(store.entry("e-held", key=b"k1", content=b"c1", guard=b"g1"),
                  store.entry("e-two", lanes=(LANE, LANE + "b")))
-    store.commit(store.entry("e-waiting", claim=0), store.entry("e-dead", now=NOW + 1, claim=0))
+    store.commit(store.entry("e-waiting", claim=0, archives=(5,)),
+                 store.entry("e-dead", now=NOW + 1, claim=0))
     reply = store.claim(now=NOW + 1)
     claims = {bytes(row[0]): row[1] for row in reply[2:]}
     first, second = sorted(claims)
@@ -157,6 +164,11 @@ BAD_CALLS = [
     ("commit", lambda s: [ME, 1, *s.entry("e"), "more"]),
     ("commit", lambda s: [ME, 2, *s.entry("e", key=b"k9"), *["soon", *s.entry("f")[1:]]]),
     ("commit", lambda s: [ME, 1, *s.entry("e")[:-2]]),
+    ("commit", lambda s: [ME, 1, *s.entry("e", archives=(5,))[:-1]]),
+    ("commit", lambda s: [ME, 1, *s.entry("e", archives=(5,))[:-2], "x", MIB]),
+    ("archive_trim", lambda s: ["x", NOW, 8]),
+    ("archive_trim", lambda s: [5, "x", 8]),
+    ("archive_trim", lambda s: [5, NOW, "x"]),
     ("claim", lambda s: [ME, LANE, "now", TILL, 1, MIB]),
     ("claim", lambda s: [ME, LANE, NOW + 1000, "x", 1, MIB]),
     ("claim", lambda s: [ME, LANE, NOW + 1000, TILL, "x", MIB]),
@@ -199,7 +211,9 @@ def test_bad_arguments_change_nothing(store, name, args):
 
 
 WRONG_KEYS = {
-    "commit": [C, B, N, L, K, waiting(), held(), f"m:{P}:k9", f"m:{P}:g9"],
+    "commit": [C, B, N, L, K, waiting(), held(), f"m:{P}:k9", f"m:{P}:g9", f"v:{P}", f"y:{P}:5",
+               f"z:{P}:5"],
+    "archive_trim": [f"v:{P}", f"y:{P}:5", f"z:{P}:5"],
     "claim": [L, K, A, B, waiting(), held()],
     "retry": [A, L, K, waiting(), held()],
     "advance": [A, L, K, S, waiting(), held(), waiting(LANE + ".b"), held(LANE + ".b")],
@@ -218,7 +232,8 @@ def good_call(store, name):
     one = [LANE, held_ref, int(score)]
     dead = int(store.db.zrange(X, 0, 0, withscores=True)[0][1])
     return {
-        "commit": [ME, 2, *store.entry("e", key=b"k9", content=b"c", guard=b"g9"),
+        "archive_trim": [5, TILL, 8],
+        "commit": [ME, 2, *store.entry("e", key=b"k9", content=b"c", guard=b"g9", archives=(5, 6)),
                    *store.entry("f", claim=0, lanes=(LANE, LANE))],
         "claim": [ME, LANE, NOW + 1000, TILL, 4, MIB],
         "retry": [0, *one, NOW + 5, 1, 7],
@@ -250,10 +265,11 @@ def test_a_key_of_another_type_is_an_error_and_changes_nothing(store, name, key)
 def test_a_mark_is_written_last(store):
     """A commit that breaks off may repeat an event, never hide one."""
     lines = store.changes(lambda: store.commit(
-        store.entry("e", key=b"k1", content=b"c1", guard=b"g1", lanes=(LANE, LANE + "b"))))
+        store.entry("e", key=b"k1", content=b"c1", guard=b"g1", lanes=(LANE, LANE + "b"),
+                    archives=(5,))))
     keys = [line[1].decode() for line in lines]
     first_mark = next(i for i, key in enumerate(keys) if key.startswith("m:"))
-    assert {B, held(), held(LANE + "b"), L, N, C} <= set(keys[:first_mark])
+    assert {B, held(), held(LANE + "b"), L, N, C, f"y:{P}:5", f"z:{P}:5", f"v:{P}"} <= set(keys[:first_mark])
     assert all(key.startswith("m:") for key in keys[first_mark:])
     assert keys.index(f"m:{P}:g1") < keys.index(f"m:{P}:k1")
 

@@ -56,6 +56,7 @@ static void the_embedded_store_agrees_with_the_oracle(void **state)
 {
     static const struct model_engine embedded = {.name = "embedded",
                                                  .bytes_max = BYTES_MAX,
+                                                 .archive_bytes_max = ARCHIVE_BYTES_MAX,
                                                  .restart_one_in = 25,
                                                  .is_counting_bytes = true,
                                                  .open = open_embedded,

@@ -63,6 +63,7 @@ static void close_redis(struct model *model)
 static void the_redis_store_agrees_with_the_oracle(void **state)
 {
     static const struct model_engine redis = {.name = "redis",
+                                              .archive_bytes_max = UINT64_C(1) << 40,
                                               .restart_one_in = 60,
                                               .ms_apart_min = 1,
                                               .keeps_counts = true,

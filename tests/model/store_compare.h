@@ -60,6 +60,9 @@ static void compare_commit(struct model *model, struct twin *twin)
             pair_numbers(&model->seqs, a->seq, b->seq);
         }
         compare_deliveries(model, a, b);
+        for (size_t k = 0; k < a->archiving_count; k++) {
+            assert_int_equal(a->archivings[k].is_full, b->archivings[k].is_full);
+        }
     }
 }
 
@@ -173,6 +176,44 @@ static void compare_tallies(const struct model *model, struct twin *twin)
     store_tally_clean_up(b);
 }
 
+static void compare_archived(struct twin *twin)
+{
+    struct store_archive_read *a = &twin->sides[0].u.archive_read;
+    struct store_archive_read *b = &twin->sides[1].u.archive_read;
+
+    assert_int_equal(a->has_more, b->has_more);
+    assert_int_equal(a->end.time_ms, b->end.time_ms);
+    while (!list_is_empty(&a->events) && !list_is_empty(&b->events)) {
+        struct store_archived *left =
+            CONTAINER_OF(list_take_first(&a->events), struct store_archived, node);
+        struct store_archived *right =
+            CONTAINER_OF(list_take_first(&b->events), struct store_archived, node);
+
+        assert_int_equal(left->place.time_ms, right->place.time_ms);
+        assert_int_equal(left->accepted_ms, right->accepted_ms);
+        assert_true(slice_eq(left->account, right->account));
+        assert_true(slice_eq(left->event_id, right->event_id));
+        assert_true(slice_eq(left->body, right->body));
+        store_archived_free(left);
+        store_archived_free(right);
+    }
+    assert_true(list_is_empty(&a->events));
+    assert_true(list_is_empty(&b->events));
+}
+
+static void compare_archive_sizes(struct twin *twin)
+{
+    struct store_archive_sizes *a = &twin->sides[0].u.archive_sizes;
+    struct store_archive_sizes *b = &twin->sides[1].u.archive_sizes;
+
+    assert_int_equal(a->row_count, b->row_count);
+    for (size_t i = 0; i < a->row_count; i++) {
+        assert_memory_equal(&a->rows[i], &b->rows[i], sizeof(a->rows[i]));
+    }
+    store_archive_sizes_clean_up(a);
+    store_archive_sizes_clean_up(b);
+}
+
 static void compare(struct model *model, struct twin *twin)
 {
     assert_string_equal(err_name(twin->sides[0].u.op.err), err_name(twin->sides[1].u.op.err));
@@ -205,6 +246,17 @@ static void compare(struct model *model, struct twin *twin)
     case STORE_ONCE:
         assert_int_equal(twin->sides[0].u.once.is_mine, twin->sides[1].u.once.is_mine);
         break;
+    case STORE_ARCHIVE_READ:
+        compare_archived(twin);
+        break;
+    case STORE_ARCHIVE_TRIM:
+        assert_int_equal(twin->sides[0].u.archive_trim.count, twin->sides[1].u.archive_trim.count);
+        assert_int_equal(twin->sides[0].u.archive_trim.has_more,
+                         twin->sides[1].u.archive_trim.has_more);
+        break;
+    case STORE_ARCHIVE_SIZES:
+        compare_archive_sizes(twin);
+        break;
     case STORE_SETTLE:
     case STORE_RETRY:
     case STORE_ADVANCE:
@@ -230,7 +282,8 @@ static bool has_steps(const struct model *model, const struct twin *twin)
     return model->engine->has_steps &&
            (twin->kind == STORE_DEAD_LIST || twin->kind == STORE_DEAD_EDIT ||
             twin->kind == STORE_CATALOG_PUT || twin->kind == STORE_CATALOG_READ ||
-            twin->kind == STORE_TALLY);
+            twin->kind == STORE_TALLY || twin->kind == STORE_ARCHIVE_READ ||
+            twin->kind == STORE_ARCHIVE_SIZES);
 }
 
 static void run_twins(struct model *model, struct twin *twins, size_t count)
@@ -260,14 +313,18 @@ static void run_twins(struct model *model, struct twin *twins, size_t count)
 /* Everything there is, compared. */
 static void run_audit(struct model *model, struct twin *twins)
 {
-    memset(twins, 0, 3 * sizeof(*twins));
+    memset(twins, 0, 5 * sizeof(*twins));
     twins[0].kind = STORE_TALLY;
     twins[1].kind = STORE_DEAD_LIST;
     twins[2].kind = STORE_CATALOG_READ;
+    twins[3].kind = STORE_ARCHIVE_SIZES;
+    twins[4].kind = STORE_ARCHIVE_READ;
     for (size_t side = 0; side < ENGINES; side++) {
         twins[1].sides[side].u.dead_list.count_max = 1000;
+        twins[4].sides[side].u.archive_read = (struct store_archive_read){
+            .archive = 1, .until_ms = UINT64_MAX, .count_max = STORE_ARCHIVE_PAGE_MAX};
     }
-    run_twins(model, twins, 3);
+    run_twins(model, twins, 5);
 }
 
 static void run_burst(struct model *model, struct twin *twins)

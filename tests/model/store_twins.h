@@ -18,6 +18,7 @@
 #include <cmocka.h>
 
 #include "core/log.h"
+#include "storage/store_archive.h"
 #include "tests/lib/store_desk.h"
 
 enum {
@@ -30,6 +31,9 @@ enum {
     REFS_MAX = 4,
     BODY_MAX = 6000,
     NUMBERS_MAX = 8192,
+    ARCHIVES = 2,
+    ARCHIVE_BYTES_MAX = 9000,
+    TIMES_PER_MS = 1000, /* so that no two events have one time: engines order those as they like */
 };
 
 /* ---- randomness: splitmix64 ---------------------------------------------------------------- */
@@ -63,6 +67,7 @@ struct model;
 struct model_engine {
     const char *name;
     uint64_t bytes_max;      /* for both */
+    uint64_t archive_bytes_max;
     unsigned restart_one_in; /* bursts */
     uint64_t ms_apart_min;   /* between two operations */
     bool is_counting_bytes;  /* and has moments by the time that an operation carries */
@@ -137,6 +142,7 @@ static const char *random_lane(void)
 struct side {
     struct store_entry entries[ENTRIES_MAX];
     struct store_delivery deliveries[ENTRIES_MAX][DESK_LANES_MAX];
+    struct store_archiving archivings[ENTRIES_MAX][ARCHIVES];
     struct store_ref refs[REFS_MAX];
     char lanes[4][STORE_LANE_CHARS_MAX + 1];
     struct store_document documents[2];
@@ -156,6 +162,9 @@ struct side {
         struct store_catalog_put put;
         struct store_catalog_read read;
         struct store_tally tally;
+        struct store_archive_read archive_read;
+        struct store_archive_trim archive_trim;
+        struct store_archive_sizes archive_sizes;
     } u;
 };
 
@@ -166,6 +175,26 @@ struct twin {
     char guards[ENTRIES_MAX][8];
     struct side sides[ENGINES];
 };
+
+/* Into none, one or all of the archives, at a time of its own. */
+static void draw_archivings(const struct model *model, struct twin *twin, size_t index)
+{
+    const uint64_t time_ms = (model->now_ms - draw(100)) * TIMES_PER_MS + model->next_id;
+    const uint64_t into = draw(3) == 0 ? draw(1 << ARCHIVES) : 0;
+
+    for (size_t side = 0; side < ENGINES; side++) {
+        struct store_entry *entry = &twin->sides[side].entries[index];
+
+        entry->archivings = twin->sides[side].archivings[index];
+        entry->time_ms = time_ms;
+        for (uint64_t i = 0; i < ARCHIVES; i++) {
+            if ((into >> i & 1) != 0) {
+                entry->archivings[entry->archiving_count++] = (struct store_archiving){
+                    .archive = 1 + i, .bytes_max = model->engine->archive_bytes_max};
+            }
+        }
+    }
+}
 
 static void draw_entry(struct model *model, struct twin *twin, size_t index)
 {
@@ -204,6 +233,7 @@ static void draw_entry(struct model *model, struct twin *twin, size_t index)
             entry->deliveries[i].claim = (claims >> i & 1) != 0;
         }
     }
+    draw_archivings(model, twin, index);
 }
 
 static void draw_commit(struct model *model, struct twin *twin)
@@ -427,6 +457,35 @@ static void draw_read(struct twin *twin)
     }
 }
 
+static void draw_archive(struct model *model, struct twin *twin)
+{
+    const uint64_t archive = 1 + draw(ARCHIVES + 1);
+    const uint64_t from_ms = (model->now_ms - draw(200)) * TIMES_PER_MS;
+    const uint64_t until_ms = from_ms + draw(150) * TIMES_PER_MS;
+    const bool is_all = draw(8) == 0;
+    const size_t count_max = 1 + draw(12);
+
+    twin->kind = draw(3) > 0   ? STORE_ARCHIVE_READ
+                 : draw(2) > 0 ? STORE_ARCHIVE_TRIM
+                               : STORE_ARCHIVE_SIZES;
+    for (size_t side = 0; side < ENGINES; side++) {
+        if (twin->kind == STORE_ARCHIVE_READ) {
+            twin->sides[side].u.archive_read =
+                (struct store_archive_read){.archive = archive,
+                                            .after = {.time_ms = from_ms},
+                                            .until_ms = until_ms,
+                                            .count_max = count_max};
+        } else if (twin->kind == STORE_ARCHIVE_TRIM) {
+            twin->sides[side].u.archive_trim = (struct store_archive_trim){
+                .archive = archive,
+                .before_ms = is_all ? UINT64_MAX : from_ms,
+                .count_max = model->engine->has_steps ? STORE_ARCHIVE_PAGE_MAX : count_max};
+        } else {
+            twin->sides[side].u.archive_sizes = (struct store_archive_sizes){.rows = NULL};
+        }
+    }
+}
+
 static void draw_twin(struct model *model, struct twin *twin)
 {
     const uint64_t choice = draw(100);
@@ -443,8 +502,10 @@ static void draw_twin(struct model *model, struct twin *twin)
         draw_advance(model, twin);
     } else if (choice < 84) {
         draw_lanes(model, twin);
-    } else if (choice < 87) {
+    } else if (choice < 86) {
         draw_park(model, twin);
+    } else if (choice < 89) {
+        draw_archive(model, twin);
     } else if (choice < 93) {
         draw_dead(model, twin);
     } else if (choice < 96) {

@@ -1173,6 +1173,7 @@ static void a_moment_is_given_to_one_asker(void **state)
     assert_false(once_at(desk, "schedule/weekly", T0, T0 + 60000));
 }
 
+#include "tests/unit/storage/store_contract_archive.h"
 #include "tests/unit/storage/store_contract_pages.h"
 #include "tests/unit/storage/store_contract_steps.h"
 
@@ -1208,7 +1209,8 @@ static void a_moment_is_given_to_one_asker(void **state)
         CONTRACT_TEST(s6_destroy_answers_what_was_submitted),                                      \
         CONTRACT_TEST(s9_a_reference_reaches_only_its_own_lane),                                   \
         CONTRACT_TEST(s9_dead_letters_are_found_by_what_they_are), CONTRACT_TESTS_STEPS,           \
-        CONTRACT_TESTS_PAGES, CONTRACT_TEST(redrive_keeps_event_and_history),                      \
+        CONTRACT_TESTS_PAGES, CONTRACT_TESTS_ARCHIVE,                                              \
+        CONTRACT_TEST(redrive_keeps_event_and_history),                                            \
         CONTRACT_TEST(drop_and_expire_end_dead_letters),                                           \
         CONTRACT_TEST(many_dead_letters_are_edited_in_one_call),                                   \
         CONTRACT_TEST(catalog_documents_are_compared_and_set_together),                            \
@@ -1223,6 +1225,7 @@ static void a_moment_is_given_to_one_asker(void **state)
 /* Of an engine that counts its bytes and has a maximum of its own. */
 #define CONTRACT_TESTS_SIZED                                                                       \
     CONTRACT_TEST(s10_guards_past_their_window_leave_the_store),                                   \
+        CONTRACT_TEST_SMALL(s11_archives_count_towards_the_size_of_the_store),                     \
         CONTRACT_TEST(s1_marks_past_their_window_leave_the_store),                                 \
         CONTRACT_TEST_SMALL(s2_a_refused_batch_leaves_nothing),                                    \
         CONTRACT_TEST_SMALL(s5_a_full_store_refuses_and_trims_nothing),                            \

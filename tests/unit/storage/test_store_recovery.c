@@ -16,6 +16,7 @@
 #include <sqlite3.h>
 
 #include "core/log.h"
+#include "storage/store_archive.h"
 #include "tests/lib/store_desk.h"
 #include "tests/lib/store_folder.h"
 
@@ -523,14 +524,47 @@ static void a_database_that_is_not_ours_is_refused(void **state)
     assert_refused(fixture->copy, ERR_STORE_CORRUPT, "damaged, or not weir's");
 }
 
+/* Goal:   a store of the format without archives gets their tables, and an archive outlives restarts.
+ * Method: take the tables from a closed store, then archive into the one that was opened. */
+static void a_store_of_the_format_without_archives_gets_them(void **state)
+{
+    struct fixture *fixture = *state;
+    struct desk *desk = &fixture->desk;
+    struct store_archiving archiving = {.archive = 3, .bytes_max = 1 << 20};
+    struct store_entry entry = {.account = SLICE(ACCOUNT),
+                                .event_id = SLICE("e-2"),
+                                .body = SLICE("[2]"),
+                                .archivings = &archiving,
+                                .archiving_count = 1,
+                                .time_ms = T0};
+    struct store_commit add = {.now_ms = T0, .entries = &entry, .entry_count = 1};
+    struct store_archive_read read = {.archive = 3, .until_ms = T0, .count_max = 9};
+    struct store_archive_trim trim = {.archive = 3, .before_ms = UINT64_MAX, .count_max = 9};
+
+    commit(fixture, "e-1", "[1]");
+    desk_close(desk);
+    run_sql(fixture->folder,
+            "DROP TABLE archived; DROP TABLE archive; UPDATE header SET format = 3");
+    open_at(fixture, fixture->folder);
+    assert_int_equal(desk_run(desk, &add.op, STORE_COMMIT), ERR_OK);
+    reopen(fixture);
+    assert_int_equal(desk_run(desk, &read.op, STORE_ARCHIVE_READ), ERR_OK);
+    assert_false(list_is_empty(&read.events));
+    store_archived_all_free(&read.events);
+    assert_int_equal(desk_run(desk, &trim.op, STORE_ARCHIVE_TRIM), ERR_OK);
+    assert_int_equal(trim.count, 1);
+    reopen(fixture);
+    assert_int_equal(desk_tally(desk, ACCOUNT, NULL).live, 1);
+}
+
 static void headers_that_do_not_fit_are_refused(void **state)
 {
     static const struct {
         const char *sql;
         const char *words;
     } rows[] = {
-        {"UPDATE header SET format = 4", "it has format 4"},
-        {"UPDATE header SET format = 3, uuid = x'00'", "header is damaged"},
+        {"UPDATE header SET format = 5", "it has format 5"},
+        {"UPDATE header SET format = 4, uuid = x'00'", "header is damaged"},
         {"DELETE FROM header", "header is missing"},
     };
     struct fixture *fixture = *state;
@@ -764,6 +798,7 @@ int main(void)
         TEST(a_restart_tells_what_it_recovered),
         TEST(a_store_of_the_format_before_is_counted),
         TEST(a_store_of_the_format_without_steps_gets_them),
+        TEST(a_store_of_the_format_without_archives_gets_them),
         TEST(a_restart_never_reuses_a_number),
         TEST(a_settle_from_before_the_restart_counts),
         TEST(a_folder_has_one_owner),
