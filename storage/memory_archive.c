@@ -21,9 +21,8 @@ static struct store_archived *archived_at(struct list *node)
 
 static uint64_t cost_of(const struct store_archived *archived)
 {
-    const struct store_entry entry = {.account = archived->account,
-                                      .event_id = archived->event_id,
-                                      .body = archived->body};
+    const struct store_entry entry = {
+        .account = archived->account, .event_id = archived->event_id, .body = archived->body};
 
     return store_archived_cost(record_len(&entry));
 }
@@ -64,9 +63,9 @@ static void keep_one(struct memory_store *store, const struct store_commit *comm
     struct store_archived *archived = store_archived_new(&record, place);
     const uint64_t cost = cost_of(archived);
 
-    archiving->is_full = archive->size.bytes + cost > archiving->bytes_max ||
-                         (store->archive_bytes_max != 0 &&
-                          store->archive_bytes + cost > store->archive_bytes_max);
+    archiving->is_full =
+        archive->size.bytes + cost > archiving->bytes_max ||
+        (store->archive_bytes_max != 0 && store->archive_bytes + cost > store->archive_bytes_max);
     if (archiving->is_full) {
         archive->size.left_out_count++;
         store_archived_free(archived);

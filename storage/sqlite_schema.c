@@ -59,8 +59,8 @@ static const char settings[] = "PRAGMA locking_mode = EXCLUSIVE;"
 #define ARCHIVE_TABLES                                                                             \
     " archived (archive INTEGER NOT NULL, time INTEGER NOT NULL, seq INTEGER NOT NULL,"            \
     " cost INTEGER NOT NULL, record BLOB NOT NULL) STRICT;"                                        \
-    "CREATE UNIQUE INDEX IF NOT EXISTS archived_place ON archived (archive, time, seq);"                         \
-    "CREATE TABLE IF NOT EXISTS archive (id INTEGER PRIMARY KEY, events INTEGER NOT NULL,"                       \
+    "CREATE UNIQUE INDEX IF NOT EXISTS archived_place ON archived (archive, time, seq);"           \
+    "CREATE TABLE IF NOT EXISTS archive (id INTEGER PRIMARY KEY, events INTEGER NOT NULL,"         \
     " bytes INTEGER NOT NULL, left_out INTEGER NOT NULL) STRICT;"
 
 static const char tables[] =
@@ -202,10 +202,9 @@ static enum err upgrade(struct sqlite_store *store, struct err_why *why)
                             "ALTER TABLE header ADD COLUMN events INTEGER NOT NULL DEFAULT 0;"
                             "UPDATE header SET events = (SELECT count(*) FROM event)"));
     }
-    TRY(sqlite_sql_text(store,
-                        "CREATE TABLE IF NOT EXISTS" STEP_TABLE
-                        "CREATE TABLE IF NOT EXISTS" ARCHIVE_TABLES
-                        "UPDATE header SET format = 4; COMMIT"));
+    TRY(sqlite_sql_text(store, "CREATE TABLE IF NOT EXISTS" STEP_TABLE
+                               "CREATE TABLE IF NOT EXISTS" ARCHIVE_TABLES
+                               "UPDATE header SET format = 4; COMMIT"));
     return read_header(store, why);
 }
 
@@ -242,8 +241,8 @@ static enum err check_durable(struct sqlite_store *store, struct err_why *why)
 static enum err load(struct sqlite_store *store)
 {
     TRY(sqlite_tallies_load(store));
-    TRY(sqlite_lanes_load(store));
     TRY(sqlite_archives_load(store));
+    TRY(sqlite_lanes_load(store));
     return sqlite_marks_load(store);
 }
 

@@ -21,8 +21,8 @@
  *   S9  every key and record carries its account.
  *   S10 a guard is seen once: `guard_grace_ms` after its first entry, every other entry under it is
  *       a duplicate of that entry, whatever mark it brings.
- *   S11 archives (store_archive.h) get their copy in the step of S2; one that is full gets none, and
- *       the answer says so.
+ *   S11 archives (store_archive.h) get their copy in the step of S2; one that is full gets none,
+ * and the answer says so.
  *
  * A *lane* is one account's deliveries to one configured target, named "ACCOUNT/TARGET-UID".  A
  * delivery of several steps goes on, by STORE_ADVANCE, in lanes of the same name with
@@ -493,8 +493,8 @@ struct store {
 };
 
 struct store_options {
-    struct slice folder;    /* embedded: where the files lie; created 0700 */
-    uint64_t bytes_max;     /* commits beyond give ERR_STORE_FULL; 0: no limit */
+    struct slice folder;        /* embedded: where the files lie; created 0700 */
+    uint64_t bytes_max;         /* commits beyond give ERR_STORE_FULL; 0: no limit */
     uint64_t archive_bytes_max; /* of that, what all archives together may hold; 0: no limit */
     uint64_t reserve_bytes;     /* disk space always left free */
 };

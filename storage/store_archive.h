@@ -3,18 +3,18 @@
  * store_archive.h - archives in the contract of the store: events that are kept although nobody is
  * owed them any more, to be read again by their time.
  *
- * A commit puts them there (`store_entry.archivings`).  They are in the order of their times, of one
- * time in the order in which they came.  Nothing but STORE_ARCHIVE_TRIM takes them out.  What an
- * archive holds counts towards the `bytes_max` of the store.
+ * A commit puts them there (`store_entry.archivings`).  They are in the order of their times, of
+ * one time in the order in which they came.  Nothing but STORE_ARCHIVE_TRIM takes them out.  What
+ * an archive holds counts towards the `bytes_max` of the store.
  */
 #pragma once
 
 #include "storage/store.h"
 
 enum {
-    STORE_ARCHIVE_PAGE_MAX = 256,        /* events of one read, or of one step of a trim */
-    STORE_ARCHIVE_PAGE_BYTES = 1 << 20,  /* of their bodies; one event is always given */
-    STORE_ARCHIVED_COST = 160,           /* bytes that an event takes beside its record, roughly */
+    STORE_ARCHIVE_PAGE_MAX = 256,       /* events of one read, or of one step of a trim */
+    STORE_ARCHIVE_PAGE_BYTES = 1 << 20, /* of their bodies; one event is always given */
+    STORE_ARCHIVED_COST = 160,          /* bytes that an event takes beside its record, roughly */
 };
 
 /* The place of an event in its archive.  {t, 0, 0} stands before all events of the time t. */
@@ -46,7 +46,7 @@ struct store_archive_read {
     uint64_t until_ms;
     size_t count_max; /* at most STORE_ARCHIVE_PAGE_MAX */
     /* out */
-    struct list events; /* struct store_archived */
+    struct list events;     /* struct store_archived */
     struct store_place end; /* the last that was looked at: where the next page begins */
     bool has_more;
 };

@@ -66,7 +66,7 @@ struct model;
 
 struct model_engine {
     const char *name;
-    uint64_t bytes_max;      /* for both */
+    uint64_t bytes_max; /* for both */
     uint64_t archive_bytes_max;
     unsigned restart_one_in; /* bursts */
     uint64_t ms_apart_min;   /* between two operations */

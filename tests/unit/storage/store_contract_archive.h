@@ -42,8 +42,8 @@ static const char *read_page(struct desk *desk, struct store_archive_read *read)
     LIST_FOREACH (node, &read->events) {
         const struct store_archived *event = CONTAINER_OF(node, struct store_archived, node);
 
-        len += (size_t)snprintf(text + len, sizeof(text) - len, "%.*s ",
-                                SLICE_ARG(event->event_id));
+        len +=
+            (size_t)snprintf(text + len, sizeof(text) - len, "%.*s ", SLICE_ARG(event->event_id));
         assert_true(len < sizeof(text));
     }
     store_archived_all_free(&read->events);

@@ -524,8 +524,9 @@ static void a_database_that_is_not_ours_is_refused(void **state)
     assert_refused(fixture->copy, ERR_STORE_CORRUPT, "damaged, or not weir's");
 }
 
-/* Goal:   a store of the format without archives gets their tables, and an archive outlives restarts.
- * Method: take the tables from a closed store, then archive into the one that was opened. */
+/* Goal:   a store of the format without archives gets their tables, and an archive outlives
+ * restarts. Method: take the tables from a closed store, then archive into the one that was opened.
+ */
 static void a_store_of_the_format_without_archives_gets_them(void **state)
 {
     struct fixture *fixture = *state;
