@@ -140,7 +140,7 @@ static const struct rule *find_rule(const struct ruleset *ruleset, struct slice 
         const int order = slice_compare(rules[middle]->name, name);
 
         if (order == 0) {
-            return rules[middle];
+            return rules[middle]->archive == 0 ? rules[middle] : NULL;
         }
         if (order < 0) {
             from = middle + 1;
@@ -221,7 +221,7 @@ static void survey_bus(struct survey *survey, const struct ruleset *ruleset, str
     for (size_t i = 0; i < count; i++) {
         struct explanation explanation;
 
-        if (!rules[i]->is_enabled || rules[i]->pattern == NULL) {
+        if (!rules[i]->is_enabled || rules[i]->pattern == NULL || rules[i]->archive != 0) {
             continue;
         }
         survey->rule_count++;

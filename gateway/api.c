@@ -13,6 +13,7 @@
 #include "core/json_write.h"
 #include "core/moment.h"
 #include "core/random.h"
+#include "gateway/api_archives.h"
 #include "gateway/api_buses.h"
 #include "gateway/api_patterns.h"
 #include "gateway/api_permissions.h"
@@ -32,13 +33,15 @@ enum {
 
 /* All but PutEvents, which has a way of its own: no event waits for the catalog's thread. */
 static const struct api_action *const actions[] = {
-    &api_put_rule,     &api_delete_rule,          &api_describe_rule,
-    &api_list_rules,   &api_enable_rule,          &api_disable_rule,
-    &api_put_targets,  &api_remove_targets,       &api_list_targets,
-    &api_test_pattern, &api_list_rules_of_target, &api_create_bus,
-    &api_update_bus,   &api_delete_bus,           &api_describe_bus,
-    &api_list_buses,   &api_tag_resource,         &api_untag_resource,
-    &api_list_tags,    &api_put_permission,       &api_remove_permission,
+    &api_put_rule,       &api_delete_rule,          &api_describe_rule,
+    &api_list_rules,     &api_enable_rule,          &api_disable_rule,
+    &api_put_targets,    &api_remove_targets,       &api_list_targets,
+    &api_test_pattern,   &api_list_rules_of_target, &api_create_bus,
+    &api_update_bus,     &api_delete_bus,           &api_describe_bus,
+    &api_list_buses,     &api_tag_resource,         &api_untag_resource,
+    &api_list_tags,      &api_put_permission,       &api_remove_permission,
+    &api_create_archive, &api_describe_archive,     &api_update_archive,
+    &api_delete_archive, &api_list_archives,
 };
 
 /* The name behind "AWSEvents."; empty if X-Amz-Target is not of this API. */
@@ -134,7 +137,7 @@ static enum err check_head(struct ingest *ingest, struct request *request, struc
     if (!is_put_events(request) && action_of(request) == NULL) {
         return err_because(ERR_UNKNOWN_ACTION, why,
                            "The action that X-Amz-Target names is not known; AWSEvents.PutEvents "
-                           "is, and those that manage rules, targets, buses and tags.");
+                           "is, and those that manage rules, targets, buses, archives and tags.");
     }
     return ingest_check_sigv4(ingest, request, why);
 }

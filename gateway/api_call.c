@@ -38,6 +38,7 @@ struct trip {
     json_t *input;
     struct mail mail;
     struct control_change change;
+    struct store_archive_sizes sizes;
     enum err err;
     const char *code;
     char message[MESSAGE_CHARS_MAX];
@@ -82,6 +83,13 @@ void api_put_text(json_t *object, const char *member, struct slice text)
     }
 }
 
+void api_put_moment(json_t *object, const char *member, uint64_t ms)
+{
+    if (ms > 0) {
+        CHECK(json_object_set_new(object, member, json_real((double)ms / 1e3)) == 0);
+    }
+}
+
 /* ---- home again: the worker's thread ------------------------------------------------------ */
 
 static void respond_output(struct trip *trip)
@@ -118,6 +126,7 @@ static void finish(struct trip *trip)
     respond(trip);
     json_decref(trip->call.output);
     json_decref(trip->input);
+    store_archive_sizes_clean_up(&trip->sizes);
     arena_clean_up(&trip->call.arena);
     xfree(trip);
 }
@@ -167,6 +176,24 @@ static void fill_note(const struct trip *trip, struct audit_note *note)
     audit_fill(note->object, sizeof(note->object), object.len > 0 ? object : SLICE("default"));
 }
 
+static void on_sizes(struct store_op *op)
+{
+    struct trip *trip = CONTAINER_OF(op, struct trip, sizes.op);
+
+    trip->call.sizes = &trip->sizes;
+    send_home(trip,
+              op->err == ERR_OK ? act(trip, control_catalog(trip->desk->control), NULL) : op->err);
+}
+
+static void ask_for_sizes(struct trip *trip)
+{
+    struct control *control = trip->desk->control;
+
+    trip->sizes.op = (struct store_op){
+        .kind = STORE_ARCHIVE_SIZES, .home = control_mailbox(control), .on_done = on_sizes};
+    store_submit(control_store(control), &trip->sizes.op);
+}
+
 static void on_arrival(struct mail *mail)
 {
     struct trip *trip = CONTAINER_OF(mail, struct trip, mail);
@@ -177,6 +204,8 @@ static void on_arrival(struct mail *mail)
             (struct control_change){.plan = plan, .on_done = on_changed, .context = trip};
         fill_note(trip, &trip->change.note);
         control_submit(control, &trip->change);
+    } else if (trip->action->kind == API_READS_SIZES) {
+        ask_for_sizes(trip);
     } else {
         send_home(trip, act(trip, control_catalog(control), NULL));
     }

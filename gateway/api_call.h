@@ -11,12 +11,14 @@
 #include "gateway/audit.h"
 #include "gateway/catalog.h"
 #include "gateway/ingest.h"
+#include "storage/store_archive.h"
 
 struct api_call;
 
 enum api_action_kind {
     API_COMPUTES, /* looks at its input only; runs where the request came in */
     API_READS,
+    API_READS_SIZES, /* and what the store holds of each archive: call->sizes */
     API_CHANGES,
 };
 
@@ -44,9 +46,10 @@ struct api_call {
     struct api_caller caller;
     struct slice action; /* "PutRule" */
     const struct config *config;
-    const json_t *input; /* as action->input says */
-    struct arena arena;  /* for the whole call */
-    json_t *output;      /* NULL: {} */
+    const json_t *input;                     /* as action->input says */
+    const struct store_archive_sizes *sizes; /* of API_READS_SIZES */
+    struct arena arena;                      /* for the whole call */
+    json_t *output;                          /* NULL: {} */
 };
 
 /* The call's answer is HTTP 400 with this code, such as "ResourceNotFoundException", and message.
@@ -59,6 +62,8 @@ bool api_flag(const struct api_call *call, const char *member);
 uint64_t api_number(const struct api_call *call, const char *member, uint64_t fallback);
 /* Put a text into the output, or leave it out when it is empty. */
 void api_put_text(json_t *object, const char *member, struct slice text);
+/* Put a moment into the output, in seconds; 0: leave it out. */
+void api_put_moment(json_t *object, const char *member, uint64_t ms);
 
 /* Calls of one worker, and how many may be open at once. */
 struct api_desk;

@@ -134,7 +134,7 @@ static json_t *document_of(const struct api_call *call, const struct api_bus *bu
     return document;
 }
 
-static enum err check_pattern(struct api_call *call)
+enum err api_check_pattern(struct api_call *call)
 {
     struct err_why why = {.text = ""};
     struct pattern *pattern = NULL;
@@ -178,7 +178,7 @@ static enum err check_put(struct api_call *call, const struct api_bus *bus)
         return api_fail(call, "ValidationException",
                         "Parameter(s) EventPattern or ScheduleExpression must be specified.");
     }
-    return check_pattern(call);
+    return api_check_pattern(call);
 }
 
 static enum err check_room(struct api_call *call, const struct catalog *catalog,

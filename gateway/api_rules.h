@@ -21,6 +21,8 @@ extern const struct api_action api_disable_rule;
 MUST_USE enum err api_rule_put(struct api_call *call, const struct catalog *catalog,
                                const struct api_bus *bus, json_t *document,
                                struct catalog_edit *edit);
+/* The input's EventPattern, if it has one: InvalidEventPatternException. */
+MUST_USE enum err api_check_pattern(struct api_call *call);
 /* Every rule of the bus, sorted by name; in the call's arena. */
 const struct catalog_document **api_rules_of(struct api_call *call, const struct catalog *catalog,
                                              const struct api_bus *bus, size_t *count);

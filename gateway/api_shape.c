@@ -113,6 +113,32 @@ static bool is_state(struct slice text)
            slice_eq(text, SLICE("ENABLED_WITH_ALL_CLOUDTRAIL_MANAGEMENT_EVENTS"));
 }
 
+static bool is_one_of(struct slice text, const char *const *words)
+{
+    for (; *words != NULL; words++) {
+        if (slice_eq(text, slice_of(*words))) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static bool is_archive_state(struct slice text)
+{
+    static const char *const states[] = {"ENABLED",       "DISABLED",      "CREATING", "UPDATING",
+                                         "CREATE_FAILED", "UPDATE_FAILED", NULL};
+
+    return is_one_of(text, states);
+}
+
+static bool is_replay_state(struct slice text)
+{
+    static const char *const states[] = {"CANCELLED", "CANCELLING", "COMPLETED", "FAILED",
+                                         "RUNNING",   "STARTING",   NULL};
+
+    return is_one_of(text, states);
+}
+
 static bool is_statement(struct slice text)
 {
     return consists_of(text, "-_");
@@ -144,6 +170,12 @@ static const struct {
                         "[/\\.\\-_A-Za-z0-9]+"},
     [API_RULE_STATE] = {is_state, "satisfy enum value set: [ENABLED, DISABLED, "
                                   "ENABLED_WITH_ALL_CLOUDTRAIL_MANAGEMENT_EVENTS]"},
+    [API_NAME_OR_ARN] = {is_bus_or_arn, "satisfy regular expression pattern: [\\.\\-_A-Za-z0-9]+"},
+    [API_ARCHIVE_STATE] = {is_archive_state,
+                           "satisfy enum value set: [ENABLED, DISABLED, CREATING, "
+                           "UPDATING, CREATE_FAILED, UPDATE_FAILED]"},
+    [API_REPLAY_STATE] = {is_replay_state, "satisfy enum value set: [CANCELLED, CANCELLING, "
+                                           "COMPLETED, FAILED, RUNNING, STARTING]"},
     [API_STATEMENT_CHARS] = {is_statement, "satisfy regular expression pattern: [a-zA-Z0-9-_]+"},
     [API_ACTION_CHARS] = {is_action, "satisfy regular expression pattern: events:[a-zA-Z]+"},
     [API_PRINCIPAL_CHARS] = {is_principal, "satisfy regular expression pattern: (\\d{12}|\\*)"},

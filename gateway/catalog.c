@@ -358,6 +358,13 @@ struct slice json_member_text(const json_t *object, const char *key)
     return (struct slice){json_string_value(member), json_string_length(member)};
 }
 
+struct slice catalog_archive_owner(const json_t *archive)
+{
+    struct slice bus = json_member_text(archive, "bus");
+
+    return slice_cut(&bus, '/');
+}
+
 enum err catalog_name_check(struct slice name, struct err_why *why)
 {
     static const char allowed[] =

@@ -4,7 +4,8 @@
  *
  * The store holds the truth as versioned documents; this is that truth in memory.  A document is
  * named "kind/key": account/ID, credential/ID, bus/ACCOUNT/NAME, rule/BUS/NAME (BUS is `central`
- * or ACCOUNT/NAME), meta/uid.  Beside what its owner wrote, each holds its `manager`.
+ * or ACCOUNT/NAME), archive/OWNER/NAME (OWNER is `central` or the account of its bus), meta/uid.
+ * Beside what its owner wrote, each holds its `manager`.
  */
 #pragma once
 
@@ -22,6 +23,7 @@ enum {
     CATALOG_MANAGER_CHARS_MAX = 64,
     CATALOG_DOCUMENT_BYTES_MAX = 256 * 1024,
     CATALOG_FILE_BYTES_MAX = 16 * 1024 * 1024,
+    CATALOG_RETENTION_DAYS_MAX = 36500,
 };
 
 struct catalog_document {
@@ -101,6 +103,8 @@ void catalog_edit_put(struct catalog_edit *edit, const struct catalog *catalog, 
 
 /* A string member of a document's object, or the empty slice. */
 struct slice json_member_text(const json_t *object, const char *key);
+/* Whose an archive is: "central", or the account of its bus. */
+struct slice catalog_archive_owner(const json_t *archive);
 /* The NAME of `apply --name`: letters, digits, `.`, `_` and `-`, at most CATALOG_MANAGER_CHARS_MAX;
  * else ERR_BAD_REQUEST. */
 MUST_USE enum err catalog_name_check(struct slice name, struct err_why *why);

@@ -77,6 +77,14 @@ static const struct catalog_member schedule_members[] = {
     {"targets", CATALOG_OBJECTS, true, RULE_TARGETS_MAX, catalog_target_members},
     {NULL, CATALOG_TEXT, false, 0, NULL},
 };
+static const struct catalog_member archive_members[] = {
+    {"name", CATALOG_TEXT, true, 48, NULL},
+    {"bus", CATALOG_TEXT, true, 300, NULL},
+    {"description", CATALOG_TEXT, false, 512, NULL},
+    {"pattern", CATALOG_PATTERN, false, 0, NULL},
+    {"retention_days", CATALOG_COUNT, false, CATALOG_RETENTION_DAYS_MAX, NULL},
+    {NULL, CATALOG_TEXT, false, 0, NULL},
+};
 static const struct catalog_member file_members[] = {
     {"accounts", CATALOG_OBJECTS, false, 100000, account_members},
     {"buses", CATALOG_OBJECTS, false, 100000, bus_members},
@@ -84,6 +92,7 @@ static const struct catalog_member file_members[] = {
     {"api_destinations", CATALOG_OBJECTS, false, 100000, catalog_api_destination_members},
     {"rules", CATALOG_OBJECTS, false, 1000000, rule_members},
     {"schedules", CATALOG_OBJECTS, false, 100000, schedule_members},
+    {"archives", CATALOG_OBJECTS, false, 100000, archive_members},
     {NULL, CATALOG_TEXT, false, 0, NULL},
 };
 
@@ -281,6 +290,21 @@ static void check_bus(json_t *mistakes, json_t *seen, const struct catalog_path 
     catalog_check_unique(mistakes, seen, path, name);
 }
 
+static void check_archive(json_t *mistakes, json_t *seen, const struct catalog_path *path,
+                          const json_t *archive)
+{
+    const struct slice bus = json_member_text(archive, "bus");
+    const struct catalog_path place = catalog_path_member(path, "bus");
+    char name[512];
+
+    check_bus_name(mistakes, &place, bus);
+    catalog_check_name(mistakes, path, "name", archive);
+    (void)snprintf(name, sizeof(name), "archive %.*s of %.*s",
+                   SLICE_ARG(json_member_text(archive, "name")),
+                   SLICE_ARG(catalog_archive_owner(archive)));
+    catalog_check_unique(mistakes, seen, path, name);
+}
+
 /* Call `check` for every object of one section. */
 static void check_section(json_t *mistakes, json_t *seen, const json_t *file, const char *section,
                           void (*check)(json_t *mistakes, json_t *seen,
@@ -311,6 +335,7 @@ json_t *catalog_check(json_t *file)
         check_section(mistakes, seen, file, "api_destinations", catalog_check_api_destination);
         check_section(mistakes, seen, file, "rules", check_rule);
         check_section(mistakes, seen, file, "schedules", check_schedule);
+        check_section(mistakes, seen, file, "archives", check_archive);
     }
     json_decref(seen);
     return mistakes;

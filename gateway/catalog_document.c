@@ -26,7 +26,7 @@ bool catalog_document_is_private(const char *key)
 {
     static const char *const keys[] = {"manager",       "is_suspended", "uuid",       "created_ms",
                                        "modified_ms",   "sealed",       "auth_state", "auth_reason",
-                                       "authorized_ms", "since_ms"};
+                                       "authorized_ms", "since_ms",     "uid"};
 
     for (size_t i = 0; i < ARRAY_LEN(keys); i++) {
         if (strcmp(keys[i], key) == 0) {
@@ -166,6 +166,12 @@ enum err catalog_document_check(struct slice name, const json_t *value, struct e
         err = check_owned(name, "connections", rest, value, &arena, why);
     } else if (slice_eq(kind, SLICE("api_destination"))) {
         err = check_owned(name, "api_destinations", rest, value, &arena, why);
+    } else if (slice_eq(kind, SLICE("archive"))) {
+        err = check_name(rest,
+                         arena_printf(&arena, "%.*s/%.*s", SLICE_ARG(catalog_archive_owner(value)),
+                                      SLICE_ARG(json_member_text(value, "name"))),
+                         why);
+        err = err == ERR_OK ? check_as_file(name, "archives", value, why) : err;
     } else if (slice_eq(kind, SLICE("credential"))) {
         err = check_credential(name, value, why);
     }

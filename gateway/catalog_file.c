@@ -170,6 +170,7 @@ enum err catalog_file_write(const struct catalog *catalog, struct buf *out)
         {SLICE_INIT("api_destination"), SLICE_INIT("api_destinations")},
         {SLICE_INIT("rule"), SLICE_INIT("rules")},
         {SLICE_INIT("schedule"), SLICE_INIT("schedules")},
+        {SLICE_INIT("archive"), SLICE_INIT("archives")},
     };
     struct json_writer writer;
     struct arena arena = {0};

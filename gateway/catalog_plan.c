@@ -52,6 +52,11 @@ static struct slice name_of(struct planner *planner, const char *kind, const jso
         return arena_printf(&planner->arena, "schedule/%.*s",
                             SLICE_ARG(json_member_text(object, "name")));
     }
+    if (strcmp(kind, "archive") == 0) {
+        return arena_printf(&planner->arena, "archive/%.*s/%.*s",
+                            SLICE_ARG(catalog_archive_owner(object)),
+                            SLICE_ARG(json_member_text(object, "name")));
+    }
     if (strcmp(kind, "rule") != 0) {
         return arena_printf(&planner->arena, "%s/%.*s/%.*s", kind,
                             SLICE_ARG(json_member_text(object, "account")),
@@ -99,6 +104,8 @@ static enum err complete(struct planner *planner, const char *kind, struct slice
     if (strcmp(kind, "rule") == 0 || strcmp(kind, "schedule") == 0) {
         catalog_since_give(document, old, options->now_ms);
         catalog_uid_give(&planner->uid, document, old);
+    } else if (strcmp(kind, "archive") == 0) {
+        catalog_uid_give_archive(&planner->uid, document, old, options->now_ms);
     } else if (strcmp(kind, "api_destination") == 0) {
         catalog_api_destination_complete(document, old, options->now_ms);
         return check_connection(planner, name, document);
@@ -220,6 +227,7 @@ enum err catalog_plan(const struct catalog *catalog, const json_t *file,
         {"api_destinations", "api_destination"},
         {"rules", "rule"},
         {"schedules", "schedule"},
+        {"archives", "archive"},
     };
     struct planner planner = {
         .catalog = catalog,

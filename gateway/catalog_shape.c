@@ -269,7 +269,6 @@ static bool is_for_later(const char *key)
 {
     static const char *const keys[] = {
         "lists",
-        "archives",
         "run_command_parameters",
         "kinesis_parameters",
     };

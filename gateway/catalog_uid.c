@@ -50,6 +50,18 @@ void catalog_uid_give(struct catalog_uid *uid, json_t *rule, const json_t *old_r
     }
 }
 
+void catalog_uid_give_archive(struct catalog_uid *uid, json_t *archive, const json_t *old,
+                              uint64_t now_ms)
+{
+    if (old != NULL && slice_eq(json_member_text(old, "bus"), json_member_text(archive, "bus"))) {
+        json_object_set(archive, "uid", json_object_get(old, "uid"));
+        json_object_set(archive, "since_ms", json_object_get(old, "since_ms"));
+    } else {
+        json_object_set_new(archive, "uid", json_integer((json_int_t)draw(uid)));
+        json_object_set_new(archive, "since_ms", json_integer((json_int_t)now_ms));
+    }
+}
+
 void catalog_uid_put(const struct catalog_uid *uid, struct catalog_edit *edit)
 {
     json_t *counter;

@@ -515,6 +515,7 @@ void control_stop(struct control *control)
     control->is_stopping = true;
     control_upkeep_stop(control);
     control_schedule_stop(control);
+    control_archive_stop(control);
     catalog_watch_stop(control->watch);
     log_info("control.stop", LOG_U64("workers", control->worker_count));
     for (unsigned i = 0; i < control->worker_count; i++) {

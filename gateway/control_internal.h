@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
  * control_internal.h - the control thread as its own files see it: control.c tells the story of a
- * change, control_start.c opens and shuts everything, control_upkeep.c does what is due every few
- * seconds.
+ * change, control_start.c opens and shuts everything, control_upkeep.c and control_archive.c do
+ * what is due now and then.
  */
 #pragma once
 
@@ -15,6 +15,7 @@
 #include "storage/store.h"
 
 struct admin;
+struct archive_sweep;
 struct credentials_provider;
 struct delivery_engine;
 struct http_client;
@@ -66,6 +67,7 @@ struct control {
     ev_timer timetable_look;
     unsigned moment_count;
     bool is_expiring;
+    struct archive_sweep *archives;
     struct store_lease census;
     uint64_t replica_count;
     bool is_counting;
@@ -90,6 +92,11 @@ void control_shut(struct control *control);
 /* Start the timers of what is due every few seconds, and stop them. */
 void control_upkeep_start(struct control *control);
 void control_upkeep_stop(struct control *control);
+
+/* Begin to trim archives now and then, stop beginning, and free, when the store is closed. */
+void control_archive_start(struct control *control);
+void control_archive_stop(struct control *control);
+void control_archive_destroy(struct control *control);
 
 /* Begin to act on schedules, take over the snapshot's, and end. */
 void control_schedule_start(struct control *control);

@@ -92,6 +92,7 @@ static enum err open_store(struct control *control, struct err_why *why)
     const struct store_options options = {
         .folder = config_state_folder(config),
         .bytes_max = config->store_bytes_max,
+        .archive_bytes_max = config->archives_bytes_max,
         .reserve_bytes = config->store_reserve_bytes,
     };
 
@@ -357,6 +358,7 @@ static void watch(struct control *control)
     ev_signal_start(control->loop, &control->on_int);
     control_upkeep_start(control);
     control_schedule_start(control);
+    control_archive_start(control);
     catalog_watch_start(control->watch);
 }
 
@@ -424,6 +426,7 @@ void control_shut(struct control *control)
     lease_desk_destroy(control->limiters.desk);
     catalog_watch_destroy(control->watch);
     timetable_destroy(control->timetable);
+    control_archive_destroy(control);
     tls_context_release(control->tls);
     snapshot_release(control->snapshot);
     limiter_book_clean_up(&control->limiters);

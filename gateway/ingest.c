@@ -7,12 +7,12 @@
  *   admit     does the account of the event have a token left
  *   complete  the envelope, immutable from here on
  *   match     the rules of its bus and of the central bus
- *   remember  dedup mark, guard against replay (gateway/dedup.c) and one delivery per matched
- *             target, in one durable step
+ *   remember  dedup mark, guard against replay (gateway/dedup.c), one delivery per matched target
+ *             and one copy per archive, in one durable step
  * and only then the answer.  Entries of one request share one commit.  An entry that matches
- * nothing is counted and not stored.  Matching stands before the commit so that a copy sent after a
- * rule was added is not taken for a duplicate; admission stands before both so that an abuser
- * spends his own tokens and not our flushes.
+ * nothing and is not archived is counted and not stored.  Matching stands before the commit so that
+ * a copy sent after a rule was added is not taken for a duplicate; admission stands before both so
+ * that an abuser spends his own tokens and not our flushes.
  *
  * The store may be slow.  Past ANSWER_DEADLINE_MS the caller gets a retryable error, and the batch
  * waits on alone for its outcome: what was committed is delivered, and the caller's retry meets the
@@ -386,7 +386,7 @@ static enum err walk_entry(struct open_batch *batch, size_t index)
     CHECK(walk->event->id.len <= STORE_EVENT_ID_CHARS_MAX);
     memcpy(entry->event_id, walk->event->id.data, walk->event->id.len);
     TRY(match_event(batch, entry, walk));
-    if (batch->ingest->scratch.hit_count == 0) {
+    if (batch->ingest->scratch.hit_count == 0 && batch->ingest->scratch.archive_count == 0) {
         walk->outcome = OUTCOME_UNMATCHED;
         return ERR_OK;
     }

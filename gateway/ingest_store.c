@@ -2,12 +2,15 @@
  *
  * ingest_store.c - what the store is told of an entry, and what its verdict means.
  *
- * Going: one delivery per matched target, the dedup mark, the guard.  Coming home: an entry that
- * was known answers with the first one's EventId; a new one's deliveries go to the engines that
- * own their destinations, or stay in the store as backlog when nobody claimed them.
+ * Going: one delivery per matched target, one copy per archive, the dedup mark, the guard.  Coming
+ * home: an entry that was known answers with the first one's EventId; a new one's deliveries go to
+ * the engines that own their destinations, or stay in the store as backlog when nobody claimed
+ * them.
  */
 #include "core/check.h"
+#include "core/moment.h"
 #include "delivery/delivery.h"
+#include "gateway/config.h"
 #include "gateway/dedup.h"
 #include "gateway/ingest_internal.h"
 
@@ -43,6 +46,36 @@ static void plan_deliveries(struct open_batch *batch, struct walk *walk, struct 
     }
 }
 
+/* By what time an archive keeps it: its own, but none that is still to come, since retention goes
+ * by it too. */
+static uint64_t archive_time(const struct event *event, uint64_t now_ms)
+{
+    uint64_t time_ms;
+
+    return moment_from_iso(event->time, &time_ms) == ERR_OK ? MIN_OF(time_ms, now_ms) : now_ms;
+}
+
+static void plan_archivings(struct open_batch *batch, const struct walk *walk)
+{
+    const struct ruleset_scratch *scratch = &batch->ingest->scratch;
+    struct store_entry *stored = walk->stored;
+
+    _Static_assert((int)RULESET_ARCHIVES_MAX <= (int)STORE_ENTRY_ARCHIVES_MAX,
+                   "all of them can be kept");
+    if (scratch->archive_count == 0) {
+        return;
+    }
+    stored->time_ms = archive_time(walk->event, batch->commit.now_ms);
+    stored->archivings = ARENA_ARRAY(&batch->arena, struct store_archiving, scratch->archive_count);
+    stored->archiving_count = scratch->archive_count;
+    for (size_t i = 0; i < scratch->archive_count; i++) {
+        stored->archivings[i] = (struct store_archiving){
+            .archive = scratch->archives[i]->archive,
+            .bytes_max = batch->ingest->options.config->archive_bytes_max,
+        };
+    }
+}
+
 void ingest_plan_deliveries(struct open_batch *batch, size_t index)
 {
     struct walk *walk = &batch->walks[index];
@@ -63,6 +96,7 @@ void ingest_plan_entry(struct open_batch *batch, size_t index)
     const struct walk *walk = &batch->walks[index];
 
     ingest_plan_deliveries(batch, index);
+    plan_archivings(batch, walk);
     dedup_plan(&(struct dedup_facts){.principal = &batch->public.principal,
                                      .account = walk->account,
                                      .draft = &entry->draft,
@@ -111,6 +145,30 @@ static void count_created(struct stats *stats, const struct walk *walk)
     }
 }
 
+static void count_archived(struct stats *stats, const struct walk *walk)
+{
+    const struct store_entry *stored = walk->stored;
+    uint64_t left_out = 0;
+
+    if (stored->archiving_count == 0) {
+        return;
+    }
+    for (size_t i = 0; i < stored->archiving_count; i++) {
+        left_out += stored->archivings[i].is_full ? 1 : 0;
+    }
+    stats_count_account(stats, walk->account->id, STATS_ARCHIVED,
+                        stored->archiving_count - left_out);
+    if (left_out > 0) {
+        stats_count_account(stats, walk->account->id, STATS_ARCHIVE_LEFT_OUT, left_out);
+    }
+}
+
+/* What the answer to an entry that is new is counted as. */
+static enum outcome outcome_of(const struct store_entry *stored)
+{
+    return stored->delivery_count > 0 ? OUTCOME_COMMITTED : OUTCOME_UNMATCHED;
+}
+
 void ingest_settle_entry(struct open_batch *batch, size_t index)
 {
     struct ingest_entry *entry = &batch->public.entries[index];
@@ -126,11 +184,12 @@ void ingest_settle_entry(struct open_batch *batch, size_t index)
         memcpy(entry->event_id, walk->stored->duplicate_of, sizeof(entry->event_id));
         return;
     }
-    walk->outcome = batch->is_answered ? walk->outcome : OUTCOME_COMMITTED;
+    walk->outcome = batch->is_answered ? walk->outcome : outcome_of(walk->stored);
     if (walk->stored->conflict) {
         stats_count_account(batch->ingest->options.stats, walk->account->id, STATS_DEDUP_CONFLICT,
                             1);
     }
     count_created(batch->ingest->options.stats, walk);
+    count_archived(batch->ingest->options.stats, walk);
     offer_deliveries(batch, walk);
 }

@@ -33,6 +33,16 @@ static uint64_t count_rules(const struct walk *walk)
     return count;
 }
 
+static uint64_t count_archives(const struct store_entry *stored)
+{
+    uint64_t count = 0;
+
+    for (size_t i = 0; i < stored->archiving_count; i++) {
+        count += stored->archivings[i].is_full ? 0 : 1;
+    }
+    return count;
+}
+
 void ingest_trace_stored(const struct open_batch *batch, const struct walk *walk)
 {
     const struct store_entry *stored = walk->stored;
@@ -51,16 +61,23 @@ void ingest_trace_stored(const struct open_batch *batch, const struct walk *walk
         return;
     }
     note_arrival(batch, &note);
-    note.kind = TRACE_MATCHED;
+    note.kind = stored->delivery_count > 0 ? TRACE_MATCHED : TRACE_UNMATCHED;
     note.number = count_rules(walk);
     trace_note(trace, &note);
     if (stored->conflict) {
         note.kind = TRACE_CONFLICT;
         trace_note(trace, &note);
     }
-    note.kind = TRACE_COMMITTED;
-    note.number = stored->delivery_count;
-    trace_note(trace, &note);
+    if (stored->delivery_count > 0) {
+        note.kind = TRACE_COMMITTED;
+        note.number = stored->delivery_count;
+        trace_note(trace, &note);
+    }
+    note.kind = TRACE_ARCHIVED;
+    note.number = count_archives(stored);
+    if (note.number > 0) {
+        trace_note(trace, &note);
+    }
 }
 
 void ingest_trace_answered(const struct open_batch *batch, size_t index)
@@ -83,7 +100,8 @@ void ingest_trace_answered(const struct open_batch *batch, size_t index)
         .err = entry->err,
     };
 
-    if (note.kind == TRACE_KIND_COUNT) {
+    if (note.kind == TRACE_KIND_COUNT ||
+        (note.kind == TRACE_UNMATCHED && walk->stored != NULL)) { /* told likewise */
         return;
     }
     note_arrival(batch, &note);

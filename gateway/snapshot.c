@@ -301,20 +301,60 @@ static enum err rule_from_document(const struct catalog_document *document,
     return ERR_OK;
 }
 
+/* What an archive keeps of its bus: like a rule without targets, under a name that no rule can
+ * have. */
+static enum err archive_from_document(const struct catalog_document *document,
+                                      const struct snapshot_options *options, struct rule **result,
+                                      struct err_why *why)
+{
+    static const struct slice everything = SLICE_INIT("{\"source\":[{\"prefix\":\"\"}]}");
+    struct rule *rule = rule_new();
+    const json_t *value = document->value;
+    const struct slice name = json_member_text(value, "name");
+    const struct slice pattern = json_member_text(value, "pattern");
+    struct err_why detail = {.text = ""};
+
+    name_rule(rule, json_member_text(value, "bus"),
+              arena_printf(&rule->arena, "archive:%.*s", SLICE_ARG(name)), options);
+    rule->label = arena_printf(&rule->arena, "~%s", document->name);
+    rule->edition = document->edition;
+    rule->is_enabled = true;
+    rule->archive = (uint64_t)json_integer_value(json_object_get(value, "uid"));
+    if (pattern_compile(pattern.len > 0 ? pattern : everything, &rule->pattern, &detail) !=
+            ERR_OK ||
+        rule->archive == 0) {
+        rule_release(rule);
+        return err_because(ERR_STORE_CORRUPT, why, "%s: %s", document->name, detail.text);
+    }
+    *result = rule;
+    return ERR_OK;
+}
+
+/* How is the label of what was made of this document to be compared? */
+static int compare_label(const struct rule *rule, const struct catalog_document *document)
+{
+    const struct slice name = slice_of(document->name);
+
+    if (slice_has_prefix(name, SLICE("rule/"))) {
+        return slice_compare(rule->label, slice_from(name, strlen("rule/")));
+    }
+    if (slice_has_prefix(name, SLICE("archive/"))) { /* behind all others, by a '~' */
+        return rule->archive == 0 ? -1 : slice_compare(slice_from(rule->label, 1), name);
+    }
+    return slice_compare(rule->label, name);
+}
+
 /* The rule that was made of this very document before, or NULL.  Both lists are in the order of the
  * documents' names; *at is where the search goes on. */
 static struct rule *find_previous(const struct snapshot *previous,
                                   const struct catalog_document *document, size_t *at)
 {
-    const struct slice name = slice_of(document->name);
-    const struct slice label =
-        slice_has_prefix(name, SLICE("rule/")) ? slice_from(name, strlen("rule/")) : name;
     int order = -1;
 
     while (previous != NULL && *at < previous->rule_count && order < 0) {
         struct rule *rule = previous->rules[*at];
 
-        order = slice_compare(rule->label, label);
+        order = compare_label(rule, document);
         *at += order <= 0 ? 1 : 0;
         if (order == 0 && rule->edition == document->edition) {
             return rule;
@@ -323,7 +363,8 @@ static struct rule *find_previous(const struct snapshot *previous,
     return NULL;
 }
 
-/* Labels of rules begin with an account or "central", so those of schedules come behind them. */
+/* Labels of rules begin with an account or "central", so those of schedules come behind them, and
+ * those of archives, which begin with '~', last. */
 static enum err build_rules(const struct catalog_document **documents, size_t count, size_t *at,
                             const struct snapshot_options *options, struct snapshot *snapshot,
                             struct err_why *why)
@@ -333,6 +374,8 @@ static enum err build_rules(const struct catalog_document **documents, size_t co
 
         if (rule != NULL) {
             rule = rule_acquire(rule);
+        } else if (slice_has_prefix(slice_of(documents[i]->name), SLICE("archive/"))) {
+            TRY(archive_from_document(documents[i], options, &rule, why));
         } else {
             TRY(rule_from_document(documents[i], options, &rule, why));
         }
@@ -347,12 +390,15 @@ static enum err build_ruleset(const struct catalog *catalog, const struct snapsh
     struct arena arena = {0};
     size_t document_count;
     size_t schedule_count;
+    size_t archive_count;
     size_t bus_count;
     size_t at = 0;
     const struct catalog_document **documents =
         catalog_of_kind(catalog, SLICE("rule"), &arena, &document_count);
     const struct catalog_document **schedules =
         catalog_of_kind(catalog, SLICE("schedule"), &arena, &schedule_count);
+    const struct catalog_document **archives =
+        catalog_of_kind(catalog, SLICE("archive"), &arena, &archive_count);
     const struct catalog_document **bus_documents =
         catalog_of_kind(catalog, SLICE("bus"), &arena, &bus_count);
     struct slice *buses = ARENA_ARRAY(&arena, struct slice, bus_count + 1);
@@ -363,11 +409,14 @@ static enum err build_ruleset(const struct catalog *catalog, const struct snapsh
     }
     /* The central bus as its own account names it; its rules see every event anyway. */
     buses[bus_count] = arena_printf(&arena, "%.*s/central", SLICE_ARG(options->central_account));
-    snapshot->rules =
-        xcalloc(MAX_OF(document_count + schedule_count, (size_t)1), sizeof(struct rule *));
+    snapshot->rules = xcalloc(MAX_OF(document_count + schedule_count + archive_count, (size_t)1),
+                              sizeof(struct rule *));
     err = build_rules(documents, document_count, &at, options, snapshot, why);
     if (err == ERR_OK) {
         err = build_rules(schedules, schedule_count, &at, options, snapshot, why);
+    }
+    if (err == ERR_OK) {
+        err = build_rules(archives, archive_count, &at, options, snapshot, why);
     }
     if (err == ERR_OK) {
         snapshot->ruleset =

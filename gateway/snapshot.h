@@ -22,7 +22,7 @@ struct snapshot {
     struct directory *directory;
     struct map policies; /* "ACCOUNT/BUS" -> struct bus_policy, of buses that have one */
     struct ruleset *ruleset;
-    struct rule **rules; /* in the order of their documents; references are held */
+    struct rule **rules; /* in the order of their documents, archives last; references are held */
     size_t rule_count;
 };
 

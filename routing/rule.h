@@ -73,6 +73,7 @@ struct rule {
     struct slice arn;
     uint64_t edition; /* of the catalog's document that it was made of */
     bool is_enabled;
+    uint64_t archive; /* not 0: no rule, but what this archive keeps of its bus; without targets */
     struct pattern *pattern;         /* owned reference; NULL: a schedule only */
     const struct schedule *schedule; /* NULL: none */
     struct schedule_frame frame;     /* what it is read by; owns a reference to its zone */

@@ -237,8 +237,20 @@ void ruleset_scratch_clean_up(struct ruleset_scratch *scratch)
 
 /* ---- matching ------------------------------------------------------------------------------ */
 
+static enum err add_archive(struct ruleset_scratch *scratch, const struct rule *rule)
+{
+    if (scratch->archive_count == RULESET_ARCHIVES_MAX) {
+        return ERR_TOO_LARGE;
+    }
+    scratch->archives[scratch->archive_count++] = rule;
+    return ERR_OK;
+}
+
 static enum err add_hits(struct ruleset_scratch *scratch, const struct rule *rule)
 {
+    if (rule->archive != 0) {
+        return add_archive(scratch, rule);
+    }
     if (rule->target_count > RULESET_HITS_MAX - scratch->hit_count) {
         return ERR_TOO_LARGE;
     }
@@ -277,6 +289,7 @@ enum err ruleset_match(const struct ruleset *ruleset, struct slice account, stru
     _Static_assert(ARRAY_LEN(sets) <= MATCHER_SETS_MAX, "one scan serves all");
     arena_reset(&scratch->arena);
     scratch->hit_count = 0;
+    scratch->archive_count = 0;
     scratch->rule_count = 0;
     scratch->exhausted_count = 0;
     if (scratch->matcher == NULL) {

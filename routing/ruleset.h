@@ -19,6 +19,7 @@ struct ruleset_hit {
 
 enum {
     RULESET_HITS_MAX = 1000,
+    RULESET_ARCHIVES_MAX = 64,
     RULESET_STEPS_MAX = 4 * PATTERN_STEPS_MAX, /* of searching, for one event and all its rules */
 };
 
@@ -28,6 +29,8 @@ struct ruleset_scratch {
     struct matcher_scratch *matcher; /* made by the first match */
     struct ruleset_hit hits[RULESET_HITS_MAX];
     size_t hit_count;
+    const struct rule *archives[RULESET_ARCHIVES_MAX]; /* that keep the event */
+    size_t archive_count;
     size_t rule_count;      /* rules that matched */
     size_t exhausted_count; /* patterns whose step budget ended: no match, but not for certain */
 };
@@ -47,14 +50,15 @@ void ruleset_release(struct ruleset *ruleset);
 
 bool ruleset_has_bus(const struct ruleset *ruleset, struct slice account, struct slice name);
 /* Fill scratch->hits with the targets of every enabled rule that matches on bus `account/name` and
- * on the central bus.  An unknown bus has no rules; the central bus sees the event all the same.
- * The cost hardly depends on how many rules there are.
- * ERR_TOO_LARGE past RULESET_HITS_MAX; ERR_BAD_JSON if the event is not a JSON object. */
+ * on the central bus, and scratch->archives with the archives whose pattern does.  An unknown bus
+ * has no rules; the central bus sees the event all the same. The cost hardly depends on how many
+ * rules there are. ERR_TOO_LARGE past RULESET_HITS_MAX or RULESET_ARCHIVES_MAX; ERR_BAD_JSON if the
+ * event is not a JSON object. */
 MUST_USE enum err ruleset_match(const struct ruleset *ruleset, struct slice account,
                                 struct slice bus_name, const struct event *event,
                                 struct ruleset_scratch *scratch);
-/* The rules of the bus "central" or "ACCOUNT/NAME", sorted by name; disabled ones and schedules are
- * among them.  How many. */
+/* The rules of the bus "central" or "ACCOUNT/NAME", sorted by name; disabled ones, schedules and
+ * archives are among them.  How many. */
 size_t ruleset_rules(const struct ruleset *ruleset, struct slice bus, struct rule *const **rules);
 /* The target of that uid and its rule, or NULL when it was removed. */
 const struct rule_target *ruleset_target(const struct ruleset *ruleset, uint64_t uid,
