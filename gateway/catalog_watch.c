@@ -17,6 +17,8 @@
  * counts, lost changes or not, when its revision is lower than ours, and after each sign of another
  * data set (the store counts its failovers and restarts).  A store that holds no catalog at all is
  * no catalog to follow: ours stays in force, and a look fails, so that nothing is put on top of it.
+ * One that is being put back (catalog_restore.c) is none either until it is whole, and is then read
+ * as a whole, also by who saw no more of it than that it is over.
  *
  * A read that fails is no news: the catalog stays, grows old, and after three seconds requests are
  * refused, because an account may have been suspended or a key revoked meanwhile.  Deliveries go
@@ -36,6 +38,7 @@
 #include "core/check.h"
 #include "core/log.h"
 #include "core/moment.h"
+#include "gateway/catalog_backup.h"
 #include "storage/store.h"
 
 struct catalog_watch {
@@ -50,7 +53,7 @@ struct catalog_watch {
     uint64_t data_sets_sent; /* when the read under way was sent */
     bool wants_whole;        /* the next read is of all documents */
     bool is_whole;           /* the read under way is */
-    bool is_emptied;         /* the store has no catalog, and we have one */
+    bool is_emptied;         /* the store has no catalog and we have one, or it has but a part */
     bool is_shared;          /* the store; nobody else changes one that is not */
     bool is_reading;
     bool is_telling;
@@ -87,13 +90,19 @@ static uint64_t known_rev(const struct catalog_watch *watch)
     return MAX_OF(watch->options.catalog->rev, watch->options.catalog->own_rev);
 }
 
+static enum catalog_restore_state restoring(const struct catalog_watch *watch)
+{
+    return catalog_restore_state(watch->read.documents, watch->read.document_count);
+}
+
 /* The store has no catalog at all: it was emptied.  The one in memory stays in force, and an
  * operator has to see to the store. */
 static void note_emptied(struct catalog_watch *watch)
 {
-    const bool is_emptied = watch->read.rev == 0 && known_rev(watch) > 0;
+    const bool is_lost = watch->read.rev == 0 && known_rev(watch) > 0;
+    const bool is_emptied = is_lost || restoring(watch) == CATALOG_RESTORE_UNDER_WAY;
 
-    if (is_emptied && !watch->is_emptied) {
+    if (is_lost && !watch->is_emptied) {
         log_error("catalog.lost", LOG_U64("rev", 0), LOG_U64("known_rev", known_rev(watch)));
     }
     watch->wants_whole = watch->wants_whole || is_emptied; /* whatever it holds next */
@@ -104,7 +113,13 @@ static void note_emptied(struct catalog_watch *watch)
  * has revisions that we take for known, so all documents are read, at once. */
 static bool must_read_whole(struct catalog_watch *watch)
 {
-    if (watch->is_whole || watch->is_emptied || watch->read.rev >= known_rev(watch)) {
+    if (watch->is_whole || watch->is_emptied) {
+        return false;
+    }
+    if (restoring(watch) == CATALOG_RESTORE_OVER) {
+        return true;
+    }
+    if (watch->read.rev >= known_rev(watch)) {
         return false;
     }
     log_error("catalog.lost", LOG_U64("rev", watch->read.rev),
@@ -136,8 +151,10 @@ static void follow(struct catalog_watch *watch)
     if (!watch->is_emptied) {
         take_news(watch, &news);
     }
-    atomic_store_explicit(&watch->options.age->read_ms,
-                          watch->is_shared ? watch->sent_ms : UINT64_MAX, memory_order_relaxed);
+    if (!watch->is_emptied || known_rev(watch) > 0) { /* else there is nothing to be in force */
+        atomic_store_explicit(&watch->options.age->read_ms,
+                              watch->is_shared ? watch->sent_ms : UINT64_MAX, memory_order_relaxed);
+    }
     if (news.refused_count > 0) {
         log_error("catalog.refused", LOG_U64("rev", watch->read.rev),
                   LOG_U64("documents", news.refused_count), LOG_TEXT("why", news.why.text));
@@ -265,6 +282,12 @@ void catalog_watch_look(struct catalog_watch *watch, struct catalog_look *look)
 {
     list_append(&watch->waiting, &look->node);
     begin_read(watch);
+}
+
+void catalog_watch_look_whole(struct catalog_watch *watch, struct catalog_look *look)
+{
+    watch->wants_whole = true;
+    catalog_watch_look(watch, look);
 }
 
 void catalog_watch_hold(struct catalog_watch *watch)

@@ -49,6 +49,8 @@ void catalog_watch_destroy(struct catalog_watch *watch);
 
 /* Have the catalog hold all that the store holds at this moment, or ERR_OK does not come. */
 void catalog_watch_look(struct catalog_watch *watch, struct catalog_look *look);
+/* The same, with a read of all documents. */
+void catalog_watch_look_whole(struct catalog_watch *watch, struct catalog_look *look);
 /* Between the two no look is under way or begins: a change is being put, and what a look saw before
  * it must not come after it.  To be called from on_done of a look. */
 void catalog_watch_hold(struct catalog_watch *watch);

@@ -363,6 +363,11 @@ void control_submit(struct control *control, struct control_change *change)
     }
 }
 
+void control_look_whole(struct control *control, struct catalog_look *look)
+{
+    catalog_watch_look_whole(control->watch, look);
+}
+
 /* ---- acts that change nothing ------------------------------------------------------------- */
 
 struct recording {

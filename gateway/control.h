@@ -71,6 +71,8 @@ struct control_change {
     struct store_catalog_put put;
 };
 void control_submit(struct control *control, struct control_change *change);
+/* Have the catalog be what the store holds now, all of it. */
+void control_look_whole(struct control *control, struct catalog_look *look);
 /* Record an act that changed nothing of the catalog, and what came of it; `on_done`, which may be
  * NULL, runs when that is durable, or cannot be.  An act without an action is passed over. */
 void control_record(struct control *control, const struct audit_note *note, enum err result,

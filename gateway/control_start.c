@@ -25,6 +25,7 @@
 #include "core/tls.h"
 #include "gateway/timetable.h"
 #include "gateway/admin.h"
+#include "gateway/catalog_backup.h"
 #include "gateway/control_internal.h"
 #include "gateway/lease.h"
 
@@ -162,6 +163,12 @@ static enum err take_catalog(struct control *control, const struct store_catalog
 {
     struct catalog_follow found;
 
+    if (catalog_restore_state(read->documents, read->document_count) ==
+        CATALOG_RESTORE_UNDER_WAY) { /* a part of a catalog is none: nothing is in force */
+        log_error("catalog.half_restored",
+                  LOG_TEXT("mend", "`weir restore` was broken off: run it again"));
+        return ERR_OK;
+    }
     if (!control->is_shared) {
         atomic_store(&control->age.read_ms, UINT64_MAX);
         return catalog_absorb(&control->catalog, read->documents, read->document_count, read->rev,

@@ -27,14 +27,15 @@ static const struct command {
     {"trace", cli_trace, "what was decided about one event"},
     {"explain", cli_explain, "why an event does not match a rule"},
     {"dead", cli_dead, "list, show, redrive and drop dead letters"},
-    {"backup", cli_backup, "copy the embedded store while the gateway works"},
+    {"backup", cli_backup, "copy the embedded store, or the catalog, while the gateway works"},
+    {"restore", cli_restore, "give a store that lost it the catalog back"},
     {"match", cli_match, "hold events against patterns, offline"},
     {"transform", cli_transform, "what a target would get of events, offline"},
     {"test-pattern", cli_test_pattern, "try patterns on events, line by line, offline"},
 };
 
 /* Names that a later version will know: whoever reads of them elsewhere is told so. */
-static const char *const later[] = {"list", "top", "backup"};
+static const char *const later[] = {"list", "top"};
 
 static int refuse(const char *name)
 {

@@ -66,7 +66,7 @@ enum err memory_catalog_put_run(struct memory_store *store, struct store_catalog
         put->conflict_index = misfit;
         return ERR_CONFLICT;
     }
-    store->rev++;
+    store->rev = MAX_OF(store->rev + 1, put->rev_min);
     for (size_t i = 0; i < put->document_count; i++) {
         write_document(store, &put->documents[i]);
     }

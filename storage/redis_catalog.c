@@ -155,8 +155,8 @@ static struct slice signed_document(struct redis_job *job, const struct store_do
 static void put_send(struct redis_job *job)
 {
     const struct store_catalog_put *put = (struct store_catalog_put *)job->op;
-    const uint64_t rev = job->store->catalog_rev + 1;
-    const size_t count = 1 + 3 * put->document_count;
+    const uint64_t rev = MAX_OF(job->store->catalog_rev + 1, put->rev_min);
+    const size_t count = 2 + 3 * put->document_count;
     struct slice *args = ARENA_ARRAY(&job->memory, struct slice, count);
     const struct redis_command command = {.args = args,
                                           .arg_count = count,
@@ -166,12 +166,13 @@ static void put_send(struct redis_job *job)
                                           .timeout_ms = TIMEOUT_MS};
 
     args[0] = arena_u64(&job->memory, rev);
+    args[1] = arena_u64(&job->memory, put->rev_min);
     for (size_t i = 0; i < put->document_count; i++) {
         const struct store_document *document = &put->documents[i];
 
-        args[1 + 3 * i] = document->name;
-        args[2 + 3 * i] = arena_u64(&job->memory, document->rev);
-        args[3 + 3 * i] = signed_document(job, document, rev);
+        args[2 + 3 * i] = document->name;
+        args[3 + 3 * i] = arena_u64(&job->memory, document->rev);
+        args[4 + 3 * i] = signed_document(job, document, rev);
     }
     redis_job_call(job, &command, on_put, NULL);
 }

@@ -96,8 +96,9 @@ void redis_commit_begin(struct redis_store *store, struct store_commit *commit)
     struct redis_job *job = redis_job_new(store, &commit->op);
 
     job->part_count = 1;
-    if (err == ERR_OK && !redis_check_verdict(store->check)->may_commit) {
-        redis_job_part_done(job, ERR_STORE_BUSY); /* what is kept could be evicted */
+    if (err == ERR_OK && (!redis_check_verdict(store->check)->may_commit || store->is_another)) {
+        redis_job_part_done(job,
+                            ERR_STORE_BUSY); /* it could be evicted, or not be read by others */
         return;
     }
     for (size_t i = 0; err == ERR_OK && i < commit->entry_count; i++) {

@@ -86,7 +86,10 @@ struct redis_store {
 
     struct redis_call open_call;
     struct redis_call beat_call;
+    struct redis_call same_call;
     bool is_beating;
+    bool is_asking_same;
+    bool is_another; /* the store in Redis is not the one that was opened */
     ev_prepare turn;
     ev_timer beat;
     ev_timer retell;

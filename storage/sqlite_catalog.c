@@ -73,7 +73,7 @@ static enum err put_documents(struct sqlite_store *store, struct store_catalog_p
 
 enum err sqlite_catalog_put_run(struct sqlite_store *store, struct store_catalog_put *put)
 {
-    const uint64_t rev = store->header.rev + 1;
+    const uint64_t rev = MAX_OF(store->header.rev + 1, put->rev_min);
     bool do_fit;
 
     put->rev = store->header.rev;

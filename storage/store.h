@@ -363,6 +363,7 @@ struct store_catalog_put {
     struct store_op op;
     const struct store_document *documents;
     size_t document_count;
+    uint64_t rev_min; /* the revision is not below it: for a catalog that is put back */
     /* out */
     uint64_t rev;          /* of the whole catalog; the documents now carry it */
     size_t conflict_index; /* the document that did not fit, after ERR_CONFLICT */

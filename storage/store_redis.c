@@ -166,7 +166,7 @@ static void hint_trouble(struct redis_store *store)
     const struct redis_verdict *verdict = redis_check_verdict(store->check);
     enum err err = redis_link_trouble(store->link) == ERR_OK ? ERR_OK : ERR_STORE_BUSY;
 
-    if (err == ERR_OK && !verdict->may_commit) {
+    if (err == ERR_OK && (!verdict->may_commit || store->is_another)) {
         err = ERR_STORE_BUSY;
     } else if (err == ERR_OK && verdict->used_percent >= FULL_PERCENT) {
         err = ERR_STORE_FULL;
@@ -211,8 +211,51 @@ static void call_beat(struct redis_store *store, struct redis_call *call, bool b
                                             .timeout_ms = TIMEOUT_MS});
 }
 
+static void call_open(struct redis_store *store, struct redis_call *call, bool begins)
+{
+    static const struct slice key = {"g:meta", 6};
+    const struct slice args[] = {{(const char *)store->uuid.bytes, STORE_UUID_BYTES},
+                                 SLICE("64"),
+                                 begins ? SLICE("1") : SLICE("0")};
+
+    _Static_assert(REDIS_PARTITIONS == 64, "the partitions are told to open.lua");
+    redis_link_call(store->link, call,
+                    &(struct redis_command){.args = args,
+                                            .arg_count = ARRAY_LEN(args),
+                                            .script = redis_script_of(REDIS_OPEN),
+                                            .keys = &key,
+                                            .key_count = 1,
+                                            .timeout_ms = TIMEOUT_MS});
+}
+
+/* Is it still the store that was opened?  One that was emptied becomes it again by the question;
+ * one that another process began anew meanwhile is no place for what is checked by our uuid. */
+static void on_same(struct redis_call *call, enum err err, const redisReply *reply)
+{
+    struct redis_store *store = CONTAINER_OF(call, struct redis_store, same_call);
+    const struct slice uuid = redis_reply_text(redis_reply_at(reply, 0));
+    const struct slice own = {(const char *)store->uuid.bytes, STORE_UUID_BYTES};
+    const bool is_another = err == ERR_OK && !slice_eq(uuid, own);
+
+    store->is_asking_same = false;
+    if (err != ERR_OK) {
+        return;
+    }
+    if (is_another && !store->is_another) {
+        log_error("store.replaced",
+                  LOG_TEXT("mend", "this Redis was begun anew by another process: start again"));
+    }
+    store->is_another = is_another;
+    hint_trouble(store);
+}
+
 static void beat(struct redis_store *store)
 {
+    if (!store->is_asking_same) {
+        store->is_asking_same = true;
+        store->same_call.on_reply = on_same;
+        call_open(store, &store->same_call, false);
+    }
     if (!store->is_beating) {
         store->is_beating = true;
         store->beat_call.on_reply = on_beat_reply;
@@ -296,11 +339,7 @@ static void on_identity(struct redis_call *call, enum err err, const redisReply 
 
 static void go_on_opening(struct redis_store *store)
 {
-    static const struct slice key = {"g:meta", 6};
     const struct redis_verdict *verdict = redis_check_verdict(store->check);
-    const struct slice args[] = {{(const char *)store->uuid.bytes, STORE_UUID_BYTES}, SLICE("64")};
-
-    _Static_assert(REDIS_PARTITIONS == 64, "the partitions are told to open.lua");
     if (store->opening == NULL || store->opening->is_asking) {
         return;
     }
@@ -309,13 +348,7 @@ static void go_on_opening(struct redis_store *store)
     } else if (redis_link_trouble(store->link) == ERR_OK) {
         store->opening->is_asking = true;
         store->open_call.on_reply = on_identity;
-        redis_link_call(store->link, &store->open_call,
-                        &(struct redis_command){.args = args,
-                                                .arg_count = ARRAY_LEN(args),
-                                                .script = redis_script_of(REDIS_OPEN),
-                                                .keys = &key,
-                                                .key_count = 1,
-                                                .timeout_ms = TIMEOUT_MS});
+        call_open(store, &store->open_call, true);
     }
 }
 

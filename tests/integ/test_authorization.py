@@ -49,6 +49,7 @@ ROUTES = {
     ("POST", "/v1/dead/redrive"): OPERATORS,
     ("POST", "/v1/dead/drop"): OPERATORS,
     ("POST", "/v1/backup"): OPERATORS,
+    ("POST", "/v1/restore"): OPERATORS,
     ("GET", "/v1/audit"): OPERATORS,
     ("GET", "/v1/audit/verify"): OPERATORS,
 }

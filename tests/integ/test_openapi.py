@@ -124,7 +124,8 @@ def good(weir, key, tmp_path_factory):
 
 
 def test_every_operation_answers_as_described(weir, good):
-    assert good.keys() == OPERATIONS.keys()
+    # A store that has a catalog is not restored: its answer is looked at in test_restore.py.
+    assert good.keys() == OPERATIONS.keys() - {"POST /v1/restore"}
     for name, (path, body) in good.items():
         method = name.split()[0]
         answer = ask(weir, method, path, body)

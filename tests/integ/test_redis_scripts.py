@@ -503,13 +503,16 @@ def test_a_claimer_belongs_to_one_replica_that_is_alive(store):
 def test_a_page_of_the_catalog_is_bounded(store):
     keys = ["{catalog}:d", "{catalog}:r", "{catalog}:v"]
     documents = [word for i in range(9) for word in (f"rule/{i}", 0, b"h" * 40 + b"v" * 1000)]
-    assert store.call("catalog_put", 1, *documents, keys=keys) == [1, 0, 1]
+    assert store.call("catalog_put", 1, 0, *documents, keys=keys) == [1, 0, 1]
     rev, more, *page = store.call("catalog_read", 0, "", 4, MIB, keys=keys)
     assert (rev, more, len(page)) == (1, 1, 12)
     rev, more, *page = store.call("catalog_read", 1, page[-3], 100, 2100, keys=keys)
     assert (more, len(page)) == (1, 6)
     before = store.dump()
-    for bad in ([1, "rule/0", 0, b"h" * 41], [2, "rule/0", 0, b"h" * 41],
-                [2, "rule/new", 0, b"h" * 41, "rule/new", 0, b"h" * 41], [7, "rule/9", 0, b"h" * 41]):
+    for bad in ([1, 0, "rule/0", 0, b"h" * 41], [2, 0, "rule/0", 0, b"h" * 41],
+                [2, 0, "rule/new", 0, b"h" * 41, "rule/new", 0, b"h" * 41],
+                [7, 0, "rule/9", 0, b"h" * 41], [2, 7, "rule/9", 0, b"h" * 41]):
         assert store.call("catalog_put", *bad, keys=keys)[0] != 1
         assert store.dump() == before
+    assert store.call("catalog_put", 7, 7, "rule/9", 0, b"h" * 41, keys=keys) == [1, 0, 7]
+    assert store.call("catalog_put", 8, 3, "rule/10", 0, b"h" * 41, keys=keys) == [1, 0, 8]

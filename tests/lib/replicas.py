@@ -61,6 +61,7 @@ class Relay:
     def __init__(self, port):
         self._target = port
         self._is_cut = threading.Event()
+        self.cut_behind = None  # bytes: the link is cut when they have passed
         self._links = []
         self._listener = socket.create_server(("127.0.0.1", 0))
         self.port = self._listener.getsockname()[1]
@@ -78,10 +79,16 @@ class Relay:
                 threading.Thread(target=self._pump, args=(source, sink), daemon=True).start()
 
     def _pump(self, source, sink):
+        last = b""
         try:
             while data := source.recv(65536):
-                if not self._is_cut.is_set():
+                may_pass = not self._is_cut.is_set()
+                if self.cut_behind and self.cut_behind in last + data:
+                    self.cut_behind = None
+                    self.cut()  # first, so that no answer comes back
+                if may_pass:
                     sink.sendall(data)
+                last = data
         except OSError:
             pass
         for end in (source, sink):

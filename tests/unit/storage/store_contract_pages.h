@@ -139,7 +139,31 @@ static void s2_the_widest_event_is_committed_whole(void **state)
     commit_wide(*state, 1, STORE_ENTRY_DELIVERIES_MAX);
 }
 
+/* ---- catalog ------------------------------------------------------------------------------- */
+
+/* Goal: a catalog that is put back goes on above the revisions that were known, and from there. */
+static void catalog_revisions_may_be_told_where_to_go_on(void **state)
+{
+    struct desk *desk = *state;
+    struct store_document document = {SLICE("list/x"), SLICE("[1]"), 0};
+    struct store_catalog_put first = {.documents = &document, .document_count = 1, .rev_min = 1000};
+    struct store_catalog_put second = {.documents = &document, .document_count = 1, .rev_min = 7};
+    struct store_catalog_read read = {.since = 999};
+
+    assert_int_equal(desk_run(desk, &first.op, STORE_CATALOG_PUT), ERR_OK);
+    assert_int_equal(first.rev, 1000);
+    document.rev = first.rev;
+    assert_int_equal(desk_run(desk, &second.op, STORE_CATALOG_PUT), ERR_OK);
+    assert_int_equal(second.rev, 1001);
+    assert_int_equal(desk_run(desk, &read.op, STORE_CATALOG_READ), ERR_OK);
+    assert_int_equal(read.rev, 1001);
+    assert_int_equal(read.document_count, 1);
+    assert_int_equal(read.documents[0].rev, 1001);
+    store_catalog_read_clean_up(&read);
+}
+
 #define CONTRACT_TESTS_PAGES                                                                       \
     CONTRACT_TEST(a_page_of_dead_letters_is_bounded_by_bytes),                                     \
         CONTRACT_TEST(s2_a_batch_of_many_deliveries_is_committed_whole),                           \
-        CONTRACT_TEST(s2_the_widest_event_is_committed_whole)
+        CONTRACT_TEST(s2_the_widest_event_is_committed_whole),                                     \
+        CONTRACT_TEST(catalog_revisions_may_be_told_where_to_go_on)
