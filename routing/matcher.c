@@ -11,8 +11,9 @@
  *
  * So a rule costs nothing unless its rarest condition holds, and nothing is looked at twice.
  *
- * What is known of a predicate, condition, path or pattern is stamped with the number of the event,
- * so nothing is cleared between events.
+ * What is known of a condition, path or pattern is stamped with the number of the event, so nothing
+ * is cleared between events.  Of a predicate one bit is known, so that all of a large set stay
+ * near; those that were set are cleared.
  *
  * Memory: a scratch keeps what it has; in the steady state nothing is allocated.
  */
@@ -47,6 +48,7 @@ void matcher_release(struct matcher *matcher)
     xfree(matcher->members);
     xfree(matcher->branches);
     xfree(matcher->branch_conditions);
+    xfree(matcher->branch_tests);
     xfree(matcher->postings);
     xfree(matcher->posting_starts);
     xfree(matcher->always);
@@ -66,7 +68,8 @@ size_t matcher_memory_bytes(const struct matcher *matcher)
     bytes += matcher->condition_count * (sizeof(*matcher->conditions) + sizeof(uint32_t));
     bytes += matcher->member_count * sizeof(*matcher->members);
     bytes += matcher->branch_count * sizeof(*matcher->branches);
-    bytes += matcher->branch_condition_count * sizeof(*matcher->branch_conditions);
+    bytes += matcher->branch_condition_count *
+             (sizeof(*matcher->branch_conditions) + sizeof(*matcher->branch_tests));
     bytes += matcher->posting_starts[matcher->predicate_count] * sizeof(*matcher->postings);
     bytes += matcher->always_count * sizeof(*matcher->always);
     bytes += matcher->edges.slot_count * sizeof(*matcher->edges.slots);
@@ -99,7 +102,7 @@ void matcher_scratch_destroy(struct matcher_scratch *scratch)
     for (size_t i = 0; i < ARRAY_LEN(scratch->sides); i++) {
         struct matcher_side *side = &scratch->sides[i];
 
-        xfree(side->predicate_epochs);
+        xfree(side->predicate_bits);
         xfree(side->condition_states);
         xfree(side->condition_accepts);
         xfree(side->condition_bitmaps);
@@ -197,15 +200,14 @@ bool matcher_condition_accepts(const struct matcher_side *side,
 }
 
 /* Does any leaf of its path satisfy it? */
-static bool is_accepted(const struct matcher_scratch *scratch, const struct matcher_side *side,
-                        const struct matcher_condition *condition,
+static bool is_accepted(const struct matcher_side *side, const struct matcher_condition *condition,
                         const struct matcher_finding *finding)
 {
     const uint32_t *members = side->matcher->members + condition->start;
 
     if (condition->positive_count <= FEW && condition->negation_count == 0) {
         for (uint32_t i = 0; i < condition->positive_count; i++) {
-            if (side->predicate_epochs[members[i]] == scratch->epoch) {
+            if (matcher_is_hit(side, members[i])) {
                 return true;
             }
         }
@@ -229,7 +231,7 @@ enum matcher_state matcher_ask(struct matcher_scratch *scratch, struct matcher_s
     const struct matcher_finding *finding;
 
     if (predicate != MATCHER_NONE) {
-        return side->predicate_epochs[predicate] == scratch->epoch ? MATCHER_HOLDS : MATCHER_FAILS;
+        return matcher_is_hit(side, predicate) ? MATCHER_HOLDS : MATCHER_FAILS;
     }
     if (*known >> 32 == scratch->epoch) {
         return (enum matcher_state)(uint32_t)*known;
@@ -237,7 +239,7 @@ enum matcher_state matcher_ask(struct matcher_scratch *scratch, struct matcher_s
     finding = &side->findings[condition->path];
     if (finding->epoch != scratch->epoch) {
         state = condition->may_be_absent ? MATCHER_HOLDS : MATCHER_FAILS;
-    } else if (is_accepted(scratch, side, condition, finding)) {
+    } else if (is_accepted(side, condition, finding)) {
         state = MATCHER_HOLDS;
     } else if (condition->may_be_absent && finding->is_in_element) {
         state = MATCHER_MAY_BE;
@@ -264,64 +266,78 @@ static size_t count_constrained(const struct matcher_scratch *scratch,
     return constrained_count;
 }
 
+static enum matcher_state test(struct matcher_scratch *scratch, struct matcher_side *side,
+                               uint32_t asked)
+{
+    if (asked == MATCHER_NONE) {
+        return MATCHER_HOLDS;
+    }
+    if ((asked & MATCHER_IS_PREDICATE) != 0) {
+        return matcher_is_hit(side, asked & ~MATCHER_IS_PREDICATE) ? MATCHER_HOLDS : MATCHER_FAILS;
+    }
+    return matcher_ask(scratch, side, asked);
+}
+
 /* Every condition alone, then together if elements can disagree. */
 static enum pattern_verdict verify(struct matcher_scratch *scratch, struct matcher_side *side,
                                    uint32_t number)
 {
     const struct matcher_branch *branch = &side->matcher->branches[number];
-    const uint32_t *conditions = side->matcher->branch_conditions + branch->start;
+    const uint32_t *tests = side->matcher->branch_tests + branch->start;
     bool hold_alone = true;
 
-    for (uint32_t i = 0; i < branch->condition_count; i++) {
-        const enum matcher_state state = matcher_ask(scratch, side, conditions[i]);
+    for (uint32_t i = 0; i < branch->test_count; i++) {
+        const enum matcher_state state = test(scratch, side, tests[i]);
 
         if (state == MATCHER_FAILS) {
             return PATTERN_NO_MATCH;
         }
         hold_alone = hold_alone && state == MATCHER_HOLDS;
     }
-    if (count_constrained(scratch, side, conditions, branch->condition_count) <= 1) {
+    if (count_constrained(scratch, side, side->matcher->branch_conditions + branch->start,
+                          branch->condition_count) <= 1) {
         return hold_alone ? PATTERN_MATCH : PATTERN_NO_MATCH; /* nobody to agree with */
     }
-    if (side->search_epochs[number] == scratch->epoch) {
+    if (side->pattern_epochs[branch->pattern] == scratch->epoch ||
+        side->search_epochs[number] == scratch->epoch) {
         return PATTERN_NO_MATCH; /* it was reached before: what came of it is noted */
     }
     side->search_epochs[number] = scratch->epoch;
     return matcher_search(scratch, side, branch);
 }
 
-static bool lets_pass(struct matcher_scratch *scratch, struct matcher_side *side, uint32_t guard)
+static void note_match(const struct matcher_scratch *scratch, struct matcher_side *side,
+                       uint32_t pattern)
 {
-    if (guard == MATCHER_NONE) {
-        return true;
+    if (side->pattern_epochs[pattern] != scratch->epoch) {
+        side->pattern_epochs[pattern] = scratch->epoch;
+        matcher_numbers_append(&side->matches, pattern);
     }
-    if ((guard & MATCHER_IS_PREDICATE) != 0) {
-        return side->predicate_epochs[guard & ~MATCHER_IS_PREDICATE] == scratch->epoch;
-    }
-    return matcher_ask(scratch, side, guard) != MATCHER_FAILS;
 }
 
 static void visit(struct matcher_scratch *scratch, struct matcher_side *side,
                   const struct matcher_posting *postings, size_t count)
 {
+    uint32_t guard = MATCHER_NONE;
+    bool does_pass = true;
+
     for (size_t i = 0; i < count; i++) {
         const struct matcher_posting posting = postings[i];
-        const struct matcher_branch *branch;
 
-        if (!lets_pass(scratch, side, posting.guard)) {
-            continue;
+        if (posting.guard != guard) {
+            guard = posting.guard;
+            does_pass = test(scratch, side, guard) != MATCHER_FAILS;
         }
-        branch = &side->matcher->branches[posting.branch];
-        if (side->pattern_epochs[branch->pattern] == scratch->epoch) {
+        if (!does_pass) {
             continue;
         }
         switch (verify(scratch, side, posting.branch)) {
         case PATTERN_MATCH:
-            side->pattern_epochs[branch->pattern] = scratch->epoch;
-            matcher_numbers_append(&side->matches, branch->pattern);
+            note_match(scratch, side, side->matcher->branches[posting.branch].pattern);
             break;
         case PATTERN_EXHAUSTED:
-            matcher_numbers_append(&side->exhausted, branch->pattern);
+            matcher_numbers_append(&side->exhausted,
+                                   side->matcher->branches[posting.branch].pattern);
             break;
         case PATTERN_NO_MATCH:
             break;
@@ -390,9 +406,12 @@ static void begin_side(struct matcher_side *side, const struct matcher *matcher)
     size_t accepts_max = side->condition_max;
     size_t bitmaps_max = side->condition_max;
 
+    for (size_t i = 0; i < side->hits.count; i++) { /* of the last event */
+        side->predicate_bits[side->hits.items[i] / 64] = 0;
+    }
     side->matcher = matcher;
-    side->predicate_epochs = make_room(side->predicate_epochs, sizeof(uint32_t),
-                                       matcher->predicate_count, &side->predicate_max);
+    side->predicate_bits = make_room(side->predicate_bits, sizeof(uint64_t),
+                                     matcher->predicate_count / 64 + 1, &side->predicate_word_max);
     side->condition_accepts = make_room(side->condition_accepts, sizeof(uint64_t),
                                         matcher->condition_count, &accepts_max);
     side->condition_bitmaps = make_room(side->condition_bitmaps, sizeof(uint64_t),
@@ -425,7 +444,7 @@ static void begin_epoch(struct matcher_scratch *scratch)
     for (size_t i = 0; i < ARRAY_LEN(scratch->sides); i++) {
         struct matcher_side *side = &scratch->sides[i];
 
-        side->predicate_max = side->condition_max = side->pattern_max = 0;
+        side->condition_max = side->pattern_max = 0;
         side->branch_max = side->finding_max = side->mark_max = 0;
     }
     scratch->epoch = 1;

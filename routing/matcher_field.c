@@ -22,15 +22,14 @@ static bool has_kind(const struct matcher_path *path, enum matcher_kind kind)
 }
 
 /* The leaf satisfies this predicate. */
-static void hit(const struct matcher_scratch *scratch, struct matcher_side *side,
-                uint32_t predicate)
+static void hit(struct matcher_side *side, uint32_t predicate)
 {
     if (predicate == MATCHER_NONE) {
         return;
     }
     matcher_numbers_append(&side->hits, predicate);
-    if (side->predicate_epochs[predicate] != scratch->epoch) {
-        side->predicate_epochs[predicate] = scratch->epoch;
+    if (!matcher_is_hit(side, predicate)) {
+        side->predicate_bits[predicate / 64] |= (uint64_t)1 << (predicate % 64);
         if (side->matcher->posting_starts[predicate] <
             side->matcher->posting_starts[predicate + 1]) {
             matcher_numbers_append(&side->fired, predicate);
@@ -39,25 +38,24 @@ static void hit(const struct matcher_scratch *scratch, struct matcher_side *side
 }
 
 /* The same for what was appended to the hits from `start` on. */
-static void hit_found(const struct matcher_scratch *scratch, struct matcher_side *side,
-                      size_t start)
+static void hit_found(struct matcher_side *side, size_t start)
 {
     const size_t count = side->hits.count;
 
     side->hits.count = start;
     for (size_t i = start; i < count; i++) { /* each is put back where it was */
-        hit(scratch, side, side->hits.items[i]);
+        hit(side, side->hits.items[i]);
     }
 }
 
-static void probe_affixes(const struct matcher_scratch *scratch, struct matcher_side *side,
-                          const struct matcher_affixes *affixes, struct slice text)
+static void probe_affixes(struct matcher_side *side, const struct matcher_affixes *affixes,
+                          struct slice text)
 {
     const size_t start = side->hits.count;
 
     if (affixes != NULL) {
         matcher_affixes_find(side->matcher, affixes, text, &side->hits);
-        hit_found(scratch, side, start);
+        hit_found(side, start);
     }
 }
 
@@ -75,21 +73,19 @@ static void probe_folded(struct matcher_scratch *scratch, struct matcher_side *s
         room[i] = (char)(byte >= 'A' && byte <= 'Z' ? byte + 32 : byte);
     }
     if (has_kind(path, MATCHER_FOLDED)) {
-        hit(scratch, side,
-            matcher_find_predicate(side->matcher, leaf->path, MATCHER_FOLDED,
-                                   (struct slice){room, leaf->text.len}));
+        hit(side, matcher_find_predicate(side->matcher, leaf->path, MATCHER_FOLDED,
+                                         (struct slice){room, leaf->text.len}));
     }
     if (path->fields != NULL) {
         const struct slice text = {room, leaf->text.len};
 
-        probe_affixes(scratch, side, path->fields->folded_prefixes, text);
-        probe_affixes(scratch, side, path->fields->folded_suffixes, text);
+        probe_affixes(side, path->fields->folded_prefixes, text);
+        probe_affixes(side, path->fields->folded_suffixes, text);
     }
 }
 
-static void probe_blocks(const struct matcher_scratch *scratch, struct matcher_side *side,
-                         const struct matcher_path *path, const struct matcher_leaf *leaf,
-                         const struct ip_address *address)
+static void probe_blocks(struct matcher_side *side, const struct matcher_path *path,
+                         const struct matcher_leaf *leaf, const struct ip_address *address)
 {
     const size_t first = address->len == 4 ? 0 : 1;
     const size_t last = address->len == 4 ? 0 : 2;
@@ -100,15 +96,14 @@ static void probe_blocks(const struct matcher_scratch *scratch, struct matcher_s
             char key[17];
 
             matcher_block_key(address, bits, key);
-            hit(scratch, side,
-                matcher_find_predicate(side->matcher, leaf->path, MATCHER_BLOCK,
-                                       (struct slice){key, address->len + 1U}));
+            hit(side, matcher_find_predicate(side->matcher, leaf->path, MATCHER_BLOCK,
+                                             (struct slice){key, address->len + 1U}));
         }
     }
 }
 
-static void probe_address(struct matcher_scratch *scratch, struct matcher_side *side,
-                          const struct matcher_path *path, const struct matcher_leaf *leaf)
+static void probe_address(struct matcher_side *side, const struct matcher_path *path,
+                          const struct matcher_leaf *leaf)
 {
     struct ip_address address;
 
@@ -116,12 +111,11 @@ static void probe_address(struct matcher_scratch *scratch, struct matcher_side *
         return;
     }
     if (has_kind(path, MATCHER_ADDRESS)) {
-        hit(scratch, side,
-            matcher_find_predicate(side->matcher, leaf->path, MATCHER_ADDRESS,
-                                   (struct slice){(const char *)address.bytes, address.len}));
+        hit(side, matcher_find_predicate(side->matcher, leaf->path, MATCHER_ADDRESS,
+                                         (struct slice){(const char *)address.bytes, address.len}));
     }
     if (path->fields != NULL) {
-        probe_blocks(scratch, side, path, leaf, &address);
+        probe_blocks(side, path, leaf, &address);
     }
 }
 
@@ -129,25 +123,24 @@ static void probe_string(struct matcher_scratch *scratch, struct matcher_side *s
                          const struct matcher_path *path, const struct matcher_leaf *leaf)
 {
     if (has_kind(path, MATCHER_TEXT)) {
-        hit(scratch, side,
-            matcher_find_predicate(side->matcher, leaf->path, MATCHER_TEXT, leaf->text));
+        hit(side, matcher_find_predicate(side->matcher, leaf->path, MATCHER_TEXT, leaf->text));
     }
-    hit(scratch, side, path->any_string);
+    hit(side, path->any_string);
     if ((path->kinds & folded_kinds) != 0) {
         probe_folded(scratch, side, path, leaf);
     }
     if ((path->kinds & address_kinds) != 0) {
-        probe_address(scratch, side, path, leaf);
+        probe_address(side, path, leaf);
     }
     if (path->fields != NULL) {
-        probe_affixes(scratch, side, path->fields->prefixes, leaf->text);
-        probe_affixes(scratch, side, path->fields->suffixes, leaf->text);
+        probe_affixes(side, path->fields->prefixes, leaf->text);
+        probe_affixes(side, path->fields->suffixes, leaf->text);
         if (path->fields->stars != NULL) {
             const size_t start = side->hits.count;
 
             matcher_stars_find(path->fields->stars, leaf->text, side->marks,
                                (uint64_t)scratch->epoch << 32 | leaf->order, &side->hits);
-            hit_found(scratch, side, start);
+            hit_found(side, start);
         }
     }
 }
@@ -170,14 +163,13 @@ static void find_number(struct matcher_side *side, const struct matcher_path *pa
     }
 }
 
-static void probe_number(struct matcher_scratch *scratch, struct matcher_side *side,
-                         const struct matcher_path *path, const struct matcher_leaf *leaf)
+static void probe_number(struct matcher_side *side, const struct matcher_path *path,
+                         const struct matcher_leaf *leaf)
 {
     double value;
 
     if (has_kind(path, MATCHER_SPELLING)) {
-        hit(scratch, side,
-            matcher_find_predicate(side->matcher, leaf->path, MATCHER_SPELLING, leaf->text));
+        hit(side, matcher_find_predicate(side->matcher, leaf->path, MATCHER_SPELLING, leaf->text));
     }
     if ((path->kinds & number_kinds) != 0) {
         const size_t start = side->hits.count;
@@ -189,21 +181,21 @@ static void probe_number(struct matcher_scratch *scratch, struct matcher_side *s
         find_number(side, path, leaf, value + 0.0); /* -0 is 0 */
         if (nearness == NUMBER_EQUAL || side->hits.count == start ||
             number_read(leaf->text, &value)) {
-            hit_found(scratch, side, start);
+            hit_found(side, start);
         } else {
             side->hits.count = start; /* not comparable after all */
         }
     }
 }
 
-static void probe_singles(struct matcher_scratch *scratch, struct matcher_side *side,
-                          const struct matcher_path *path, const struct matcher_leaf *leaf)
+static void probe_singles(struct matcher_side *side, const struct matcher_path *path,
+                          const struct matcher_leaf *leaf)
 {
     const struct event_leaf plain = {.type = (enum leaf_type)leaf->type, .text = leaf->text};
 
     for (uint32_t i = 0; i < path->single_count; i++) {
         if (predicate_accepts(path->singles[i].predicate, &plain)) {
-            hit(scratch, side, path->singles[i].number);
+            hit(side, path->singles[i].number);
         }
     }
 }
@@ -214,26 +206,26 @@ void matcher_probe(struct matcher_scratch *scratch, struct matcher_side *side,
     const struct matcher_path *path = &side->matcher->paths[leaf->path];
 
     leaf->hit_start = (uint32_t)side->hits.count;
-    hit(scratch, side, path->is_present);
+    hit(side, path->is_present);
     switch ((enum leaf_type)leaf->type) {
     case LEAF_STRING:
         probe_string(scratch, side, path, leaf);
         break;
     case LEAF_NUMBER:
-        probe_number(scratch, side, path, leaf);
+        probe_number(side, path, leaf);
         break;
     case LEAF_TRUE:
-        hit(scratch, side, path->is_true);
+        hit(side, path->is_true);
         break;
     case LEAF_FALSE:
-        hit(scratch, side, path->is_false);
+        hit(side, path->is_false);
         break;
     case LEAF_NULL:
-        hit(scratch, side, path->is_null);
+        hit(side, path->is_null);
         break;
     }
     if (path->single_count > 0) {
-        probe_singles(scratch, side, path, leaf);
+        probe_singles(side, path, leaf);
     }
     leaf->hit_end = (uint32_t)side->hits.count;
 }

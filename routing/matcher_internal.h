@@ -113,14 +113,16 @@ struct matcher_condition {
     bool may_be_absent;
 };
 
+/* What to ask about a condition: its number, or, with MATCHER_IS_PREDICATE, that of the one
+ * predicate which it consists of; NONE asks nothing. */
 struct matcher_branch {
     uint32_t pattern;
-    uint32_t start; /* in `branch_conditions`, in the order of paths */
+    uint32_t start; /* in `branch_conditions`, in the order of paths; in `branch_tests` */
     uint32_t condition_count;
+    uint32_t test_count; /* what is left to ask once it is reached and its guard holds */
 };
 
-/* A branch waiting at its predicate.  The guard is what to ask first, or NONE: a condition, or,
- * with MATCHER_IS_PREDICATE, the one predicate that it consists of. */
+/* A branch waiting at its predicate; the guard is what to ask first. */
 struct matcher_posting {
     uint32_t branch;
     uint32_t guard;
@@ -137,11 +139,12 @@ struct matcher {
     uint32_t *members;
     struct matcher_branch *branches;
     uint32_t *branch_conditions;
-    struct matcher_posting *postings;
-    uint32_t *posting_starts;       /* by predicate, and one more */
-    struct matcher_posting *always; /* branches that no predicate leads to */
-    struct matcher_table edges;     /* nodes by parent and name */
-    struct matcher_table exact;     /* predicates by path, kind and key */
+    uint32_t *branch_tests;
+    struct matcher_posting *postings; /* of one predicate: by guard */
+    uint32_t *posting_starts;         /* by predicate, and one more */
+    struct matcher_posting *always;   /* branches that no predicate leads to */
+    struct matcher_table edges;       /* nodes by parent and name */
+    struct matcher_table exact;       /* predicates by path, kind and key */
     size_t node_count, path_count, predicate_count, condition_count, member_count, branch_count,
         branch_condition_count, always_count, pattern_count;
     uint32_t mark_count; /* parts of wildcards */
@@ -240,15 +243,15 @@ struct matcher_finding {
 /* What one set makes of an event. */
 struct matcher_side {
     const struct matcher *matcher;
+    uint64_t *predicate_bits; /* those that some leaf satisfies */
     /* by number; current if they hold the epoch */
-    uint32_t *predicate_epochs;
     uint64_t *condition_states;       /* epoch and enum matcher_state */
     uint64_t *condition_accepts;      /* epoch and place in `accepts` */
     uint64_t *condition_bitmaps;      /* epoch and place in `bitmaps` */
     uint32_t *pattern_epochs;         /* those that matched */
     uint32_t *search_epochs;          /* branches that were searched */
     struct matcher_finding *findings; /* by path */
-    size_t predicate_max, condition_max, pattern_max, branch_max, finding_max, mark_max;
+    size_t predicate_word_max, condition_max, pattern_max, branch_max, finding_max, mark_max;
     struct matcher_leaf *leaves;
     size_t leaf_count, leaf_max;
     struct matcher_numbers hits;
@@ -291,6 +294,12 @@ struct matcher_scratch {
     size_t *steps_left;
     struct matcher_search *search;
 };
+
+/* Does some leaf satisfy the predicate? */
+static inline bool matcher_is_hit(const struct matcher_side *side, uint32_t predicate)
+{
+    return (side->predicate_bits[predicate / 64] >> (predicate % 64) & 1) != 0;
+}
 
 /* Walk a scanned event and note its leaves and what they satisfy. */
 void matcher_walk(struct matcher_scratch *scratch);

@@ -8,6 +8,9 @@
  * each predicate of its access, and beside it stands its guard, the next rarest condition: most
  * branches that are reached in vain are dismissed by the guard without being looked at.
  *
+ * Branches that wait at one predicate are sorted by guard and numbered in that order: a guard is
+ * asked once for all of them, and what is read about them lies side by side.
+ *
  * A condition that an absent leaf may satisfy, or that asks for what a leaf is not, is never an
  * access by its predicates; if it needs some leaf, the presence of its path is.  What is left waits
  * in `always`.
@@ -101,7 +104,8 @@ static void note_sole_predicates(struct matcher *matcher)
     }
 }
 
-static uint32_t guard_of(const struct matcher *matcher, uint32_t condition)
+/* What to ask about a condition. */
+static uint32_t test_of(const struct matcher *matcher, uint32_t condition)
 {
     if (condition == MATCHER_NONE || matcher->sole_predicates[condition] == MATCHER_NONE) {
         return condition;
@@ -142,7 +146,7 @@ static void for_each_place(struct posting_plan *plan, size_t branch,
     const struct matcher *matcher = plan->matcher;
     const struct choice *choice = &plan->choices[branch];
     const struct matcher_condition *condition = &matcher->conditions[choice->access];
-    const struct matcher_posting posting = {(uint32_t)branch, guard_of(matcher, choice->guard)};
+    const struct matcher_posting posting = {(uint32_t)branch, test_of(matcher, choice->guard)};
 
     if (choice->is_by_presence) {
         visit(plan, matcher->paths[condition->path].is_present, posting);
@@ -200,6 +204,119 @@ static void fill_postings(struct posting_plan *plan)
     }
 }
 
+/* ---- order --------------------------------------------------------------------------------- */
+
+static int compare_guards(const void *a, const void *b)
+{
+    const struct matcher_posting *left = a;
+    const struct matcher_posting *right = b;
+
+    if (left->guard != right->guard) {
+        return left->guard < right->guard ? -1 : 1;
+    }
+    return left->branch < right->branch ? -1 : left->branch > right->branch;
+}
+
+/* Those of one predicate by guard, so that each guard is asked once. */
+static void sort_postings(struct matcher *matcher)
+{
+    for (size_t i = 0; i < matcher->predicate_count; i++) {
+        const uint32_t start = matcher->posting_starts[i];
+        const uint32_t count = matcher->posting_starts[i + 1] - start;
+
+        if (count > 1) {
+            qsort(matcher->postings + start, count, sizeof(*matcher->postings), compare_guards);
+        }
+    }
+}
+
+/* What is left to ask about a branch, the rarest first. */
+static uint32_t list_tests(const struct posting_plan *plan, size_t branch, uint32_t *tests)
+{
+    const struct matcher *matcher = plan->matcher;
+    const struct matcher_branch *from = &matcher->branches[branch];
+    const struct choice *choice = &plan->choices[branch];
+    uint64_t scores[PATTERN_PATHS_MAX];
+    uint32_t count = 0;
+
+    for (uint32_t i = 0; i < from->condition_count; i++) {
+        const uint32_t condition = matcher->branch_conditions[from->start + i];
+        const uint64_t score = plan->scores[condition];
+        uint32_t at = count;
+
+        if (condition == choice->guard ||
+            (condition == choice->access && !choice->is_by_presence)) {
+            continue; /* held if the branch is reached */
+        }
+        for (; at > 0 && scores[at - 1] > score; at--) {
+            scores[at] = scores[at - 1];
+            tests[at] = tests[at - 1];
+        }
+        scores[at] = score;
+        tests[at] = test_of(matcher, condition);
+        count++;
+    }
+    return count;
+}
+
+/* Branches in a new order. */
+struct ordering {
+    struct posting_plan *plan;
+    uint32_t *numbers; /* by old number: the new one, or NONE */
+    struct matcher_branch *branches;
+    uint32_t *conditions, *tests;
+    uint32_t branch_count, condition_count;
+};
+
+/* The next branch of the order, if it is not there yet. Its new number. */
+static uint32_t place_branch(struct ordering *ordering, uint32_t branch)
+{
+    const struct matcher *matcher = ordering->plan->matcher;
+    struct matcher_branch *to = &ordering->branches[ordering->branch_count];
+
+    if (ordering->numbers[branch] == MATCHER_NONE) {
+        *to = matcher->branches[branch];
+        to->start = ordering->condition_count;
+        memcpy(ordering->conditions + to->start,
+               matcher->branch_conditions + matcher->branches[branch].start,
+               sizeof(uint32_t) * to->condition_count);
+        to->test_count = list_tests(ordering->plan, branch, ordering->tests + to->start);
+        ordering->condition_count += to->condition_count;
+        ordering->numbers[branch] = ordering->branch_count++;
+    }
+    return ordering->numbers[branch];
+}
+
+/* Branches that are visited together lie together. */
+static void order_branches(struct posting_plan *plan)
+{
+    struct matcher *matcher = plan->matcher;
+    const size_t branch_max = MAX_OF(matcher->branch_count, (size_t)1);
+    const size_t condition_max = MAX_OF(matcher->branch_condition_count, (size_t)1);
+    struct ordering ordering = {
+        .plan = plan,
+        .numbers = xmalloc(sizeof(uint32_t) * branch_max),
+        .branches = xmalloc(sizeof(*ordering.branches) * branch_max),
+        .conditions = xmalloc(sizeof(uint32_t) * condition_max),
+        .tests = xmalloc(sizeof(uint32_t) * condition_max),
+    };
+
+    memset(ordering.numbers, 0xff, sizeof(uint32_t) * branch_max);
+    for (uint32_t i = 0; i < matcher->posting_starts[matcher->predicate_count]; i++) {
+        matcher->postings[i].branch = place_branch(&ordering, matcher->postings[i].branch);
+    }
+    for (size_t i = 0; i < matcher->always_count; i++) {
+        matcher->always[i].branch = place_branch(&ordering, matcher->always[i].branch);
+    }
+    CHECK(ordering.branch_count == matcher->branch_count);
+    xfree(ordering.numbers);
+    xfree(matcher->branches);
+    xfree(matcher->branch_conditions);
+    matcher->branches = ordering.branches;
+    matcher->branch_conditions = ordering.conditions;
+    matcher->branch_tests = ordering.tests;
+}
+
 void matcher_post_branches(struct matcher *matcher)
 {
     struct posting_plan plan = {
@@ -218,6 +335,8 @@ void matcher_post_branches(struct matcher *matcher)
         }
     }
     fill_postings(&plan);
+    sort_postings(matcher);
+    order_branches(&plan);
     xfree(plan.uses);
     xfree(plan.scores);
     xfree(plan.choices);

@@ -121,8 +121,9 @@ static bool is_worth_opening(const struct walk *walk, const uint32_t *nodes, boo
 
 /* ---- leaves -------------------------------------------------------------------------------- */
 
-static void note_leaf(const struct walk *walk, struct matcher_side *side,
-                      const struct matcher_leaf *from, uint32_t path)
+/* The next leaf of a set, under this path; who calls sets what it is. */
+static struct matcher_leaf *add_leaf(const struct walk *walk, struct matcher_side *side,
+                                     uint32_t path)
 {
     struct matcher_finding *finding = &side->findings[path];
     const uint32_t number = (uint32_t)side->leaf_count;
@@ -133,7 +134,6 @@ static void note_leaf(const struct walk *walk, struct matcher_side *side,
         side->leaves = xrealloc(side->leaves, sizeof(*side->leaves) * side->leaf_max);
     }
     leaf = &side->leaves[side->leaf_count++];
-    *leaf = *from;
     leaf->path = path;
     leaf->next = MATCHER_NONE;
     if (finding->epoch != walk->scratch->epoch) {
@@ -144,7 +144,7 @@ static void note_leaf(const struct walk *walk, struct matcher_side *side,
     }
     finding->last = number;
     finding->leaf_count++;
-    matcher_probe(walk->scratch, side, leaf);
+    return leaf;
 }
 
 static enum leaf_type type_of(char first)
@@ -168,22 +168,30 @@ static void read_leaf(const struct walk *walk, const uint32_t *nodes, uint32_t e
                       size_t number)
 {
     struct matcher_scratch *scratch = walk->scratch;
-    struct matcher_leaf leaf = {.element = element, .text = {NULL, 0}};
+    struct slice text = {NULL, 0};
+    enum leaf_type type = LEAF_NULL;
 
     for (size_t i = 0; i < scratch->side_count; i++) {
         struct matcher_side *side = &scratch->sides[i];
+        struct matcher_leaf *leaf;
 
         if (nodes[i] == MATCHER_NONE || side->matcher->nodes[nodes[i]].path == MATCHER_NONE) {
             continue;
         }
-        if (leaf.text.data == NULL) {
-            const struct slice text = between(walk, number);
-
-            leaf.type = (uint8_t)type_of(text.data[0]);
-            leaf.order = scratch->order++;
-            leaf.text = leaf.type == LEAF_STRING ? unescape(scratch, unquote(text)) : text;
+        if (text.data == NULL) {
+            text = between(walk, number);
+            type = type_of(text.data[0]);
+            scratch->order++;
+            if (type == LEAF_STRING) {
+                text = unescape(scratch, unquote(text));
+            }
         }
-        note_leaf(walk, side, &leaf, side->matcher->nodes[nodes[i]].path);
+        leaf = add_leaf(walk, side, side->matcher->nodes[nodes[i]].path);
+        leaf->text = text;
+        leaf->type = (uint8_t)type;
+        leaf->element = element;
+        leaf->order = scratch->order - 1;
+        matcher_probe(scratch, side, leaf);
     }
 }
 
