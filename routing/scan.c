@@ -178,7 +178,8 @@ bool scan_has_kernel(enum scan_kernel kernel)
 #if defined(__x86_64__)
     if (kernel == SCAN_AVX512) {
         return __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512f") &&
-               __builtin_cpu_supports("avx512vbmi2") && __builtin_cpu_supports("pclmul") &&
+               __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vbmi2") &&
+               __builtin_cpu_supports("vpclmulqdq") && __builtin_cpu_supports("pclmul") &&
                __builtin_cpu_supports("bmi") && __builtin_cpu_supports("popcnt");
     }
     if (kernel == SCAN_AVX2) {

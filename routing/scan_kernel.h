@@ -32,6 +32,7 @@
  * state, so that all of it stays in registers from block to block.
  */
 #include "routing/scan_internal.h"
+#include "routing/scan_nesting.h"
 
 /* The bytes behind `behind`, past a run of `through`. */
 SCAN_TARGET SCAN_INLINE uint64_t scan_run_through(uint64_t behind, uint64_t through,
@@ -43,15 +44,6 @@ SCAN_TARGET SCAN_INLINE uint64_t scan_run_through(uint64_t behind, uint64_t thro
     return (sum | behind) & ~through;
 }
 
-/* Bits moved to the byte behind, over the edge of the block. */
-SCAN_TARGET SCAN_INLINE uint64_t scan_behind(uint64_t bits, uint64_t *carry)
-{
-    const uint64_t behind = (bits << 1) + *carry;
-
-    *carry = bits >> 63;
-    return behind;
-}
-
 /* The first byte behind each of `start` that is not in `through`. */
 SCAN_TARGET SCAN_INLINE uint64_t scan_follow(uint64_t start, uint64_t through, uint64_t *carry)
 {
@@ -61,8 +53,6 @@ SCAN_TARGET SCAN_INLINE uint64_t scan_follow(uint64_t start, uint64_t through, u
     *carry = start >> 63 | over;
     return found;
 }
-
-#include "routing/scan_nesting.h"
 
 /* -?(0|[1-9][0-9]*)(\.[0-9]+)?([eE][-+]?[0-9]+)? in all scalars that are not literals. */
 SCAN_TARGET static __attribute__((noinline)) uint64_t

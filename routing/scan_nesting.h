@@ -17,6 +17,15 @@
  * what was not meant stands above the stack's top, or is written over when its close comes.
  */
 
+/* Bits moved to the byte behind, over the edge of the block. */
+SCAN_TARGET SCAN_INLINE uint64_t scan_behind(uint64_t bits, uint64_t *carry)
+{
+    const uint64_t behind = (bits << 1) + *carry;
+
+    *carry = bits >> 63;
+    return behind;
+}
+
 /* Pair the brackets of one word: where the container around changes its kind. */
 SCAN_TARGET SCAN_INLINE uint64_t scan_pair(struct scan_nesting *nesting, struct scan *scan,
                                            const struct scan_kind_masks *m, size_t base)

@@ -14,7 +14,7 @@
 #include "core/moment.h"
 #include "routing/scan.h"
 
-enum { ROUNDS = 60000, TEXT_BYTES_MAX = 400 };
+enum { ROUNDS = 60000, TEXT_BYTES_MAX = 1400 };
 
 static uint64_t random_state;
 
