@@ -5,14 +5,16 @@
     tests/conserve.py --seed S [--minutes M]                                one gateway, embedded
     tests/conserve.py --seed S [--minutes M] --store redis [--replicas N]   replicas on one Redis
 
-Twenty accounts, real clients of six kinds, targets that are healthy and targets that are not.  Every
-200 to 800 ms a fault drawn from the seed strikes; then everything is mended and drained, and outside
+Twenty accounts, real clients of six kinds, targets of every kind and sequences of them, healthy and
+not, dealt out by the seed.  Every 200 to 800 ms a fault drawn from the seed strikes; then everything is mended and drained, and outside
 logs are compared with a naive matcher over the history of the catalog:
 
     an entry told accepted reached exactly the slots of one catalog version that it may have met,
     each once delivered or dead with its payload; an entry refused reached none; one without an
     answer reached all or none
-    nothing arrived at a wrong queue, for a wrong account, under a wrong role, or altered
+    a healthy target's deliveries never died, and no other died for a reason that was not its own
+    of a sequence each step that arrived came after all before it that may not fail
+    nothing arrived at a wrong target, for a wrong account, under a wrong role, or altered
     each repeat is explained by a kill that found the delivery in flight, by a target that accepted
     and did not say so, or by a claim that ended while its holder could not write down the outcome
     the ledger balanced in every sample, and at the end says what the outside says

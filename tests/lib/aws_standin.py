@@ -42,6 +42,7 @@ While it runs:
     delay     answer after `seconds`
     hang      take the request, do nothing for `seconds` (60), close
     drip      accept, then send the answer one byte each `seconds` (0.5)
+    lie       accept, then promise 100 bytes more than the answer has, and close after it
     reset     reset the connection without doing anything
     swallow   accept and write down, then close without an answer
 """
@@ -68,7 +69,9 @@ from aws_targets import Targets
 
 HEAD_MAX_BYTES = 64 * 1024
 REQUEST_MAX_BYTES = 16 * 1024 * 1024
-MODES = ("fail", "throttle", "deny", "partial", "delay", "hang", "drip", "reset", "swallow")
+LIE_BYTES = 100
+MODES = ("fail", "throttle", "deny", "partial", "delay", "hang", "drip", "lie", "reset",
+         "swallow")
 
 
 class Log:
@@ -233,21 +236,23 @@ class AwsStandin:
             writer.write(b"HTTP/1.1 100 Continue\r\n\r\n")
         body = await self._read_body(reader, fields)
         keep = fields.get("connection", "").lower() != "close"
-        status, kind, answer, extra, drip_s = await self._answer(method, target, headers, body)
+        status, kind, answer, extra, fault = await self._answer(method, target, headers, body)
+        mode = fault["mode"] if fault else None
+        length = len(answer) + (LIE_BYTES if mode == "lie" else 0)
         out = (f"HTTP/1.1 {status} {'OK' if status == 200 else 'Error'}\r\n"
-               f"Content-Type: {kind}\r\nContent-Length: {len(answer)}\r\n"
+               f"Content-Type: {kind}\r\nContent-Length: {length}\r\n"
                f"Date: {time.strftime('%a, %d %b %Y %H:%M:%S GMT', time.gmtime())}\r\n"
                + "".join(f"{name}: {value}\r\n" for name, value in extra.items())
                + ("" if keep else "Connection: close\r\n") + "\r\n").encode("latin-1") + answer
-        if drip_s:
+        if mode == "drip":
             for byte in out:
                 writer.write(bytes([byte]))
                 await writer.drain()
-                await asyncio.sleep(drip_s)
+                await asyncio.sleep(fault.get("seconds", 0.5))
         else:
             writer.write(out)
             await writer.drain()
-        return keep
+        return keep and mode != "lie"
 
     @staticmethod
     async def _read_body(reader, fields):
@@ -302,7 +307,7 @@ class AwsStandin:
             return self._refuse(call, headers, refusal, fault)
         self._after(fault)
         return (200, *aws_wire.render(call, answer), {"x-amzn-RequestId": str(len(self.log))},
-                self._drip_s(fault))
+                fault)
 
     async def _answer_modelled(self, scope, method, target, headers, body):
         call, fault = None, None
@@ -310,7 +315,7 @@ class AwsStandin:
             identity, region = verify(method, target, headers, body, self.sts.identities.get, scope,
                                       time.time())
             call = aws_models.parse(scope, method, target, headers, body)
-            fault = self.faults.take([self.targets.resource_of(call), scope, "*"])
+            fault = self.faults.take([self.targets.resource_of(call, identity, region), scope, "*"])
             partial = await self._before(call, fault)
             answer = self.targets.serve(call, identity, region, partial)
         except Refusal as refusal:
@@ -318,16 +323,12 @@ class AwsStandin:
         self._after(fault)
         status, kind, text, extra = aws_models.render(call, answer)
         return (status, kind, text, {"x-amzn-RequestId": str(len(self.log)), **extra},
-                self._drip_s(fault))
+                fault)
 
     @staticmethod
     def _after(fault):
         if fault and fault["mode"] == "swallow":
             raise Drop()
-
-    @staticmethod
-    def _drip_s(fault):
-        return fault.get("seconds", 0.5) if fault and fault["mode"] == "drip" else None
 
     def _fault_targets(self, call, identity, region):
         """The names under which a fault may strike this request, the narrowest first."""

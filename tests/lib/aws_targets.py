@@ -62,9 +62,12 @@ class Targets:
             raise ValueError(f"{arn} is not the ARN of a resource to deliver to")
         self.resources.add(arn)
 
-    def resource_of(self, call):
+    @classmethod
+    def resource_of(cls, call, identity, region):
         """The ARN that a call is for, or None: what a fault may be aimed at."""
         params = call.params
+        if call.action == "StartAutomationExecution":
+            return cls._document(params["DocumentName"], identity, region)
         for name in ("FunctionName", "stateMachineArn", "TopicArn"):
             if isinstance(params.get(name), str):
                 return params[name]
@@ -156,13 +159,17 @@ class Targets:
 
     # -- Systems Manager ---------------------------------------------------------------------
 
-    def _start_automation(self, call):
+    @staticmethod
+    def _document(name, identity, region):
         """A document is named: one of the signer's account, of AWS, or, by its ARN, a shared one."""
+        if name.startswith("arn:"):
+            return name
+        owner = "" if name.startswith("AWS-") else identity.account
+        return f"arn:aws:ssm:{region}:{owner}:document/{name}"
+
+    def _start_automation(self, call):
         name, version = call.params["DocumentName"], call.params.get("DocumentVersion")
-        arn = name
-        if not name.startswith("arn:"):
-            owner = "" if name.startswith("AWS-") else call.identity.account
-            arn = f"arn:aws:ssm:{call.region}:{owner}:document/{name}"
+        arn = self._document(name, call.identity, call.region)
         if not name.startswith("AWS-"):
             self._must_exist(call, arn, "AutomationDefinitionNotFoundException")
         token, duplicate = call.params.get("ClientToken"), False

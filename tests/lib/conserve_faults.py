@@ -7,7 +7,7 @@
     change    a rule, a target or a role changes through `weir apply`
     revoke    a credential is revoked and another issued, in either order
     suspend   an account is suspended, and resumed later
-    target    a queue dies in one of many ways, and recovers later
+    target    a target dies in one of many ways, and recovers later
     sts       roles are denied, or STS throttles, fails or hangs, and recovers later
 
 The storm runs in the caller's thread.  What an operator does runs in another, one order after the
@@ -24,15 +24,14 @@ import subprocess
 import threading
 import time
 
-from catalogs import queue_arn
 from conserve_world import DEAF, DOOMED_COUNT, UNLUCKY, role_of
 from weir import wait_until
 
 KINDS = ("kill", "stop", "full", "change", "revoke", "suspend", "target", "sts")
 PAUSE_S = (0.2, 0.8)
 DEATHS = {
-    "fail": {}, "throttle": {}, "deny": {}, "reset": {}, "swallow": {}, "drip": {"seconds": 0.3},
-    "hang": {"seconds": 7}, "delay": {"seconds": 2}}
+    "fail": {}, "throttle": {}, "deny": {}, "reset": {}, "swallow": {}, "lie": {},
+    "drip": {"seconds": 0.3}, "hang": {"seconds": 7}, "delay": {"seconds": 2}}
 STS_DEATHS = {"deny": {}, "throttle": {}, "fail": {}, "hang": {"seconds": 3}}
 ORDER_DEADLINE_S = 90
 RESERVE_BYTES = 8 << 20
@@ -346,12 +345,14 @@ class Storm:
         self.spans.close(f"deaf:{target}", time.time())
 
     def _target(self, draw):
-        target = queue_arn(f"doomed-{draw.randrange(DOOMED_COUNT)}")
+        name = f"doomed-{draw.randrange(DOOMED_COUNT)}"
         mode = draw.choice(sorted(DEATHS))
         delay_s = draw.uniform(0.3, 2)
-        self.ail(target, mode, **DEATHS[mode])
-        self._mend_after(delay_s, lambda: self.recover(target))
-        return f"{target} {mode} for {delay_s:.2f} s"
+        places = self.world.places(name)
+        for place in places:
+            self.ail(place, mode, **DEATHS[mode])
+        self._mend_after(delay_s, lambda: [self.recover(place) for place in places])
+        return f"{name}, {self.world.kinds[name]}, {mode} for {delay_s:.2f} s"
 
     def _sts(self, draw):
         account = draw.choice(UNLUCKY)

@@ -8,26 +8,33 @@ answered.  Changes are made one after the other, so the versions form a line.  T
 what opens or shuts the door: credentials and suspended accounts.
 
 A delivery is named by its *slot* (bus, rule, target id): what an event is owed is a set of slots,
-fixed when it was accepted.  Where a slot leads (queue and role) is resolved when it is sent.
+fixed when it was accepted.  Where a slot leads (place and role) is resolved when it is sent.  Of a
+sequence each step is a slot of its own, and what is owed is the whole of them.
 """
 
 import bisect
 import dataclasses
 import threading
 
+from conserve_kinds import place_of
 from conserve_matcher import matches
 
 
 @dataclasses.dataclass(frozen=True)
 class Slot:
-    """One target of one rule."""
+    """One target of one rule, or one step of it."""
 
     bus: str
     rule: str
     target: str
+    step: str = ""
+
+    @property
+    def whole(self):
+        return Slot(self.bus, self.rule, self.target)
 
     def __str__(self):
-        return f"{self.bus}/{self.rule}#{self.target}"
+        return f"{self.bus}/{self.rule}#{self.target}{'.' if self.step else ''}{self.step}"
 
 
 class Version:
@@ -36,8 +43,21 @@ class Version:
     def __init__(self, catalog):
         self._accounts = {one["id"]: one for one in catalog["accounts"]}
         self._rules = catalog["rules"]
-        self._targets = {Slot(rule["bus"], rule["name"], target["id"]): target
-                         for rule in self._rules for target in rule["targets"]}
+        self._targets = {}
+        self.steps = {}  # {slot of a sequence: [(slot of a step, may it fail)]}
+        for rule in self._rules:
+            for target in rule["targets"]:
+                self._add(Slot(rule["bus"], rule["name"], target["id"]), target)
+
+    def _add(self, slot, target):
+        if "steps" not in target:
+            self._targets[slot] = target
+            return
+        self.steps[slot] = []
+        for step in target["steps"]:
+            part = dataclasses.replace(slot, step=step["name"])
+            self._targets[part] = step["target"]
+            self.steps[slot].append((part, step.get("on_failure") == "continue"))
 
     def owed(self, event):
         """The slots of an event; its account's default bus and the central bus see it."""
@@ -48,21 +68,21 @@ class Version:
             and matches(rule["pattern"], event) for target in rule["targets"])
 
     def leads_to(self, slot, account):
-        """(queue ARN, role ARN) of a slot for events of one account, or None without the slot."""
+        """(place, role ARN) of a slot for events of one account, or None without the slot."""
         target = self._targets.get(slot)
         if target is None:
             return None
         role = target.get("role_arn") or self._accounts[account]["dispatch_role"]["arn"]
-        return (target["arn"].replace("{account}", account), role.replace("{account}", account))
+        return place_of(target, account), role.replace("{account}", account)
 
-    def queues(self):
-        """{queue ARN: slot} over all accounts; no two slots may share a queue."""
+    def places(self):
+        """{place: slot} over all accounts; no two slots may share a place."""
         found = {}
         for slot in self._targets:
             for account in self._accounts:
-                queue, _ = self.leads_to(slot, account)
-                if found.setdefault(queue, slot) != slot:
-                    raise ValueError(f"{queue} belongs to {found[queue]} and to {slot}")
+                place, _ = self.leads_to(slot, account)
+                if found.setdefault(place, slot) != slot:
+                    raise ValueError(f"{place} belongs to {found[place]} and to {slot}")
         return found
 
 
@@ -99,18 +119,25 @@ class History:
         return {self.versions[index].owed(event) for index in self.possible(from_s, to_s)}
 
     def destinations(self, slot, account, from_s, to_s):
-        """Every (queue, role) that a slot may have led to in the span."""
+        """Every (place, role) that a slot may have led to in the span."""
         found = {self.versions[index].leads_to(slot, account)
                  for index in self.possible(from_s, to_s)}
         return found - {None}
 
-    def queues(self):
-        """{queue ARN: slot} over all versions."""
+    def places(self):
+        """{place: slot} over all versions."""
         found = {}
         for version in self.versions:
-            for queue, slot in version.queues().items():
-                if found.setdefault(queue, slot) != slot:
-                    raise ValueError(f"{queue} belongs to {found[queue]} and to {slot}")
+            for place, slot in version.places().items():
+                if found.setdefault(place, slot) != slot:
+                    raise ValueError(f"{place} belongs to {found[place]} and to {slot}")
+        return found
+
+    def sequences(self):
+        """{slot: [(slot of a step, may it fail)]} over all versions; sequences do not change."""
+        found = {}
+        for version in self.versions:
+            found.update(version.steps)
         return found
 
 

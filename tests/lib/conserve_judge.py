@@ -7,8 +7,10 @@ Every entry that a client sent is a Sent, with what became of it in the client's
     refused   answered with an error that says no: owed nothing, and nothing may arrive
     open      no answer, or one that says "maybe": owed all slots of one possible version or none
 
-Arrived are the stand-in's messages, dead the dead letters that weir lists.  Anything else is told
-as a line of text with the event in it: no line, no fault.
+Arrived is what conserve_kinds reads in the stand-in's log, dead are the dead letters that weir
+lists.  A sequence is delivered when its last step arrived; whatever became of it, each step that
+arrived came after all before it that may not fail.  Anything else is told as a line of text with
+the event in it: no line, no fault.
 """
 
 import collections
@@ -88,67 +90,78 @@ class Verdict:
 
 class Judge:
     """`spans` holds `kill`, `frozen` (stopped, or its disk full), `hindered` (some replica could not
-    write down an outcome), `late`, and for each name `deaf:QUEUE`, `revoked:CREDENTIAL` and
+    write down an outcome), `late`, and for each name `deaf:PLACE`, `revoked:CREDENTIAL` and
     `suspended:ACCOUNT`.  `claim_s`: after which another replica may take a delivery over; None
-    where there is no other."""
+    where there is no other.  `may_die(slot, account, reason)`: may a delivery end as a dead letter
+    for that reason?"""
 
-    def __init__(self, history, spans, claim_s=None):
+    def __init__(self, history, spans, claim_s=None, may_die=lambda *_: True):
         self._history, self._spans, self._claim_s = history, spans, claim_s
+        self._may_die = may_die
         self.verdict = Verdict()
 
-    def judge(self, sent, messages, dead):
-        """`sent`: every Sent; `messages`: lines of the stand-in; `dead`: listed dead letters."""
+    def judge(self, sent, arrived, dead):
+        """`sent`: every Sent; `arrived`: as conserve_kinds.arrivals() tells it; `dead`: listed dead
+        letters."""
         by_number = {one.number: one for one in sent}
-        arrivals = self._sort_arrivals(by_number, messages)
+        self._sequences = self._history.sequences()
+        arrivals = self._sort_arrivals(by_number, arrived)
         buried = self._sort_dead(by_number, dead)
         for one in sent:
-            self._judge_one(one, arrivals.get(one.number, {}), buried.get(one.number, set()))
+            self._judge_one(one, arrivals.get(one.number, {}), buried.get(one.number, {}))
         return self.verdict
 
     # -- what came out -----------------------------------------------------------------------
 
-    def _sort_arrivals(self, by_number, messages):
+    def _sort_arrivals(self, by_number, arrived):
         """{number: {slot: [arrival, ...]}} in order of time."""
-        queues = self._history.queues()
+        places = self._history.places()
         found = collections.defaultdict(lambda: collections.defaultdict(list))
-        for message in messages:
-            event = _parse(message["body"])
-            sent = by_number.get(event.get("detail", {}).get("n"))
+        for arrival in arrived:
+            sent = by_number.get(arrival["event"].get("detail", {}).get("n"))
             if sent is None:
-                self.verdict.fault("unknown", f"nobody sent {message['body'][:200]}")
+                self.verdict.fault("unknown", f"nobody sent {str(arrival)[:300]}")
                 continue
-            slot = queues.get(message["queue"])
+            slot = places.get(arrival["place"])
             if slot is None:
-                self.verdict.fault("misrouted", f"{sent} at a queue of no rule, {message['queue']}")
+                self.verdict.fault("misrouted", f"{sent} at a place of no rule, {arrival['place']}")
                 continue
-            self._check_arrival(sent, slot, message, event)
-            found[sent.number][slot].append(message)
+            self._check_arrival(sent, slot, arrival)
+            found[sent.number][slot].append(arrival)
         return found
 
-    def _check_arrival(self, sent, slot, message, event):
+    def _check_arrival(self, sent, slot, arrival):
         """Is it what was sent, at a place and under a role that its slot may have led to?"""
-        where = (message["queue"], message["role"])
-        allowed = self._history.destinations(slot, sent.account, sent.sent_s, message["time"])
+        where = (arrival["place"], arrival["role"])
+        allowed = self._history.destinations(slot, sent.account, sent.sent_s, arrival["time"])
         if where not in allowed:
             self.verdict.fault("misrouted", f"{sent}: {slot} at {where}, not at {sorted(allowed)}")
-        if message["role"] and message["session_tags"] != {"weir-account": sent.account}:
-            self.verdict.fault("misrouted", f"{sent}: session tagged {message['session_tags']}")
-        self._check_content(sent, message["body"], event, str(slot))
+        if arrival["role"] and arrival["session_tags"] != {"weir-account": sent.account}:
+            self.verdict.fault("misrouted", f"{sent}: session tagged {arrival['session_tags']}")
+        self._check_content(sent, arrival["body"], arrival["event"], str(slot))
 
     def _check_content(self, sent, text, event, where):
-        if sent.text is not None and text != sent.text:
+        """`text`: None where the target is told something else than the event itself, of which only
+        what it was told can be compared."""
+        if text is not None and sent.text is not None and text != sent.text:
             self.verdict.fault("altered", f"{sent} at {where}: {text[:300]} is not "
                                f"{sent.text[:300]}")
-        wanted = {name: sent.event[name] for name in ("source", "detail-type", "account", "detail")}
-        seen = {name: event.get(name) for name in wanted}
+        names = ("source", "detail-type", "account", "detail")
+        if text is None:
+            names = [name for name in names if name in event]
+        wanted = {name: sent.event[name] for name in names}
+        seen = {name: event.get(name) for name in names}
+        if text is None and set(seen.get("detail", ())) == {"n"}:
+            wanted["detail"] = {"n": sent.number}
         if seen != wanted:
             self.verdict.fault("altered", f"{sent} at {where}: {seen} is not {wanted}")
-        if sent.event_id is not None and event.get("id") != sent.event_id:
+        if sent.event_id is not None and (text or "id" in event) and \
+                event.get("id") != sent.event_id:
             self.verdict.fault("altered", f"{sent} at {where} has the id {event.get('id')}")
 
     def _sort_dead(self, by_number, dead):
-        """{number: {slot}}; each dead letter must hold its payload."""
-        found = collections.defaultdict(set)
+        """{number: {slot: letter}}; each dead letter must hold its payload and a fit reason."""
+        found = collections.defaultdict(dict)
         for letter in dead:
             event = letter.get("event") or {}
             sent = by_number.get(event.get("detail", {}).get("n"))
@@ -160,8 +173,11 @@ class Judge:
                 self.verdict.fault("altered", f"{sent}: its dead letter says {letter}")
             if slot in found[sent.number]:
                 self.verdict.fault("buried twice", f"{sent}: {slot}")
+            if not self._may_die(slot, sent.account, letter["reason"]):
+                self.verdict.fault("buried wrongly", f"{sent}: {slot} for {letter['reason']}, "
+                                   f"{letter.get('message')}")
             self._check_content(sent, sent.text or json.dumps(event), event, f"dead letter {slot}")
-            found[sent.number].add(slot)
+            found[sent.number][slot] = letter
             self.verdict.dead += 1
         return found
 
@@ -169,12 +185,14 @@ class Judge:
 
     def _judge_one(self, sent, arrivals, buried):
         verdict = self.verdict
-        got = frozenset(arrivals) | frozenset(buried)
-        verdict.arrived += len(arrivals)
+        delivered = {slot.whole for slot in arrivals if not slot.step
+                     or slot == self._sequences[slot.whole][-1][0]}
+        got = frozenset(delivered | set(buried))
+        verdict.arrived += len(delivered)
         verdict.created += len(got)
         setattr(verdict, sent.verdict, getattr(verdict, sent.verdict) + 1)
         if sent.verdict == "refused":
-            if got:
+            if got or arrivals:
                 verdict.fault("refused yet delivered", f"{sent}: {_names(got)}")
             return
         options = self._history.owed(sent.event, sent.sent_s, self._ends_s(sent))
@@ -183,7 +201,28 @@ class Judge:
         elif got and got not in options:
             kind = "misrouted" if got - frozenset().union(*options) else "torn apart"
             verdict.fault(kind, f"{sent}: {_names(got)}, not {_any(options)}")
+        for whole in {slot.whole for slot in arrivals if slot.step} | (
+                set(buried) & set(self._sequences)):
+            self._judge_steps(sent, whole, arrivals, buried.get(whole))
         self._judge_repeats(sent, arrivals)
+
+    def _judge_steps(self, sent, whole, arrivals, letter):
+        """Did each step come after all that may not fail before it, and did it end somewhere?"""
+        came_s, reached, missing = 0, None, None
+        for slot, may_fail in self._sequences[whole]:
+            first = arrivals.get(slot)
+            died_here = letter is not None and letter.get("step") == slot.step
+            if (first or died_here) and missing:
+                self.verdict.fault("out of order", f"{sent}: {slot} without {missing}")
+            if first and not may_fail:
+                if first[0]["time"] < came_s:
+                    self.verdict.fault("out of order", f"{sent}: {slot} came at "
+                                       f"{first[0]['time']:.3f}, before what goes before")
+                came_s = first[0]["time"]
+            reached = slot if first else reached
+            missing = missing or (None if first or may_fail else slot)
+        if self._sequences[whole][-1][0] not in arrivals and letter is None:
+            self.verdict.fault("lost", f"{sent}: after {reached} nothing more came of {whole}")
 
     def _ends_s(self, sent):
         """Until when weir may have worked on it: who was stopped meanwhile goes on afterwards."""
@@ -208,10 +247,10 @@ class Judge:
 
     def _judge_repeats(self, sent, arrivals):
         """Each arrival but the first of a slot needs a reason why weir may have sent it again."""
-        for slot, messages in arrivals.items():
-            for before, after in zip(messages, messages[1:]):
+        for slot, times in arrivals.items():
+            for before, after in zip(times, times[1:]):
                 self.verdict.repeats += 1
-                if self._spans.touch(f"deaf:{before['queue']}", before["time"] - CLOCK_SLACK_S,
+                if self._spans.touch(f"deaf:{before['place']}", before["time"] - CLOCK_SLACK_S,
                                      before["time"] + CLOCK_SLACK_S):
                     self.verdict.repeats_by_target += 1
                 elif self._was_in_flight(before["time"], after["time"]):
@@ -255,14 +294,6 @@ def percentile(values, share):
     """The value below which `share` of the values lie; 0 of none."""
     ordered = sorted(values)
     return ordered[min(int(len(ordered) * share), len(ordered) - 1)] if ordered else 0
-
-
-def _parse(body):
-    try:
-        event = json.loads(body)
-    except ValueError:
-        return {}
-    return event if isinstance(event, dict) else {}
 
 
 def _names(slots):

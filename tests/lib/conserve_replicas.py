@@ -10,7 +10,7 @@ from conserve_probe import Probe
 from conserve_run import Run, SHOWN_MAX
 from conserve_stats import check_entries
 from conserve_storm import ReplicatedStorm, overdue, undisturbed
-from conserve_world import ACCOUNTS
+from conserve_world import ACCOUNTS, may_die
 from weir import wait_until
 
 # Gateways, Redis, clients and the proxies between them share the machine, perhaps with others; the
@@ -56,7 +56,7 @@ class ReplicatedRun(Run):
             self.fleet.stop()
 
     def _make_judge(self):
-        return Judge(self.history, self.spans, CLAIM_S)
+        return Judge(self.history, self.spans, CLAIM_S, may_die)
 
     def _is_prompt(self, one):
         """What was first answered "perhaps" may have been stored then, and claimed by somebody who

@@ -2,6 +2,7 @@
 """The judge is judged first: real clients against the stand-in, and forgeries it must refuse."""
 
 import hashlib
+import http.client
 import json
 import socket
 import subprocess
@@ -291,6 +292,20 @@ def test_a_broken_answer_tells_what_was_accepted(standin, fault, arrives):
     assert len(lines(standin, "message")) == arrives
     control(standin, clear="*")
     client(standin, "sqs").send_message(QueueUrl=url, MessageBody="x")
+
+
+def test_a_lie_accepts_and_promises_too_much(standin):
+    control(standin, fault={"target": "sqs", "mode": "lie"})
+    url = f"{standin.url}/999999999999/findings"
+    client(standin, "sqs").send_message(QueueUrl=url, MessageBody="x")  # boto3 does not count
+    assert len(lines(standin, "message")) == 1
+    signed = AWSRequest("POST", standin.url + "/", data=b'{"QueueName":"findings"}', headers={
+        "X-Amz-Target": "AmazonSQS.GetQueueUrl", "Content-Type": "application/x-amz-json-1.0"})
+    SigV4Auth(Credentials(KEY, SECRET), "sqs", "us-east-1").add_auth(signed)
+    request = urllib.request.Request(signed.url, signed.data, dict(signed.headers.items()))
+    with urllib.request.urlopen(request, timeout=10) as answer:
+        with pytest.raises(http.client.IncompleteRead):
+            answer.read()
 
 
 def test_sts_faults_are_its_own(standin):

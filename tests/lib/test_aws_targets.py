@@ -230,6 +230,17 @@ def test_what_no_client_would_send_is_refused(standin, service, target, headers,
     assert send(standin, service, target, headers, body) == status
 
 
+def test_a_fault_is_aimed_at_one_document(standin):
+    standin.control({"fault": {"target": DOCUMENT, "mode": "throttle", "count": 1},
+                     "resources": [DOCUMENT + "2"]})
+    aws = client(standin, "ssm")
+    aws.start_automation_execution(DocumentName="Isolate2")
+    assert refused(aws.start_automation_execution, DocumentName="Isolate") == (
+        "ThrottlingException", 400)
+    aws.start_automation_execution(DocumentName="Isolate")
+    assert [line["resource"] for line in calls(standin, "ssm")] == [DOCUMENT + "2", DOCUMENT]
+
+
 def test_the_signature_counts_here_too(standin):
     for service, call in (("lambda", "list_functions"), ("sns", "list_topics"),
                           ("stepfunctions", "list_state_machines")):

@@ -13,9 +13,12 @@ from catalogs import account, queue_arn, role_arn, rule, target  # noqa: E402
 from conserve_faults import KINDS, draw_faults  # noqa: E402
 from conserve_history import History, Slot, Spans, Version  # noqa: E402
 from conserve_judge import Judge, Sent, percentile  # noqa: E402
+from conserve_kinds import KINDS as TARGET_KINDS  # noqa: E402
+from conserve_kinds import arrivals, make_target, place_of  # noqa: E402
 from conserve_matcher import matches  # noqa: E402
 from conserve_stats import DELIVERIES, ENTRIES, check_against, imbalances  # noqa: E402
-from conserve_world import ACCOUNTS, World, all_queues, draw_event  # noqa: E402
+from conserve_world import (  # noqa: E402
+    ACCOUNTS, UNLUCKY, World, draw_event, is_calm, may_die)
 
 A, B = ACCOUNTS[:2]
 QUEUE, MOVED = queue_arn("one"), queue_arn("two")
@@ -115,8 +118,10 @@ def body(number="n1", kind="Ping", **more):
 
 
 def message(number="n1", queue=QUEUE, role=role_arn(A), time=101, text=None, tag=A, **more):
-    return {"queue": queue, "role": role, "time": time, "session_tags": {"weir-account": tag},
-            "body": text or body(number, **more)}
+    text = text or body(number, **more)
+    event = json.loads(text) if text.startswith("{") else {}
+    return {"place": queue, "role": role, "time": time, "session_tags": {"weir-account": tag},
+            "body": text, "event": event}
 
 
 def letter(number="n1", **more):
@@ -190,6 +195,61 @@ def test_the_judge_finds_each_fault(steps, one, messages, dead, spans, faults):
     assert set(verdict.faults) == set(faults), dict(verdict.faults)
 
 
+STEPS = [queue_arn(f"step-{index}") for index in range(3)]
+SEQUENCE = [(catalog(QUEUE, rule("seq", {"detail-type": ["Steps"]}, {"id": "all", "steps": [
+    {"name": "a", "target": {"arn": STEPS[0]}},
+    {"name": "b", "target": {"arn": STEPS[1]}, "on_failure": "continue"},
+    {"name": "c", "target": {"arn": STEPS[2]}}]})), 0, 1)]
+
+
+def stepped(index, time):
+    return message(queue=STEPS[index], time=time, kind="Steps")
+
+
+def died_at(step):
+    return {"account": A, "bus": "central", "rule": "seq", "target": "all", "step": step,
+            "reason": "attempts-exhausted", "event": json.loads(body(kind="Steps"))}
+
+
+@pytest.mark.parametrize("arrived, dead, spans, faults", [
+    ([stepped(0, 101), stepped(1, 102), stepped(2, 103)], [], [], {}),
+    ([stepped(0, 101), stepped(2, 103)], [], [], {}),  # the second may fail
+    ([stepped(0, 101), stepped(2, 102), stepped(1, 103)], [], [], {}),
+    ([stepped(0, 101)], [died_at("c")], [], {}),
+    ([], [died_at("a")], [], {}),
+    ([], [], [], {"lost"}),
+    ([stepped(0, 101), stepped(1, 102)], [], [], {"lost"}),
+    ([stepped(1, 102), stepped(2, 103)], [], [], {"out of order"}),
+    ([stepped(0, 104), stepped(2, 103)], [], [], {"out of order"}),
+    ([stepped(2, 103)], [died_at("a")], [], {"out of order"}),
+    ([], [died_at("c")], [], {"out of order"}),
+    ([stepped(0, 101), stepped(0, 102), stepped(2, 103)], [], [], {"repeated"}),
+    ([stepped(0, 101), stepped(0, 102), stepped(2, 103)], [], [KILL], {}),
+])
+def test_the_judge_knows_the_order_of_steps(arrived, dead, spans, faults):
+    noted = Spans()
+    for name, begin_s, end_s in spans:
+        noted.add(name, begin_s, end_s)
+    verdict = Judge(history(*SEQUENCE), noted).judge([sent(kind="Steps")], arrived, dead)
+    assert set(verdict.faults) == set(faults), dict(verdict.faults)
+
+
+def test_the_judge_asks_whether_a_delivery_may_die_so():
+    verdict = Judge(history(*ALWAYS), Spans(), may_die=lambda *_: False).judge(
+        [sent()], [], [letter()])
+    assert set(verdict.faults) == {"buried wrongly"}
+
+
+@pytest.mark.parametrize("rule_name, account_id, reason, expected", [
+    ("severe", A, "attempts-exhausted", False), ("severe", UNLUCKY[0], "NO_PERMISSIONS", True),
+    ("ailing-hang", A, "attempts-exhausted", True), ("ailing-hang", A, "NO_RESOURCE", False),
+    ("refused-1", A, "NO_RESOURCE", True), ("refused-1", A, "attempts-exhausted", False),
+    ("steps", A, "attempts-exhausted", False), ("steps-ailing", A, "attempts-exhausted", True),
+    ("steps-on", A, "attempts-exhausted", False), ("restless-0", A, "target-removed", True)])
+def test_the_world_says_what_may_die(rule_name, account_id, reason, expected):
+    assert may_die(Slot("central", rule_name, "t1"), account_id, reason) is expected
+
+
 def test_spans_tell_what_they_hold_and_touch():
     spans = Spans()
     spans.open("x", 10)
@@ -235,16 +295,59 @@ def test_the_seed_decides_every_fault():
     assert {one.kind for one in draw_faults(1, 0.1)} == set(KINDS)
 
 
-def test_every_version_of_the_world_keeps_to_its_queues():
-    world, draw = World(), random.Random(1)
+def test_every_version_of_the_world_keeps_to_its_places():
+    world, draw = World(1), random.Random(1)
     made = History()
-    known = set(all_queues())
+    queues, others = world.standing()
     for step in range(200):
         made.begin(world.version(), step)
         made.confirm(step)
         world.change(draw)
-    assert set(made.queues()) <= known
+    refused = {place for place, slot in made.places().items() if slot.rule.startswith("refused")}
+    assert set(made.places()) - refused <= {*queues, *others} and refused
+    assert not refused & {*queues, *others}
     assert len({one.owed(draw_event(draw, A, "n", True)) for one in made.versions}) > 3
+    assert {place for place, _ in world.ailing()} <= {*queues, *others}
+
+
+def test_each_seed_deals_every_kind_and_deals_it_again():
+    assert World(1).kinds == World(1).kinds != World(2).kinds
+    for seed in range(5):
+        assert set(World(seed).kinds.values()) == set(TARGET_KINDS)
+    assert not is_calm(Slot("central", "steps", "t1"), A)
+
+
+class Log:
+    """What the stand-in would have written for one event at each kind of target."""
+
+    def __init__(self, event):
+        text = json.dumps(event)
+        self._texts = {
+            "ssm": {"params": {"Parameters": {"Id": [event["id"]], "Number": ["n1"]}}},
+            "bus": {"params": {"Source": event["source"], "DetailType": event["detail-type"],
+                               "Detail": json.dumps(event["detail"])}},
+            "universal": {"body": f"n1 {event['id']}"}}
+        self._text = text
+
+    def lines(self):
+        for kind in TARGET_KINDS:
+            place = place_of(make_target(kind, f"one-{kind}"), A)
+            named = {"kind": "message", "queue": place} if ":sqs:" in place else {
+                "kind": "call", "resource": place, "service": place.split(":")[2]}
+            yield {**named, "role": role_arn(A), "session_tags": {"weir-account": A}, "time": 101,
+                   "duplicate": False, "body": self._text, **self._texts.get(kind, {})}
+
+
+def test_what_arrives_is_read_for_every_kind():
+    event = json.loads(body())
+    rules = [rule(f"to-{kind}", {"detail-type": ["Ping"]},
+                  {"id": "t1", **make_target(kind, f"one-{kind}")}) for kind in TARGET_KINDS]
+    made = history(({"accounts": [account(A)], "rules": rules}, 0, 1))
+    verdict = Judge(made, Spans()).judge([sent()], arrivals(Log(event)), [])
+    assert not verdict.faults and verdict.arrived == len(TARGET_KINDS)
+    for wrong in ({**event, "id": "id-n2"}, {**event, "source": "t"}):
+        verdict = Judge(made, Spans()).judge([sent()], arrivals(Log(wrong)), [])
+        assert set(verdict.faults) == {"altered"}
 
 
 def test_percentiles():
