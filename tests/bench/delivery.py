@@ -33,7 +33,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "lib"))
 from catalogs import account, arn, queue_arn, rule  # noqa: E402
-from weir import CENTRAL, ROOT, Weir, binary, wait_until  # noqa: E402
+from weir import CENTRAL, REGION, ROOT, Weir, binary, wait_until  # noqa: E402
 
 BUILD = ROOT / "build/release"
 ACCOUNTS = 16
@@ -48,7 +48,9 @@ TICKS_PER_S = os.sysconf("SC_CLK_TCK")
 KINDS = {
     "sqs": (10, {"id": "t1", "arn": queue_arn("findings")}),
     "lambda": (1, {"id": "t1", "arn": arn("lambda", "function:triage")}),
+    "https": (1, {"id": "t1", "arn": arn("events", "api-destination/hook")}),
 }
+KEY_OF_HOOK = "the-key-of-the-hook"
 
 
 def cpu_seconds(pid):
@@ -77,7 +79,7 @@ class FarEnd:
              "127.0.0.1:0", "127.0.0.1:0", folder / "server.pem", folder / "server.key"],
             stdout=subprocess.PIPE, text=True)
         plain, secure = (self._process.stdout.readline().strip() for _ in range(2))
-        self.url, self.tls_url = f"http://{plain}", f"https://localhost:{secure.rsplit(':')[-1]}"
+        self.url, self.tls_port = f"http://{plain}", int(secure.rsplit(":", 1)[1])
         self._seen = 0
 
     def count(self):
@@ -115,16 +117,33 @@ class Bench:
         self.weir = Weir(folder, config={"workers": 1})
         self.folder = folder
         self.far = FarEnd(folder)
+        self.hook = f"https://localhost:{self.far.tls_port}/hook"
         self.weir.config["aws"]["endpoint"] = self.far.url
+        self.weir.config["egress"] = {"allow": ["127.0.0.0/8", "::1"],
+                                      "ports": [self.far.tls_port], "ca": "ca.pem"}
         self.weir.write_config()
         self.weir.start()
+        secret = folder / "hook.key"
+        secret.write_text(KEY_OF_HOOK)
+        secret.chmod(0o600)
         self.weir.apply({
+            **self._hook_catalog(),
             "accounts": [account(one) for one in MEMBERS] + [
                 {"id": CENTRAL, "name": "central", "may_forward_for": ["*"]}],
             "rules": [rule("all", {"source": ["com.example.bench"]}, target)]})
         key = self.weir.issue(CENTRAL, "api-key", forwarder=True)
         self.header = f"{key['header']}: {key['key']}"
         pin(self.weir.process.pid, WEIR_CPU)
+
+    def _hook_catalog(self):
+        named = {"account": CENTRAL, "name": "hook"}
+        return {
+            "connections": [{**named, "authorization_type": "API_KEY", "auth_parameters": {
+                "api_key_auth_parameters": {"api_key_name": "x-api-key",
+                                            "api_key_value": {"file": "hook.key"}}}}],
+            "api_destinations": [{
+                **named, "connection_arn": f"arn:aws:events:{REGION}:{CENTRAL}:connection/hook",
+                "invocation_endpoint": self.hook, "http_method": "POST"}]}
 
     def close(self):
         self.weir.kill9()
@@ -167,18 +186,14 @@ class Bench:
 
     def bare(self, count):
         """The same of libcurl alone."""
-        url = self.far.url
+        path = {"sqs": "/", "lambda": "/2015-03-31/functions/f/invocations"}
+        url = self.hook if self.kind == "https" else self.far.url + path[self.kind]
         output = subprocess.run(
-            ["taskset", "-c", WEIR_CPU, BUILD / "bench_caller", "bare", self._bare_url(url),
-             self.weir.ca, self.far.samples / self.kind, str(BARE_DEPTH),
-             str(count // self.batch)], check=True, capture_output=True, text=True).stdout
+            ["taskset", "-c", WEIR_CPU, BUILD / "bench_caller", "bare", url, self.weir.ca,
+             self.far.samples / self.kind, str(BARE_DEPTH), str(count // self.batch)], check=True, capture_output=True, text=True).stdout
         self.far.forget()
         seconds, cpu_s = map(float, output.split())
         return count / seconds, cpu_s / count * 1e6
-
-    def _bare_url(self, url):
-        path = {"sqs": "/", "lambda": "/2015-03-31/functions/f/invocations"}
-        return url + path[self.kind]
 
     def through(self, count):
         """(events/s, CPU us of one)"""

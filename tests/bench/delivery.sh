@@ -3,7 +3,7 @@
 #
 # What a delivery costs, and how soon it comes, beside libcurl sending the same requests.
 #
-#   tests/bench/delivery.sh [--rounds N] [--count N] [--folder DIR] [--kind sqs|lambda]...
+#   tests/bench/delivery.sh [--rounds N] [--count N] [--folder DIR] [--kind sqs|lambda|https]...
 #
 # Needs the release preset built; builds the far end and the caller itself.
 set -euo pipefail
