@@ -59,7 +59,7 @@ struct scan_state {
 /* The same for the list of operators, 64 at a time. */
 struct scan_nesting {
     uint64_t faults;
-    uint64_t in_object; /* all bits: the innermost container is an object */
+    uint64_t in_object; /* 1: the innermost container is an object */
     uint64_t after_open, after_colon, after_comma, after_close; /* the last operator was one */
     uint32_t depth;
 };

@@ -26,42 +26,61 @@ SCAN_TARGET SCAN_INLINE uint64_t scan_behind(uint64_t bits, uint64_t *carry)
     return behind;
 }
 
-/* Pair the brackets of one word: where the container around changes its kind. */
-SCAN_TARGET SCAN_INLINE uint64_t scan_pair(struct scan_nesting *nesting, struct scan *scan,
-                                           const struct scan_kind_masks *m, size_t base)
+/* Pair the brackets of one word: a bit for each behind which the container is an object. */
+SCAN_TARGET static __attribute__((noinline)) uint64_t scan_pair(struct scan_nesting *nesting,
+                                                                struct scan *scan,
+                                                                uint64_t brackets, uint64_t open,
+                                                                uint64_t curly, uint32_t base)
 {
-    uint32_t *stack = scan->open;
+    uint32_t *const stack = scan->open;
+    uint32_t *const partners = scan->partners;
     uint32_t depth = nesting->depth;
-    uint32_t is_curly = (uint32_t)nesting->in_object & 1;
+    uint32_t around = stack[depth];
     uint32_t mismatches = 0;
-    uint64_t changes = 0;
+    uint64_t objects = 0;
 
-    for (uint64_t rest = m->bracket; rest != 0; rest &= rest - 1) {
-        const unsigned bit = (unsigned)__builtin_ctzll(rest);
-        const uint32_t number = (uint32_t)base + bit;
-        const uint32_t is_open = (uint32_t)(m->first >> bit) & 1;
-        const uint32_t entry = number | (uint32_t)(m->curly >> bit) << SCAN_CURLY_BIT;
-        const uint32_t around = stack[depth];
+    do {
+        const unsigned bit = (unsigned)__builtin_ctzll(brackets);
+        const uint32_t number = base + bit;
+        const uint32_t is_open = (uint32_t)(open >> bit) & 1;
+        const uint32_t entry = number | (uint32_t)(curly >> bit) << SCAN_CURLY_BIT;
         const uint32_t partner = around & ~(1u << SCAN_CURLY_BIT);
-        uint32_t was_curly = is_curly;
 
         mismatches |= (around ^ entry) & (is_open - 1);
-        scan->partners[number] = partner;
-        scan->partners[partner] = number;
+        partners[number] = partner;
+        partners[partner] = number;
         stack[depth + 1] = entry;
         depth += 2 * is_open - 1;
-        if (__builtin_expect(depth - 1 >= JSON_DEPTH_MAX, 0)) {
-            if (depth != 0 || number + 1 != scan->count) {
-                nesting->faults = 1;
-                return 0;
-            }
+        if (__builtin_expect(depth - 1 >= JSON_DEPTH_MAX, 0) &&
+            (depth != 0 || number + 1 != scan->count)) {
+            nesting->faults = 1;
+            return 0;
         }
-        is_curly = stack[depth] >> SCAN_CURLY_BIT;
-        changes |= (uint64_t)(is_curly ^ was_curly) << bit;
-    }
+        around = stack[depth];
+        objects |= (uint64_t)(around >> SCAN_CURLY_BIT) << bit;
+        brackets &= brackets - 1;
+    } while (brackets != 0);
     nesting->faults |= mismatches >> SCAN_CURLY_BIT;
     nesting->depth = depth;
-    return changes;
+    return objects;
+}
+
+/* Which operators stand in an object: a bracket counts to the container that it ends. */
+SCAN_TARGET SCAN_INLINE uint64_t scan_find_in_object(struct scan_nesting *nesting,
+                                                     struct scan *scan,
+                                                     const struct scan_kind_masks *m,
+                                                     uint64_t brackets, size_t base)
+{
+    uint64_t starts, objects;
+
+    if (brackets == 0) {
+        return 0 - nesting->in_object;
+    }
+    objects = scan_pair(nesting, scan, brackets, m->first, m->curly, (uint32_t)base);
+    starts = objects << 1 | nesting->in_object;
+    /* from each start, the run of other operators and the bracket that ends it */
+    nesting->in_object = scan->open[nesting->depth] >> SCAN_CURLY_BIT;
+    return (starts + ~brackets) ^ ~brackets;
 }
 
 /* Colons behind a value that does not touch them: is it a string?  A bit for each that is not. */
@@ -86,14 +105,11 @@ SCAN_TARGET SCAN_INLINE void scan_take_operators(struct scan_nesting *nesting, s
 {
     const struct scan_kind_masks m = scan_classify_kinds(scan->kinds + base);
     const uint64_t exist = ~(uint64_t)0 >> (SCAN_BLOCK_BYTES - count);
-    const struct scan_kind_masks brackets = {
-        .bracket = m.bracket & exist, .first = m.first, .curly = m.curly};
     const uint64_t open = m.bracket & m.first;
     const uint64_t close = m.bracket & ~m.first;
     const uint64_t colon = m.first & ~m.bracket;
     const uint64_t value = m.behind_value;
-    const uint64_t changes = scan_pair(nesting, scan, &brackets, base);
-    const uint64_t in_object = scan_prefix_xor(changes) << 1 ^ nesting->in_object;
+    const uint64_t in_object = scan_find_in_object(nesting, scan, &m, m.bracket & exist, base);
     const uint64_t after_open = scan_behind(open, &nesting->after_open);
     const uint64_t after_comma = scan_behind(~(m.bracket | m.first), &nesting->after_comma);
     const uint64_t after_colon = scan_behind(colon, &nesting->after_colon);
@@ -108,7 +124,6 @@ SCAN_TARGET SCAN_INLINE void scan_take_operators(struct scan_nesting *nesting, s
     faults |= at_value & ~(open ^ value) & ~is_empty;
     faults |= after_close & (open | value);
     nesting->faults |= faults & exist;
-    nesting->in_object = 0 - ((in_object ^ changes) >> 63);
     if (__builtin_expect((colon & ~m.behind_quote & exist) != 0, 0) && nesting->faults == 0) {
         nesting->faults |= scan_check_keys(scan, base, colon & ~m.behind_quote & exist);
     }
