@@ -67,11 +67,6 @@ static struct slice copy_bytes(struct matcher_builder *builder, struct slice byt
 
 /* ---- paths --------------------------------------------------------------------------------- */
 
-static uint64_t first_byte_bit(struct slice name)
-{
-    return (uint64_t)1 << (name.len > 0 ? (uint8_t)name.data[0] & 63 : 0);
-}
-
 static uint32_t add_node(struct matcher_builder *builder, uint32_t parent, struct slice name,
                          uint64_t hash)
 {
@@ -85,9 +80,9 @@ static uint32_t add_node(struct matcher_builder *builder, uint32_t parent, struc
         struct matcher_node *above = &matcher->nodes[parent];
 
         above->has_children = true;
-        above->first_bytes |= first_byte_bit(name);
+        above->first_bytes |= matcher_first_byte_bit(name);
         if (name.len == 0) { /* the key ".x" begins with the piece "" */
-            above->first_bytes |= first_byte_bit(SLICE("."));
+            above->first_bytes |= matcher_first_byte_bit(SLICE("."));
         }
         matcher_table_put(&matcher->edges, hash, number);
     }

@@ -41,6 +41,12 @@ struct matcher_node {
     bool has_children;
 };
 
+/* Of an empty name the byte is the quote behind it. */
+static inline uint64_t matcher_first_byte_bit(struct slice name)
+{
+    return (uint64_t)1 << ((name.len > 0 ? (uint8_t)name.data[0] : (uint8_t)'"') & 63);
+}
+
 /* How the operand of a predicate is looked up. */
 enum matcher_kind {
     MATCHER_TEXT,
@@ -275,6 +281,7 @@ struct matcher_frame {
     uint32_t element;                 /* innermost around what the container holds */
     uint32_t array;                   /* NONE: an object */
     size_t at;                        /* the operator to go on from */
+    uint64_t first_bytes;             /* of all nodes */
 };
 
 struct matcher_scratch {

@@ -62,39 +62,62 @@ static struct slice unquote(struct slice string)
     return (struct slice){string.data + 1, string.len - 2};
 }
 
-static bool may_have_child(const struct matcher *matcher, uint32_t node, struct slice key)
-{
-    const unsigned bit = key.len > 0 ? (uint8_t)key.data[0] & 63 : 0;
-
-    return node != MATCHER_NONE && (matcher->nodes[node].first_bytes >> bit & 1) != 0;
-}
-
-/* The characters of the string between two quotes. */
+/* The characters of the string between two quotes, of a text with escapes. */
 static struct slice unescape(struct matcher_scratch *scratch, struct slice raw)
 {
     struct buf *text = &scratch->text;
     const size_t start = text->len;
 
-    if (!scratch->scan.has_escapes || memchr(raw.data, '\\', raw.len) == NULL) {
+    if (memchr(raw.data, '\\', raw.len) == NULL) {
         return raw;
     }
     CHECK(json_unescape(raw, text) == ERR_OK);
     return (struct slice){text->data + start, text->len - start};
 }
 
-/* Where the key leads from a place. False if nowhere for any set. */
-static bool follow_key(const struct walk *walk, const struct matcher_frame *frame, struct slice raw,
+static inline struct slice read_string(struct matcher_scratch *scratch, struct slice raw)
+{
+    return scratch->scan.has_escapes ? unescape(scratch, raw) : raw;
+}
+
+/* May the key behind this operator lead anywhere?  Most do not, and are told by their first byte:
+ * of an empty one that is its closing quote. */
+static inline bool is_key_of_interest(const struct matcher_frame *frame, const char *behind)
+{
+    while (*behind <= ' ') {
+        behind++;
+    }
+    return (frame->first_bytes >> ((uint8_t)behind[1] & 63) & 1) != 0;
+}
+
+static uint64_t all_first_bytes(const struct matcher_scratch *scratch,
+                                const uint32_t nodes[static MATCHER_SETS_MAX])
+{
+    uint64_t bits = matcher_first_byte_bit((struct slice){"\\", 1}); /* what it hides is unknown */
+
+    for (size_t i = 0; i < scratch->side_count; i++) {
+        if (nodes[i] != MATCHER_NONE) {
+            bits |= scratch->sides[i].matcher->nodes[nodes[i]].first_bytes;
+        }
+    }
+    return bits;
+}
+
+/* Where the key behind operator `number` leads from a place. False if nowhere for any set. */
+static bool follow_key(const struct walk *walk, const struct matcher_frame *frame, size_t number,
                        uint32_t nodes[static MATCHER_SETS_MAX])
 {
     struct matcher_scratch *scratch = walk->scratch;
-    const struct slice key = unescape(scratch, raw);
+    const struct slice key = read_string(scratch, unquote(between(walk, number)));
+    const uint64_t bit = matcher_first_byte_bit(key);
     bool is_somewhere = false;
 
     for (size_t i = 0; i < scratch->side_count; i++) {
         const struct matcher *matcher = scratch->sides[i].matcher;
 
         nodes[i] = MATCHER_NONE;
-        if (may_have_child(matcher, frame->nodes[i], key)) {
+        if (frame->nodes[i] != MATCHER_NONE &&
+            (matcher->nodes[frame->nodes[i]].first_bytes & bit) != 0) {
             nodes[i] = descend(matcher, frame->nodes[i], key);
             is_somewhere = is_somewhere || nodes[i] != MATCHER_NONE;
         }
@@ -183,7 +206,7 @@ static void read_leaf(const struct walk *walk, const uint32_t *nodes, uint32_t e
             type = type_of(text.data[0]);
             scratch->order++;
             if (type == LEAF_STRING) {
-                text = unescape(scratch, unquote(text));
+                text = read_string(scratch, unquote(text));
             }
         }
         leaf = add_leaf(walk, side, side->matcher->nodes[nodes[i]].path);
@@ -254,6 +277,7 @@ static size_t enter(struct walk *walk, struct matcher_frame *around, const uint3
     inner->element = element;
     inner->array = is_array ? add_array(scratch) : MATCHER_NONE;
     inner->at = number;
+    inner->first_bytes = all_first_bytes(scratch, nodes);
     return 0;
 }
 
@@ -270,6 +294,12 @@ static void leave(struct walk *walk, size_t number)
     }
 }
 
+/* The operator behind the value that follows the colon `colon`. */
+static inline size_t step_over(const struct scan *scan, size_t colon)
+{
+    return scan_is_open(scan, colon + 1) ? scan->partners[colon + 1] + 1 : colon + 1;
+}
+
 /* Read members until a container opens or this one ends. */
 static void read_object(struct walk *walk, struct matcher_frame *frame)
 {
@@ -278,15 +308,13 @@ static void read_object(struct walk *walk, struct matcher_frame *frame)
 
     while (!scan_is_close(scan, at)) { /* its brace or a comma, and a colon */
         uint32_t nodes[MATCHER_SETS_MAX];
-        const bool is_somewhere = follow_key(walk, frame, unquote(between(walk, at)), nodes);
 
-        if (!scan_is_open(scan, at + 2)) {
-            if (is_somewhere) {
-                read_leaf(walk, nodes, frame->element, at + 1);
-            }
+        if (!is_key_of_interest(frame, walk->text + scan->at[at] + 1) ||
+            !follow_key(walk, frame, at, nodes)) {
+            at = step_over(scan, at + 1);
+        } else if (!scan_is_open(scan, at + 2)) {
+            read_leaf(walk, nodes, frame->element, at + 1);
             at += 2;
-        } else if (!is_somewhere) {
-            at = scan->partners[at + 2] + 1;
         } else {
             at = enter(walk, frame, nodes, at + 2);
             if (at == 0) {
@@ -374,14 +402,16 @@ static void settle(struct matcher_scratch *scratch)
 
 void matcher_walk(struct matcher_scratch *scratch)
 {
+    static const uint32_t roots[MATCHER_SETS_MAX] = {0};
     struct walk walk = {.scratch = scratch, .text = scratch->scan.text.data};
 
     if (is_empty(&scratch->scan, 0)) {
         return;
     }
-    /* node 0 of each set is its root */
     scratch->frames[walk.depth++] =
-        (struct matcher_frame){.element = MATCHER_NONE, .array = MATCHER_NONE, .at = 0};
+        (struct matcher_frame){.element = MATCHER_NONE,
+                               .array = MATCHER_NONE,
+                               .first_bytes = all_first_bytes(scratch, roots)};
     while (walk.depth > 0) {
         struct matcher_frame *frame = &scratch->frames[walk.depth - 1];
 
