@@ -84,16 +84,7 @@ static enum err refuse_unsupported(struct api_call *call)
     static const char *const members[] = {"KmsKeyIdentifier", "DeadLetterConfig", "LogConfig",
                                           "EventSourceName"};
 
-    for (size_t i = 0; i < ARRAY_LEN(members); i++) {
-        const json_t *value = json_object_get(call->input, members[i]);
-
-        if (value != NULL && !json_is_null(value)) {
-            return api_fail(call, "ValidationException",
-                            "Parameter %s is not valid. Reason: this gateway does not offer it.",
-                            members[i]);
-        }
-    }
-    return ERR_OK;
+    return api_refuse_members(call, members, ARRAY_LEN(members));
 }
 
 /* ---- changing ----------------------------------------------------------------------------- */

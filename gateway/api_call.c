@@ -90,6 +90,29 @@ void api_put_moment(json_t *object, const char *member, uint64_t ms)
     }
 }
 
+void api_change_text(const struct api_call *call, const char *member, json_t *document,
+                     const char *key)
+{
+    if (json_is_string(json_object_get(call->input, member))) {
+        json_object_del(document, key);
+        api_put_text(document, key, api_text(call, member));
+    }
+}
+
+enum err api_refuse_members(struct api_call *call, const char *const *members, size_t count)
+{
+    for (size_t i = 0; i < count; i++) {
+        const json_t *value = json_object_get(call->input, members[i]);
+
+        if (value != NULL && !json_is_null(value)) {
+            return api_fail(call, "ValidationException",
+                            "Parameter %s is not valid. Reason: this gateway does not offer it.",
+                            members[i]);
+        }
+    }
+    return ERR_OK;
+}
+
 /* ---- home again: the worker's thread ------------------------------------------------------ */
 
 static void respond_output(struct trip *trip)
@@ -275,6 +298,7 @@ void api_desk_take(struct api_desk *desk, struct request *request,
     fill_caller(&trip->call.caller, request, principal);
     trip->call.action = action->name;
     trip->call.config = desk->config;
+    trip->call.seal_key = control_seal_key(desk->control);
     trip->call.input = input;
     trip->input = input;
     trip->desk = desk;

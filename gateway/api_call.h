@@ -46,6 +46,7 @@ struct api_call {
     struct api_caller caller;
     struct slice action; /* "PutRule" */
     const struct config *config;
+    const uint8_t *seal_key;                 /* for secrets that a document keeps */
     const json_t *input;                     /* as action->input says */
     const struct store_archive_sizes *sizes; /* of API_READS_SIZES */
     struct arena arena;                      /* for the whole call */
@@ -64,6 +65,14 @@ uint64_t api_number(const struct api_call *call, const char *member, uint64_t fa
 void api_put_text(json_t *object, const char *member, struct slice text);
 /* Put a moment into the output, in seconds; 0: leave it out. */
 void api_put_moment(json_t *object, const char *member, uint64_t ms);
+/* Make `key` of a document what the input's `member` says: absent changes nothing, an empty text
+ * takes it away. */
+void api_change_text(const struct api_call *call, const char *member, json_t *document,
+                     const char *key);
+/* ValidationException for the first of these members that the input has: weir does not offer it,
+ * and does not forget it either. */
+MUST_USE enum err api_refuse_members(struct api_call *call, const char *const *members,
+                                     size_t count);
 
 /* Calls of one worker, and how many may be open at once. */
 struct api_desk;

@@ -10,6 +10,7 @@
 
 #include <ctype.h>
 
+#include "accounts/api_destination.h"
 #include "core/check.h"
 
 enum { PATH_CHARS_MAX = 160, SHOWN_CHARS_MAX = 80, PARTS_SHOWN_MAX = 5 };
@@ -71,11 +72,22 @@ static void wrong_type(struct walk *walk, const struct place *place, const char 
     }
 }
 
-/* " 'V'", cut to what a message can hold. */
-static const char *shown(char room[static SHOWN_CHARS_MAX + 4], const json_t *value)
+/* " 'V'", cut to what a message can hold; nothing of a secret. */
+static const char *shown(char room[static SHOWN_CHARS_MAX + 4], const json_t *value,
+                         const struct api_member *member)
 {
+    if (member->type == API_SECRET) {
+        return "";
+    }
     (void)snprintf(room, SHOWN_CHARS_MAX + 4, " '%.*s'", SHOWN_CHARS_MAX, json_string_value(value));
     return room;
+}
+
+static uint64_t chars_max(const struct api_member *member, struct slice text)
+{
+    return member->charset == API_NAME_OR_ARN && slice_has_prefix(text, SLICE("arn:"))
+               ? 1600
+               : member->max;
 }
 
 /* ---- what texts consist of ---------------------------------------------------------------- */
@@ -157,28 +169,173 @@ static bool is_principal(struct slice text)
     return slice_eq(text, SLICE("*")) || (text.len == 12 && slice_to_u64(text, &number));
 }
 
+static bool is_name_or_arn(struct slice text)
+{
+    return slice_has_prefix(text, SLICE("arn:")) ? consists_of(text, "/.-_:") : is_name(text);
+}
+
+/* "arn:aws:events:REGION:ACCOUNT:connection/NAME/UUID" */
+static bool is_connection_arn(struct slice text)
+{
+    struct slice rest = text;
+    struct slice resource;
+    struct slice uuid;
+    uint64_t number;
+
+    if (!slice_eq(slice_cut(&rest, ':'), SLICE("arn")) ||
+        !slice_has_prefix(slice_cut(&rest, ':'), SLICE("aws")) ||
+        !slice_eq(slice_cut(&rest, ':'), SLICE("events")) ||
+        !consists_of(slice_cut(&rest, ':'), "-")) {
+        return false;
+    }
+    resource = slice_cut(&rest, ':');
+    if (resource.len > 0 && (resource.len != 12 || !slice_to_u64(resource, &number))) {
+        return false;
+    }
+    uuid = rest;
+    if (!slice_eq(slice_cut(&uuid, '/'), SLICE("connection"))) {
+        return false;
+    }
+    resource = slice_cut(&uuid, '/');
+    return resource.len > 0 && is_name(resource) && uuid.len > 0 && consists_of(uuid, "-");
+}
+
+static bool is_connection_state(struct slice text)
+{
+    static const char *const words[] = {
+        "CREATING",     "UPDATING",    "DELETING",      "AUTHORIZED",
+        "DEAUTHORIZED", "AUTHORIZING", "DEAUTHORIZING", NULL};
+
+    return is_one_of(text, words);
+}
+
+static bool is_authorization_type(struct slice text)
+{
+    static const char *const words[] = {"BASIC", "OAUTH_CLIENT_CREDENTIALS", "API_KEY", NULL};
+
+    return is_one_of(text, words);
+}
+
+static bool is_http_method(struct slice text)
+{
+    return api_method(text) != NULL;
+}
+
+static bool is_oauth_method(struct slice text)
+{
+    static const char *const words[] = {"GET", "POST", "PUT", NULL};
+
+    return is_one_of(text, words);
+}
+
+static bool is_url(struct slice text)
+{
+    for (size_t i = 0; i < text.len; i++) {
+        if (text.data[i] == '%') {
+            if (text.len - i < 3 || !isxdigit((unsigned char)text.data[i + 1]) ||
+                !isxdigit((unsigned char)text.data[i + 2])) {
+                return false;
+            }
+        } else if (!consists_of((struct slice){text.data + i, 1}, "-()_.!~*';/?:@&=+$,")) {
+            return false;
+        }
+    }
+    return true;
+}
+
+/* Characters from a blank on and tabs, but not tabs alone. */
+static bool is_line(struct slice text, unsigned char last, char excluded)
+{
+    bool has_more = false;
+
+    for (size_t i = 0; i < text.len; i++) {
+        const unsigned char c = (unsigned char)text.data[i];
+
+        if ((c < 0x20 && c != '\t') || c == 0x7f || c > last || c == (unsigned char)excluded) {
+            return false;
+        }
+        has_more = has_more || c != '\t';
+    }
+    return has_more;
+}
+
+static bool is_authorizing(struct slice text)
+{
+    return is_line(text, UINT8_MAX, ':');
+}
+
+static bool is_header_value(struct slice text)
+{
+    return is_line(text, 0x7e, '\0');
+}
+
+static bool is_plain(struct slice text)
+{
+    return is_line(text, UINT8_MAX, '\t');
+}
+
+static bool is_not_blank(struct slice text)
+{
+    return slice_trim(text).len > 0;
+}
+
 static const struct {
     bool (*fits)(struct slice text);
     const char *constraint;
+    bool is_enum; /* an empty text is none of them */
 } charsets[] = {
-    [API_ANY_CHARS] = {NULL, NULL},
+    [API_ANY_CHARS] = {NULL, NULL, false},
     [API_NAME_CHARS] = {is_name, "satisfy regular expression pattern: [\\.\\-_A-Za-z0-9]+"},
     [API_BUS_CHARS] = {is_bus, "satisfy regular expression pattern: [/\\.\\-_A-Za-z0-9]+"},
     [API_BUS_OR_ARN] = {is_bus_or_arn,
                         "satisfy regular expression pattern: "
                         "(arn:aws[\\w-]*:events:[a-z]+-[a-z]+-[\\w-]+:[0-9]{12}:event-bus\\/)?"
                         "[/\\.\\-_A-Za-z0-9]+"},
-    [API_RULE_STATE] = {is_state, "satisfy enum value set: [ENABLED, DISABLED, "
-                                  "ENABLED_WITH_ALL_CLOUDTRAIL_MANAGEMENT_EVENTS]"},
-    [API_NAME_OR_ARN] = {is_bus_or_arn, "satisfy regular expression pattern: [\\.\\-_A-Za-z0-9]+"},
+    [API_RULE_STATE] = {is_state,
+                        "satisfy enum value set: [ENABLED, DISABLED, "
+                        "ENABLED_WITH_ALL_CLOUDTRAIL_MANAGEMENT_EVENTS]",
+                        true},
     [API_ARCHIVE_STATE] = {is_archive_state,
                            "satisfy enum value set: [ENABLED, DISABLED, CREATING, "
-                           "UPDATING, CREATE_FAILED, UPDATE_FAILED]"},
-    [API_REPLAY_STATE] = {is_replay_state, "satisfy enum value set: [CANCELLED, CANCELLING, "
-                                           "COMPLETED, FAILED, RUNNING, STARTING]"},
+                           "UPDATING, CREATE_FAILED, UPDATE_FAILED]",
+                           true},
+    [API_REPLAY_STATE] = {is_replay_state,
+                          "satisfy enum value set: [CANCELLED, CANCELLING, "
+                          "COMPLETED, FAILED, RUNNING, STARTING]",
+                          true},
     [API_STATEMENT_CHARS] = {is_statement, "satisfy regular expression pattern: [a-zA-Z0-9-_]+"},
     [API_ACTION_CHARS] = {is_action, "satisfy regular expression pattern: events:[a-zA-Z]+"},
     [API_PRINCIPAL_CHARS] = {is_principal, "satisfy regular expression pattern: (\\d{12}|\\*)"},
+    [API_NAME_OR_ARN] = {is_name_or_arn, "satisfy regular expression pattern: [\\.\\-_A-Za-z0-9]+"},
+    [API_CONNECTION_ARN] = {is_connection_arn,
+                            "satisfy regular expression pattern: "
+                            "^arn:aws([a-z]|\\-)*:events:([a-z]|\\d|\\-)*:([0-9]{12})?:"
+                            "connection\\/[\\.\\-_A-Za-z0-9]+\\/[\\-A-Za-z0-9]+$"},
+    [API_CONNECTION_STATE] = {is_connection_state,
+                              "satisfy enum value set: [CREATING, UPDATING, DELETING, AUTHORIZED, "
+                              "DEAUTHORIZED, AUTHORIZING, DEAUTHORIZING]",
+                              true},
+    [API_AUTHORIZATION_TYPE] = {is_authorization_type,
+                                "satisfy enum value set: [BASIC, OAUTH_CLIENT_CREDENTIALS, "
+                                "API_KEY]",
+                                true},
+    [API_HTTP_METHOD] = {is_http_method,
+                         "satisfy enum value set: [HEAD, POST, PATCH, DELETE, PUT, GET, OPTIONS]",
+                         true},
+    [API_OAUTH_METHOD] = {is_oauth_method, "satisfy enum value set: [GET, POST, PUT]", true},
+    [API_URL_CHARS] = {is_url, "satisfy regular expression pattern: "
+                               "^((%[0-9A-Fa-f]{2}|[-()_.!~*';/?:@\\x26=+$,A-Za-z0-9])+)"
+                               "([).!';/?:,])?$"},
+    [API_AUTH_CHARS] = {is_authorizing,
+                        "satisfy regular expression pattern: ^[ \\t]*[^\\x00-\\x1F:\\x7F]+"
+                        "([ \\t]+[^\\x00-\\x1F:\\x7F]+)*[ \\t]*$"},
+    [API_HEADER_NAME] = {api_header_name_is_good, "satisfy regular expression pattern: "
+                                                  "^[!#$%&'*+-.^_`|~0-9a-zA-Z]+$"},
+    [API_HEADER_VALUE] = {is_header_value,
+                          "satisfy regular expression pattern: "
+                          "^[ \\t]*[\\x20-\\x7E]+([ \\t]+[\\x20-\\x7E]+)*[ \\t]*$"},
+    [API_PLAIN_CHARS] = {is_plain, "satisfy regular expression pattern: [^\\x00-\\x1F\\x7F]+"},
+    [API_NOT_BLANK] = {is_not_blank, "satisfy regular expression pattern: ^(?!\\s*$).+"},
 };
 
 /* ---- the walk ----------------------------------------------------------------------------- */
@@ -197,16 +354,17 @@ static void check_text(struct walk *walk, const struct place *place, const json_
         return;
     }
     if (text.len < member->min) {
-        broken(walk, place, shown(room, value), "have length greater than or equal to %" PRIu64,
-               member->min);
+        broken(walk, place, shown(room, value, member),
+               "have length greater than or equal to %" PRIu64, member->min);
     }
-    if (text.len > member->max) {
-        broken(walk, place, shown(room, value), "have length less than or equal to %" PRIu64,
-               member->max);
+    if (text.len > chars_max(member, text)) {
+        broken(walk, place, shown(room, value, member),
+               "have length less than or equal to %" PRIu64, chars_max(member, text));
     }
-    if (charsets[member->charset].fits != NULL && text.len > 0 &&
+    if (charsets[member->charset].fits != NULL &&
+        (text.len > 0 || charsets[member->charset].is_enum) &&
         !charsets[member->charset].fits(text)) {
-        broken(walk, place, shown(room, value), "%s", charsets[member->charset].constraint);
+        broken(walk, place, shown(room, value, member), "%s", charsets[member->charset].constraint);
     }
 }
 
@@ -276,6 +434,7 @@ static void check_value(struct walk *walk, const struct place *place, json_t *va
 {
     switch (member->type) {
     case API_TEXT:
+    case API_SECRET:
         check_text(walk, place, value, member);
         break;
     case API_NUMBER:

@@ -15,6 +15,7 @@
 
 enum api_type {
     API_TEXT,
+    API_SECRET, /* a text that no message quotes */
     API_NUMBER,
     API_BOOL,
     API_OBJECT,
@@ -29,13 +30,24 @@ enum api_charset {
     API_NAME_CHARS,  /* of rules, targets, archives ... */
     API_BUS_CHARS,   /* the name of a bus as CreateEventBus takes it */
     API_BUS_OR_ARN,  /* a bus's name or ARN */
-    API_NAME_OR_ARN, /* the name of an archive or replay, or its ARN */
     API_RULE_STATE,  /* an enumeration, as are those of archives and replays */
     API_ARCHIVE_STATE,
     API_REPLAY_STATE,
     API_STATEMENT_CHARS, /* of permissions */
     API_ACTION_CHARS,
     API_PRINCIPAL_CHARS,
+    API_NAME_OR_ARN, /* of what an account owns; an ARN may be 1600 long */
+    API_CONNECTION_ARN,
+    API_CONNECTION_STATE, /* enumerations */
+    API_AUTHORIZATION_TYPE,
+    API_HTTP_METHOD,
+    API_OAUTH_METHOD,
+    API_URL_CHARS,
+    API_AUTH_CHARS, /* of what authorizes: no colon, no control character */
+    API_HEADER_NAME,
+    API_HEADER_VALUE,
+    API_PLAIN_CHARS, /* no control character */
+    API_NOT_BLANK,
 };
 
 struct api_member {

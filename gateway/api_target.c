@@ -1,135 +1,20 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * api_target.c - SqsParameters is sqs_parameters.
+ * api_target.c - a target of the catalog as the API shows it.
  *
- * One recursive walk renames the keys of objects, down to those maps whose keys belong to the
- * caller.  The depth is that of a target's shape: what is nested deeper is dropped to nothing by
- * the limit here, and refused by the catalog's check.
+ * The API knows one ARN per target.  A sequence of steps, which it does not know, is shown as the
+ * target of its first step.
  */
 #include "gateway/api_target.h"
 
-#include <ctype.h>
-#include <string.h>
-
-#include "core/base.h"
-
-enum { KEY_CHARS_MAX = 128, DEPTH_MAX = 8 };
-
-typedef void (*rename_fn)(const char *key, char renamed[static KEY_CHARS_MAX]);
-
-/* "MaximumEventAgeInSeconds" to "maximum_event_age_in_seconds". */
-static void to_snake(const char *key, char renamed[static KEY_CHARS_MAX])
-{
-    size_t len = 0;
-
-    for (size_t i = 0; key[i] != '\0' && len + 2 < KEY_CHARS_MAX; i++) {
-        const unsigned char c = (unsigned char)key[i];
-
-        if (isupper(c) && i > 0) {
-            renamed[len++] = '_';
-        }
-        renamed[len++] = (char)tolower(c);
-    }
-    renamed[len] = '\0';
-}
-
-static void to_pascal(const char *key, char renamed[static KEY_CHARS_MAX])
-{
-    size_t len = 0;
-    bool begins_word = true;
-
-    for (size_t i = 0; key[i] != '\0' && len + 1 < KEY_CHARS_MAX; i++) {
-        if (key[i] == '_') {
-            begins_word = true;
-        } else {
-            renamed[len++] = begins_word ? (char)toupper((unsigned char)key[i]) : key[i];
-            begins_word = false;
-        }
-    }
-    renamed[len] = '\0';
-}
-
-/* Are the keys of this member's object the caller's own? */
-static bool is_map(const char *snake)
-{
-    static const char *const maps[] = {"input_paths_map", "header_parameters",
-                                       "query_string_parameters"};
-
-    for (size_t i = 0; i < ARRAY_LEN(maps); i++) {
-        if (strcmp(snake, maps[i]) == 0) {
-            return true;
-        }
-    }
-    return false;
-}
-
-/* Is it spelled as the API spells its members?  What is not is no member of it, and is passed over
- * as such: two keys never become one. */
-static bool is_pascal(const char *key)
-{
-    bool is_good = isupper((unsigned char)key[0]) != 0;
-
-    for (size_t i = 0; key[i] != '\0'; i++) {
-        is_good = is_good && isalnum((unsigned char)key[i]) && i < KEY_CHARS_MAX / 2 - 1;
-    }
-    return is_good;
-}
-
-static json_t *convert(json_t *value, rename_fn rename, unsigned depth);
-
-static json_t *convert_object(json_t *object, rename_fn rename, unsigned depth)
-{
-    json_t *result = json_object();
-    const char *key;
-    json_t *value;
-
-    json_object_foreach(object, key, value)
-    {
-        char renamed[KEY_CHARS_MAX];
-
-        if (json_is_null(value) || (rename == to_snake && !is_pascal(key))) {
-            continue;
-        }
-        rename(key, renamed);
-        json_object_set_new(result, renamed,
-                            is_map(rename == to_snake ? renamed : key)
-                                ? json_deep_copy(value)
-                                : convert(value, rename, depth + 1));
-    }
-    return result;
-}
-
-static json_t *convert(json_t *value, rename_fn rename, unsigned depth)
-{
-    json_t *result;
-
-    if (depth > DEPTH_MAX) {
-        return json_object();
-    }
-    if (json_is_object(value)) {
-        return convert_object(value, rename, depth);
-    }
-    if (!json_is_array(value)) {
-        return json_deep_copy(value);
-    }
-    result = json_array();
-    for (size_t i = 0; i < json_array_size(value); i++) {
-        json_array_append_new(result, convert(json_array_get(value, i), rename, depth + 1));
-    }
-    return result;
-}
-
-json_t *api_target_to_catalog(json_t *target)
-{
-    return convert(target, to_snake, 0);
-}
+#include "gateway/api_spelling.h"
 
 json_t *api_target_from_catalog(json_t *target)
 {
-    json_t *result = convert(target, to_pascal, 0);
+    json_t *result = api_from_catalog(target);
 
     json_object_del(result, "Uid");
-    if (json_object_get(result, "Arn") == NULL) { /* a sequence, which the API does not know */
+    if (json_object_get(result, "Arn") == NULL) {
         const json_t *first = json_array_get(json_object_get(result, "Steps"), 0);
 
         json_object_set(result, "Arn", json_object_get(json_object_get(first, "Target"), "Arn"));

@@ -13,6 +13,7 @@
 #include "core/check.h"
 #include "gateway/api_names.h"
 #include "gateway/api_rules.h"
+#include "gateway/api_spelling.h"
 #include "gateway/api_target.h"
 #include "routing/rule.h"
 
@@ -34,6 +35,12 @@ static const struct api_member sqs_members[] = {
     {"MessageGroupId", API_TEXT, false, 0, 100, API_ANY_CHARS, NULL},
     API_MEMBERS_END,
 };
+static const struct api_member http_members[] = {
+    {"PathParameterValues", API_TEXTS, false, 0, 512, API_NOT_BLANK, NULL},
+    {"HeaderParameters", API_TEXT_MAP, false, 0, 512, API_HEADER_VALUE, NULL},
+    {"QueryStringParameters", API_TEXT_MAP, false, 0, 512, API_PLAIN_CHARS, NULL},
+    API_MEMBERS_END,
+};
 static const struct api_member target_members[] = {
     {"Id", API_TEXT, true, 1, 64, API_NAME_CHARS, NULL},
     {"Arn", API_TEXT, true, 1, 1600, API_ANY_CHARS, NULL},
@@ -44,6 +51,7 @@ static const struct api_member target_members[] = {
     {"DeadLetterConfig", API_OBJECT, false, 0, 0, API_ANY_CHARS, queue_members},
     {"RetryPolicy", API_OBJECT, false, 0, 0, API_ANY_CHARS, retry_members},
     {"SqsParameters", API_OBJECT, false, 0, 0, API_ANY_CHARS, sqs_members},
+    {"HttpParameters", API_OBJECT, false, 0, 0, API_ANY_CHARS, http_members},
     API_MEMBERS_END,
 };
 static const struct api_member put_input[] = {
@@ -150,7 +158,7 @@ static void keep_role(json_t *target, const json_t *old)
 static enum err put_one(struct api_call *call, const struct catalog *catalog, json_t *targets,
                         json_t *input)
 {
-    json_t *target = api_target_to_catalog(input);
+    json_t *target = api_to_catalog(input);
     const size_t place = index_of(targets, json_member_text(target, "id"));
     const enum err err = check_all_own(call, catalog, target);
 

@@ -16,7 +16,7 @@
 #include "core/file.h"
 #include "core/json.h"
 #include "core/moment.h"
-#include "gateway/api_target.h"
+#include "gateway/api_spelling.h"
 #include "gateway/catalog.h"
 #include "gateway/catalog_check.h"
 #include "gateway/cli.h"
@@ -64,7 +64,7 @@ static json_t *catalog_form(json_t *target)
     json_t *form = json_deep_copy(target);
 
     if (is_of_the_api(target)) {
-        json_t *renamed = api_target_to_catalog(target);
+        json_t *renamed = api_to_catalog(target);
 
         json_object_clear(form);
         for (size_t i = 0; i < ARRAY_LEN(kept); i++) {

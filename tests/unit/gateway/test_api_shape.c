@@ -9,6 +9,7 @@
 #include <cmocka.h>
 
 #include "gateway/api_shape.h"
+#include "gateway/api_spelling.h"
 #include "gateway/api_target.h"
 #include "gateway/bus_name.h"
 
@@ -30,8 +31,15 @@ static const struct api_member input[] = {
 
 #define BROKEN "failed to satisfy constraint: Member must "
 
+static const char *told_by(const struct api_member *members, const char *text, enum err wanted);
+
 /* The words for `text`, or NULL when it fits. */
 static const char *told(const char *text, enum err wanted)
+{
+    return told_by(input, text, wanted);
+}
+
+static const char *told_by(const struct api_member *members, const char *text, enum err wanted)
 {
     static struct err_why why;
     json_t *tree = json_loads(text, JSON_DECODE_ANY, NULL);
@@ -39,7 +47,7 @@ static const char *told(const char *text, enum err wanted)
 
     assert_non_null(tree);
     why.text[0] = '\0';
-    err = api_shape_check(tree, input, &why);
+    err = api_shape_check(tree, members, &why);
     json_decref(tree);
     assert_int_equal(err, wanted);
     return err == ERR_OK ? NULL : why.text;
@@ -109,6 +117,118 @@ static void another_type_is_not_json_of_this_input(void **state)
         "one.paths must be an object of strings");
 }
 
+/* Every set of characters of what authorizes and what is called: what it takes, what it refuses. */
+static void texts_are_what_their_sets_say(void **state)
+{
+    static const struct {
+        enum api_charset charset;
+        const char *text;
+        bool fits;
+    } cases[] = {
+        {API_NAME_OR_ARN, "a.b-c_9", true},
+        {API_NAME_OR_ARN, "a/b", false},
+        {API_NAME_OR_ARN, "arn:aws:events:us-east-1:111122223333:connection/a/0", true},
+        {API_NAME_OR_ARN, "arn:aws events", false},
+        {API_CONNECTION_ARN, "arn:aws:events:us-east-1:111122223333:connection/a.b/0-f", true},
+        {API_CONNECTION_ARN, "arn:aws-cn:events::111122223333:connection/a/0", true},
+        {API_CONNECTION_ARN, "arn:aws:events:us-east-1:111122223333:connection/a", false},
+        {API_CONNECTION_ARN, "arn:aws:events:us-east-1:111122223333:connection/a/0/1", false},
+        {API_CONNECTION_ARN, "arn:aws:events:us-east-1:111122223333:connection//0", false},
+        {API_CONNECTION_ARN, "arn:aws:events:us-east-1:11112222333:connection/a/0", false},
+        {API_CONNECTION_ARN, "arn:aws:sqs:us-east-1:111122223333:connection/a/0", false},
+        {API_CONNECTION_ARN, "arn:gcp:events:us-east-1:111122223333:connection/a/0", false},
+        {API_CONNECTION_ARN, "arn:aws:events:us-east-1:111122223333:rule/a/0", false},
+        {API_CONNECTION_ARN, "arn", false},
+        {API_CONNECTION_STATE, "DEAUTHORIZED", true},
+        {API_CONNECTION_STATE, "authorized", false},
+        {API_CONNECTION_STATE, "", false},
+        {API_AUTHORIZATION_TYPE, "API_KEY", true},
+        {API_AUTHORIZATION_TYPE, "", false},
+        {API_HTTP_METHOD, "HEAD", true},
+        {API_HTTP_METHOD, "head", false},
+        {API_OAUTH_METHOD, "PUT", true},
+        {API_OAUTH_METHOD, "PATCH", false},
+        {API_URL_CHARS, "https://a.example/*/b?c=%2F&d", true},
+        {API_URL_CHARS, "https://a.example/%2", false},
+        {API_URL_CHARS, "https://a.example/%zz", false},
+        {API_URL_CHARS, "https://a.example/#f", false},
+        {API_AUTH_CHARS, " \tp\u00e4ss word", true},
+        {API_AUTH_CHARS, "user:password", false},
+        {API_AUTH_CHARS, "a\nb", false},
+        {API_AUTH_CHARS, "\t", false},
+        {API_HEADER_NAME, "x-a_b!", true},
+        {API_HEADER_NAME, "x a", false},
+        {API_HEADER_VALUE, "a\tb c", true},
+        {API_HEADER_VALUE, "\u00e4", false},
+        {API_HEADER_VALUE, "a\r", false},
+        {API_PLAIN_CHARS, "\u00e4:b", true},
+        {API_PLAIN_CHARS, "a\tb", false},
+        {API_PLAIN_CHARS, "a\177", false},
+        {API_NOT_BLANK, " a ", true},
+        {API_NOT_BLANK, " \t", false},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+        const struct api_member table[] = {
+            {"T", API_TEXT, true, 0, 64, cases[i].charset, NULL},
+            API_MEMBERS_END,
+        };
+        json_t *given = json_pack("{s:s}", "T", cases[i].text);
+        struct err_why why;
+
+        assert_non_null(given);
+        if ((api_shape_check(given, table, &why) == ERR_OK) != cases[i].fits) {
+            fail_msg("case %zu: %s", i, cases[i].text);
+        }
+        json_decref(given);
+    }
+}
+
+/* An ARN may be longer than a name; a secret is said back by no message. */
+static void a_name_may_be_an_arn_and_a_secret_stays_one(void **state)
+{
+    static const struct api_member table[] = {
+        {"Name", API_TEXT, true, 1, 8, API_NAME_OR_ARN, NULL},
+        {"Secret", API_SECRET, false, 1, 4, API_AUTH_CHARS, NULL},
+        API_MEMBERS_END,
+    };
+
+    (void)state;
+    assert_null(told_by(table, "{\"Name\":\"arn:aws:events:r:1:connection/n\"}", ERR_OK));
+    assert_non_null(told_by(table, "{\"Name\":\"ninechars\"}", ERR_BAD_REQUEST));
+    assert_string_equal(told_by(table, "{\"Name\":\"n\",\"Secret\":\"hidden\"}", ERR_BAD_REQUEST),
+                        "1 validation error detected: Value at 'secret' " BROKEN
+                        "have length less than or equal to 4");
+    assert_null(
+        strstr(told_by(table, "{\"Name\":\"n\",\"Secret\":\"a:b\"}", ERR_BAD_REQUEST), "a:b"));
+}
+
+/* What no rule spells; and a connection's parameters are lists, whose items have members. */
+static void a_connection_has_two_spellings(void **state)
+{
+    json_t *aws = json_loads(
+        "{\"OAuthParameters\":{\"ClientParameters\":{\"ClientID\":\"c\",\"ClientSecret\":\"s\"},"
+        "\"AuthorizationEndpoint\":\"u\",\"OAuthHttpParameters\":{\"HeaderParameters\":"
+        "[{\"Key\":\"X\",\"Value\":\"v\",\"IsValueSecret\":true}]}}}",
+        0, NULL);
+    json_t *catalog = json_loads(
+        "{\"oauth_parameters\":{\"client_parameters\":{\"client_id\":\"c\","
+        "\"client_secret\":\"s\"},\"authorization_endpoint\":\"u\",\"oauth_http_parameters\":"
+        "{\"header_parameters\":[{\"key\":\"X\",\"value\":\"v\",\"is_value_secret\":true}]}}}",
+        0, NULL);
+    json_t *made = api_to_catalog(aws);
+    json_t *back = api_from_catalog(catalog);
+
+    (void)state;
+    assert_true(json_equal(made, catalog));
+    assert_true(json_equal(back, aws));
+    json_decref(aws);
+    json_decref(catalog);
+    json_decref(made);
+    json_decref(back);
+}
+
 static void a_target_has_two_spellings(void **state)
 {
     json_t *aws = json_loads(
@@ -121,7 +241,7 @@ static void a_target_has_two_spellings(void **state)
         "\"input_transformer\":{\"input_paths_map\":{\"theName\":\"$.x\"},"
         "\"input_template\":\"T\"}}",
         0, NULL);
-    json_t *made = api_target_to_catalog(aws);
+    json_t *made = api_to_catalog(aws);
     json_t *back;
 
     (void)state;
@@ -143,7 +263,7 @@ static void a_key_of_another_spelling_is_no_member(void **state)
                              "\"InputTransformer\":{\"input_template\":\"x\"}}",
                              0, NULL);
     json_t *catalog = json_loads("{\"id\":\"t\",\"input_transformer\":{}}", 0, NULL);
-    json_t *made = api_target_to_catalog(aws);
+    json_t *made = api_to_catalog(aws);
 
     (void)state;
     assert_true(json_equal(made, catalog));
@@ -182,7 +302,10 @@ int main(void)
         cmocka_unit_test(what_fits_is_taken),
         cmocka_unit_test(each_broken_constraint_is_named_by_its_path),
         cmocka_unit_test(another_type_is_not_json_of_this_input),
+        cmocka_unit_test(texts_are_what_their_sets_say),
+        cmocka_unit_test(a_name_may_be_an_arn_and_a_secret_stays_one),
         cmocka_unit_test(a_target_has_two_spellings),
+        cmocka_unit_test(a_connection_has_two_spellings),
         cmocka_unit_test(a_key_of_another_spelling_is_no_member),
         cmocka_unit_test(a_bus_has_two_names),
     };
