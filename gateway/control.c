@@ -192,6 +192,7 @@ enum err control_compile(struct control *control, struct err_why *why)
     snapshot_release(control->snapshot);
     control->snapshot = snapshot;
     control_schedule_use(control);
+    control_authorize_use(control);
     if (control->roles != NULL) { /* not yet while starting */
         role_watch_use(control->roles, snapshot->directory);
     }
@@ -521,6 +522,7 @@ void control_stop(struct control *control)
     control_upkeep_stop(control);
     control_schedule_stop(control);
     control_archive_stop(control);
+    control_authorize_stop(control);
     catalog_watch_stop(control->watch);
     log_info("control.stop", LOG_U64("workers", control->worker_count));
     for (unsigned i = 0; i < control->worker_count; i++) {

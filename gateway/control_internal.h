@@ -16,6 +16,7 @@
 
 struct admin;
 struct archive_sweep;
+struct authorizer;
 struct credentials_provider;
 struct delivery_engine;
 struct http_client;
@@ -37,6 +38,7 @@ struct control {
     struct role_watch *roles;
     struct tls_context *tls;
     struct admin *admin;
+    struct authorizer *authorizer;
 
     struct catalog catalog;
     struct catalog_age age;
@@ -97,6 +99,13 @@ void control_upkeep_stop(struct control *control);
 void control_archive_start(struct control *control);
 void control_archive_stop(struct control *control);
 void control_archive_destroy(struct control *control);
+
+/* Ask token endpoints for connections that are AUTHORIZING: begin, look at what the catalog has
+ * now, end the calls, and free when no change can come home any more. */
+void control_authorize_start(struct control *control);
+void control_authorize_use(struct control *control);
+void control_authorize_stop(struct control *control);
+void control_authorize_destroy(struct control *control);
 
 /* Begin to act on schedules, take over the snapshot's, and end. */
 void control_schedule_start(struct control *control);

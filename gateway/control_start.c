@@ -366,6 +366,7 @@ static void watch(struct control *control)
     control_upkeep_start(control);
     control_schedule_start(control);
     control_archive_start(control);
+    control_authorize_start(control);
     catalog_watch_start(control->watch);
 }
 
@@ -434,6 +435,7 @@ void control_shut(struct control *control)
     catalog_watch_destroy(control->watch);
     timetable_destroy(control->timetable);
     control_archive_destroy(control);
+    control_authorize_destroy(control);
     tls_context_release(control->tls);
     snapshot_release(control->snapshot);
     limiter_book_clean_up(&control->limiters);
