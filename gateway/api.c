@@ -15,6 +15,8 @@
 #include "core/random.h"
 #include "gateway/api_archives.h"
 #include "gateway/api_buses.h"
+#include "gateway/api_connections.h"
+#include "gateway/api_destinations.h"
 #include "gateway/api_patterns.h"
 #include "gateway/api_permissions.h"
 #include "gateway/api_rules.h"
@@ -33,15 +35,43 @@ enum {
 
 /* All but PutEvents, which has a way of its own: no event waits for the catalog's thread. */
 static const struct api_action *const actions[] = {
-    &api_put_rule,       &api_delete_rule,          &api_describe_rule,
-    &api_list_rules,     &api_enable_rule,          &api_disable_rule,
-    &api_put_targets,    &api_remove_targets,       &api_list_targets,
-    &api_test_pattern,   &api_list_rules_of_target, &api_create_bus,
-    &api_update_bus,     &api_delete_bus,           &api_describe_bus,
-    &api_list_buses,     &api_tag_resource,         &api_untag_resource,
-    &api_list_tags,      &api_put_permission,       &api_remove_permission,
-    &api_create_archive, &api_describe_archive,     &api_update_archive,
-    &api_delete_archive, &api_list_archives,
+    &api_put_rule,
+    &api_delete_rule,
+    &api_describe_rule,
+    &api_list_rules,
+    &api_enable_rule,
+    &api_disable_rule,
+    &api_put_targets,
+    &api_remove_targets,
+    &api_list_targets,
+    &api_test_pattern,
+    &api_list_rules_of_target,
+    &api_create_bus,
+    &api_update_bus,
+    &api_delete_bus,
+    &api_describe_bus,
+    &api_list_buses,
+    &api_tag_resource,
+    &api_untag_resource,
+    &api_list_tags,
+    &api_put_permission,
+    &api_remove_permission,
+    &api_create_connection,
+    &api_update_connection,
+    &api_describe_connection,
+    &api_delete_connection,
+    &api_deauthorize_connection,
+    &api_list_connections,
+    &api_create_destination,
+    &api_update_destination,
+    &api_describe_destination,
+    &api_delete_destination,
+    &api_list_destinations,
+    &api_create_archive,
+    &api_describe_archive,
+    &api_update_archive,
+    &api_delete_archive,
+    &api_list_archives,
 };
 
 /* The name behind "AWSEvents."; empty if X-Amz-Target is not of this API. */
@@ -137,7 +167,8 @@ static enum err check_head(struct ingest *ingest, struct request *request, struc
     if (!is_put_events(request) && action_of(request) == NULL) {
         return err_because(ERR_UNKNOWN_ACTION, why,
                            "The action that X-Amz-Target names is not known; AWSEvents.PutEvents "
-                           "is, and those that manage rules, targets, buses, archives and tags.");
+                           "is, and those that manage rules, targets, buses, archives and tags, "
+                           "connections and API destinations.");
     }
     return ingest_check_sigv4(ingest, request, why);
 }

@@ -265,8 +265,8 @@ static enum err collect_one(void *context, json_t *holder, const char *key,
         value = json_object_get(collection->old, place->text);
     }
     if (!json_is_string(value)) {
-        return err_because(ERR_BAD_CATALOG, collection->why,
-                           "%s: no secret is stored for it yet: name a file", place->text);
+        return err_because(ERR_BAD_CATALOG, collection->why, "%s: no secret is stored for it yet",
+                           place->text);
     }
     json_object_set(collection->found, place->text, value);
     json_object_set_new(holder, key, json_pack("{s:b}", "stored", 1));

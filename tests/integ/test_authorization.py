@@ -201,7 +201,20 @@ def on_bus(**members):
     return lambda owner, bus: {"EventBusName": bus_arn(owner, bus), **members}
 
 
-# An input of each action that names the bus of an owner; None: it cannot name another's.
+def owned_arn(owner, kind="connection", end=""):
+    return f"arn:aws:events:{REGION}:{owner}:{kind}/tried{end}"
+
+
+def on_connection(**members):
+    return lambda owner, bus: {"Name": owned_arn(owner), **members}
+
+
+def on_destination(**members):
+    return lambda owner, bus: {"Name": owned_arn(owner, "api-destination"), **members}
+
+
+BASIC = {"BasicAuthParameters": {"Username": "u", "Password": "p"}}
+# An input of each action that names what an owner has; None: it cannot name another's.
 ACTIONS = {
     "PutRule": on_bus(Name="tried", EventPattern=PATTERN),
     "DescribeRule": on_bus(Name="tried"),
@@ -227,6 +240,21 @@ ACTIONS = {
     "PutPermission": None,  # by name too
     "RemovePermission": None,
     "TestEventPattern": None,
+    "CreateConnection": on_connection(AuthorizationType="BASIC", AuthParameters=BASIC),
+    "DescribeConnection": on_connection(),
+    "UpdateConnection": on_connection(Description="x"),
+    "DeauthorizeConnection": on_connection(),
+    "CreateApiDestination": lambda owner, bus: {
+        "Name": owned_arn(owner, "api-destination"), "HttpMethod": "POST",
+        "InvocationEndpoint": "https://hooks.example.com/",
+        "ConnectionArn": owned_arn(owner, end="/0")},
+    "DescribeApiDestination": on_destination(),
+    "UpdateApiDestination": lambda owner, bus: {
+        "Name": owned_arn(owner, "api-destination"), "ConnectionArn": owned_arn(owner, end="/0")},
+    "DeleteApiDestination": on_destination(),
+    "DeleteConnection": on_connection(),
+    "ListConnections": None,
+    "ListApiDestinations": None,
 }
 DENIED = {"AccessDeniedException"}
 UNPROVEN = {"UnrecognizedClientException", "InvalidSignatureException",
@@ -316,10 +344,27 @@ def test_what_can_name_no_other_bus_needs_a_proven_caller(keys, who):
               "PutPermission": {"EventBusName": "tried", "StatementId": "s",
                                 "Principal": OTHER, "Action": "events:PutEvents"},
               "RemovePermission": {"EventBusName": "tried", "StatementId": "s"},
-              "TestEventPattern": {"EventPattern": PATTERN, "Event": json.dumps(event)}}
+              "TestEventPattern": {"EventPattern": PATTERN, "Event": json.dumps(event)},
+              "ListConnections": {}, "ListApiDestinations": {}}
     for action in (name for name, make in ACTIONS.items() if make is None):
         code = code_of(keys[who], action, inputs[action])
         assert (code in UNPROVEN) == (not KEYS[who]), (action, code)
+
+
+@pytest.mark.parametrize(("action", "member", "decoys"), [
+    # What a member that the action does not read says opens nothing.
+    ("DescribeConnection", "Name", {"ConnectionArn": owned_arn(MEMBER, end="/0"),
+                                    "EventBusName": "default", "ResourceARN": owned_arn(MEMBER)}),
+    ("DeleteConnection", "Name", {"ConnectionName": "tried", "Rule": "tried"}),
+    ("DeleteApiDestination", "Name", {"ConnectionArn": owned_arn(MEMBER, end="/0")}),
+    ("CreateApiDestination", "ConnectionArn", {
+        "Name": "tried", "HttpMethod": "POST", "InvocationEndpoint": "https://x.example.com/"})])
+def test_an_account_is_judged_by_the_member_that_is_read(keys, action, member, decoys):
+    kind = "api-destination" if action == "DeleteApiDestination" else "connection"
+    end = "/0" if member == "ConnectionArn" else ""
+    for owner, denied in ((OTHER, True), (MEMBER, False)):
+        code = code_of(keys["sigv4"], action, {**decoys, member: owned_arn(owner, kind, end)})
+        assert (code in DENIED) == denied, (owner, code)
 
 
 def test_a_list_of_buses_shows_ones_own(keys):

@@ -13,6 +13,7 @@ from catalogs import CENTRAL, account, queue_arn, role_arn
 from weir import Weir
 
 SEEDS = range(12)
+SECRET = "round-and-round-7d1"
 # Spellings that a reader of numbers would lose.
 NUMBERS = ("0.1", "0.10000000000000001", "1e2", "100.0", "-0", "7")
 TEXTS = ("plain", "two words", "quote\"d", "back\\slash", "ünïcode", "tab\there", "")
@@ -68,19 +69,60 @@ def catalog(rng):
         accounts.append(account(one, **more))
     buses = [{"account": one, "name": text(rng), "description": rng.choice(TEXTS[:-1])}
              for one in dict.fromkeys(ids) if rng.random() < 0.5]
+    connections, destinations = endpoints(random.Random("".join(ids)), list(dict.fromkeys(ids)))
     rules = []
     for number in range(rng.randint(0, 6)):
         head = {"bus": "central", "name": f"rule{number}",
                 "state": rng.choice(["ENABLED", "DISABLED"]), "description": rng.choice(TEXTS[:-1]),
                 "targets": [target(rng, n) for n in range(rng.randint(0, 5))]}
         rules.append(json.dumps(head)[:-1] + ', "pattern": ' + pattern(rng) + "}")
-    return '{"accounts": %s, "buses": %s, "rules": [%s]}' % (
-        json.dumps(accounts), json.dumps(buses), ",".join(rules))
+    return '{"accounts": %s, "buses": %s, "connections": %s, "api_destinations": %s, ' \
+        '"rules": [%s]}' % (json.dumps(accounts), json.dumps(buses), json.dumps(connections),
+                            json.dumps(destinations), ",".join(rules))
+
+
+def parameters(rng):
+    return [{"key": f"{text(rng)}{n}", "value": rng.choice(TEXTS[:2] + NUMBERS),
+             **rng.choice([{}, {"is_value_secret": False}])} for n in range(rng.randint(0, 3))]
+
+
+def http_parameters(rng):
+    return {key: parameters(rng) for key in rng.sample(
+        ["header_parameters", "query_string_parameters", "body_parameters"], rng.randint(0, 3))}
+
+
+def endpoints(rng, ids):
+    """Connections, one that was deauthorized among them, and what calls by them."""
+    connections, destinations = [], []
+    for number, one in enumerate(ids):
+        secret = {"file": "secret"}
+        kind, block = rng.choice([
+            ("BASIC", {"basic_auth_parameters": {"username": "u", "password": secret}}),
+            ("API_KEY", {"api_key_auth_parameters": {"api_key_name": "x-k",
+                                                     "api_key_value": secret}}),
+            ("OAUTH_CLIENT_CREDENTIALS", {"oauth_parameters": {
+                "client_parameters": {"client_id": "c", "client_secret": secret},
+                "authorization_endpoint": "https://127.0.0.1.example.com/t", "http_method": "GET",
+                "oauth_http_parameters": http_parameters(rng)}})])
+        made = {"account": one, "name": f"c{number}", "authorization_type": kind}
+        if rng.random() < 0.8:
+            made["auth_parameters"] = {**block, "invocation_http_parameters": http_parameters(rng)}
+        connections.append(made)
+        if rng.random() < 0.7:
+            destinations.append({
+                "account": one, "name": text(rng), "http_method": rng.choice(["POST", "DELETE"]),
+                "connection_arn": f"arn:aws:events:us-east-1:{one}:connection/c{number}",
+                "invocation_endpoint": "https://hooks.example.com/*/in",
+                **({"invocation_rate_limit_per_second": 7} if rng.random() < 0.5 else {})})
+    return connections, destinations
 
 
 @pytest.fixture(scope="module")
 def pair(tmp_path_factory):
     with Weir(tmp_path_factory.mktemp("one")) as one, Weir(tmp_path_factory.mktemp("two")) as two:
+        for weir in (one, two):
+            (weir.folder / "secret").write_text(SECRET + "\n")
+            (weir.folder / "secret").chmod(0o600)
         yield one, two
 
 
@@ -98,7 +140,9 @@ def test_what_is_exported_is_what_was_applied(pair, seed):
     exported = one.cli("export").stdout
     assert apply(one, exported).startswith("0 changes"), given
     assert one.cli("export").stdout == exported
-    apply(two, exported)
+    assert SECRET not in exported
+    # A file says of a secret that it is stored; to another gateway it is given.
+    apply(two, exported.replace('{"stored":true}', '{"file":"secret"}'))
     assert json.loads(two.cli("export").stdout) == json.loads(exported)
     kept = {(rule["bus"], rule["name"]) for rule in json.loads(given)["rules"]}
     assert {(rule["bus"], rule["name"]) for rule in json.loads(exported)["rules"]} == kept

@@ -13,6 +13,8 @@ import dataclasses
 import json
 import re
 import subprocess
+import types
+from pathlib import Path
 
 import boto3
 import botocore.config
@@ -105,6 +107,31 @@ class AwsCli:
         match = CLI_ERROR.search(done.stderr)
         code, message = match.groups() if match else ("ClientError", done.stderr.strip())
         return Answer(None, error={"code": code, "message": message.strip()})
+
+
+class AwsCliLines:
+    """The same AWS CLI for many commands, as a context: it starts once."""
+
+    def __init__(self, weir, key):
+        self._head = ["--endpoint-url", weir.url, "--region", REGION, "--output", "json"]
+        self._environment = key_environment(weir, key)
+
+    def __enter__(self):
+        self._process = subprocess.Popen(
+            ["/usr/bin/python3", str(Path(__file__).with_name("aws_cli_lines.py"))],
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=self._environment)
+        return self
+
+    def __exit__(self, *_):
+        self._process.stdin.close()
+        self._process.wait(TIMEOUT_S)
+        self._process.stdout.close()
+
+    def run(self, *arguments):
+        """`aws ARGUMENTS`: its returncode, stdout and stderr."""
+        self._process.stdin.write(json.dumps([*self._head, *arguments]) + "\n")
+        self._process.stdin.flush()
+        return types.SimpleNamespace(**json.loads(self._process.stdout.readline()))
 
 
 @dataclasses.dataclass
