@@ -58,7 +58,7 @@ struct api_destination {
     const char *method;          /* a constant */
     uint64_t calls_per_second;   /* at most */
     uint64_t edition;            /* of the catalog's document that it was made of, and */
-    uint64_t connection_edition; /* of its connection's; 0: there is none */
+    uint64_t connection_edition; /* of what its connection sends; 0: there is none */
     enum api_authorization authorization;
     struct api_parameter header; /* of API_HEADER */
     struct api_oauth oauth;      /* of API_OAUTH */

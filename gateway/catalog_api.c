@@ -57,8 +57,11 @@ static void set_identity(json_t *document, const json_t *old, uint64_t now_ms, b
         json_object_set_new(document, "uuid", json_string(uuid));
         json_object_set_new(document, "created_ms", json_integer((json_int_t)now_ms));
     }
-    if (has_changed) {
-        json_object_set_new(document, "modified_ms", json_integer((json_int_t)now_ms));
+    if (has_changed) { /* later than ever before: one value, one state of the document */
+        const json_int_t last = json_integer_value(json_object_get(old, "modified_ms"));
+
+        json_object_set_new(document, "modified_ms",
+                            json_integer(MAX_OF((json_int_t)now_ms, last + 1)));
     } else {
         carry(document, old, "modified_ms");
     }

@@ -135,6 +135,21 @@ static enum err read_connection(const struct catalog_document *connection,
     return ERR_OK;
 }
 
+/* Another value when anything changes that a call is made of; the state that weir notes in the
+ * document is no such thing.  0: there is no connection. */
+static uint64_t edition_of(const struct catalog_document *connection, struct arena *arena)
+{
+    const json_t *value = connection != NULL ? connection->value : NULL;
+    const json_t *modified = json_object_get(value, "modified_ms");
+
+    return value == NULL ? 0
+                         : map_hash(arena_printf(arena, "%.*s %" JSON_INTEGER_FORMAT " %.*s",
+                                                 SLICE_ARG(json_member_text(value, "uuid")),
+                                                 json_integer_value(modified),
+                                                 SLICE_ARG(json_member_text(value, "sealed")))) |
+                               1;
+}
+
 /* ---- destinations ------------------------------------------------------------------------- */
 
 static struct api_destination *find_previous(const struct snapshot_options *options,
@@ -178,7 +193,7 @@ static enum err make_destination(const struct catalog_document *document,
     destination->calls_per_second =
         rate != NULL ? (uint64_t)json_integer_value(rate) : API_DESTINATION_RATE_DEFAULT;
     destination->edition = document->edition;
-    destination->connection_edition = connection != NULL ? connection->edition : 0;
+    destination->connection_edition = edition_of(connection, &destination->arena);
     err = read_connection(connection, options, destination, why);
     if (err != ERR_OK) {
         api_destination_release(destination);
@@ -203,9 +218,8 @@ enum err snapshot_add_api_destinations(const struct catalog *catalog,
             catalog_connection_of(catalog, documents[i]->value, &arena);
         const struct slice arn =
             catalog_api_arn(options->region, "api-destination", documents[i]->value, &arena);
-        struct api_destination *destination =
-            find_previous(options, without_uuid(arn), documents[i]->edition,
-                          connection != NULL ? connection->edition : 0);
+        struct api_destination *destination = find_previous(
+            options, without_uuid(arn), documents[i]->edition, edition_of(connection, &arena));
 
         if (destination != NULL) {
             destination = api_destination_acquire(destination);
