@@ -184,11 +184,7 @@ struct slice api_owned_arn(struct api_call *call, const struct api_owned_kind *k
 
 void api_owned_put_time(json_t *answer, const char *member, const json_t *document, const char *key)
 {
-    const json_t *moment = json_object_get(document, key);
-
-    if (json_is_integer(moment)) {
-        json_object_set_new(answer, member, json_integer(json_integer_value(moment) / 1000));
-    }
+    api_put_moment(answer, member, (uint64_t)json_integer_value(json_object_get(document, key)));
 }
 
 enum err api_owned_list(struct api_call *call, const struct catalog *catalog,
