@@ -209,6 +209,10 @@ def on_connection(**members):
     return lambda owner, bus: {"Name": owned_arn(owner), **members}
 
 
+def on_archive(**members):
+    return lambda owner, bus: {"ArchiveName": owned_arn(owner, "archive"), **members}
+
+
 def on_destination(**members):
     return lambda owner, bus: {"Name": owned_arn(owner, "api-destination"), **members}
 
@@ -253,6 +257,12 @@ ACTIONS = {
         "Name": owned_arn(owner, "api-destination"), "ConnectionArn": owned_arn(owner, end="/0")},
     "DeleteApiDestination": on_destination(),
     "DeleteConnection": on_connection(),
+    "CreateArchive": lambda owner, bus: {"ArchiveName": "tried",
+                                         "EventSourceArn": bus_arn(owner, bus)},
+    "DescribeArchive": on_archive(),
+    "UpdateArchive": on_archive(Description="x"),
+    "DeleteArchive": on_archive(),
+    "ListArchives": None,
     "ListConnections": None,
     "ListApiDestinations": None,
 }
@@ -345,7 +355,7 @@ def test_what_can_name_no_other_bus_needs_a_proven_caller(keys, who):
                                 "Principal": OTHER, "Action": "events:PutEvents"},
               "RemovePermission": {"EventBusName": "tried", "StatementId": "s"},
               "TestEventPattern": {"EventPattern": PATTERN, "Event": json.dumps(event)},
-              "ListConnections": {}, "ListApiDestinations": {}}
+              "ListArchives": {}, "ListConnections": {}, "ListApiDestinations": {}}
     for action in (name for name, make in ACTIONS.items() if make is None):
         code = code_of(keys[who], action, inputs[action])
         assert (code in UNPROVEN) == (not KEYS[who]), (action, code)
