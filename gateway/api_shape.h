@@ -27,10 +27,10 @@ enum api_type {
 /* What a text may consist of. */
 enum api_charset {
     API_ANY_CHARS,
-    API_NAME_CHARS,  /* of rules, targets, archives ... */
-    API_BUS_CHARS,   /* the name of a bus as CreateEventBus takes it */
-    API_BUS_OR_ARN,  /* a bus's name or ARN */
-    API_RULE_STATE,  /* an enumeration, as are those of archives and replays */
+    API_NAME_CHARS, /* of rules, targets, archives ... */
+    API_BUS_CHARS,  /* the name of a bus as CreateEventBus takes it */
+    API_BUS_OR_ARN, /* a bus's name or ARN */
+    API_RULE_STATE, /* an enumeration, as are those of archives and replays */
     API_ARCHIVE_STATE,
     API_REPLAY_STATE,
     API_STATEMENT_CHARS, /* of permissions */
