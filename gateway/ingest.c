@@ -94,12 +94,18 @@ const struct snapshot *ingest_snapshot(const struct ingest *ingest)
     return ingest->snapshot;
 }
 
+static bool is_full(const struct ingest *ingest)
+{
+    return store_trouble(ingest->options.store) == ERR_STORE_FULL;
+}
+
 enum err ingest_check_store(const struct ingest *ingest)
 {
     if (catalog_age_is_stale(ingest->options.catalog_age, moment_steady_ms())) {
         return ERR_NOT_READY;
     }
-    return store_trouble(ingest->options.store);
+    /* A full store is no reason to read nothing: what it need not keep is answered (walk_entry). */
+    return is_full(ingest) ? ERR_OK : store_trouble(ingest->options.store);
 }
 
 bool ingest_has_name(const struct ingest *ingest, struct slice authority)
@@ -392,6 +398,9 @@ static enum err walk_entry(struct open_batch *batch, size_t index)
     }
     if (batch->ingest->late_count > 0) {
         return ERR_STORE_BUSY;
+    }
+    if (is_full(batch->ingest)) {
+        return ERR_STORE_FULL;
     }
     ingest_plan_entry(batch, index);
     return ERR_OK;

@@ -78,8 +78,8 @@ void ingest_use(struct ingest *ingest, struct snapshot *snapshot);
 void ingest_schedule(struct ingest *ingest, struct ingest_moment *moment);
 struct api_desk *ingest_api_desk(const struct ingest *ingest);
 const struct snapshot *ingest_snapshot(const struct ingest *ingest);
-/* ERR_OK, or why events are refused before their bodies are read: the store is full or failed, or
- * what is known of accounts and credentials is too old. */
+/* ERR_OK, or why events are refused before their bodies are read: the store failed, or what is
+ * known of accounts and credentials is too old.  A full store refuses entry by entry. */
 MUST_USE enum err ingest_check_store(const struct ingest *ingest);
 /* Does this gateway answer under that authority (host, or host:port)? */
 bool ingest_has_name(const struct ingest *ingest, struct slice authority);

@@ -373,9 +373,9 @@ static enum err fill_entry(struct request *request, struct ingest_entry *entry,
 static void write_result(struct json_writer *writer, const struct ingest_entry *entry)
 {
     /* EventBridge's two retryable codes are InternalFailure and ThrottlingException */
-    const bool is_our_fault =
-        err_class(entry->err) == ERR_CLASS_LOCAL ||
-        (err_class(entry->err) == ERR_CLASS_BUSY && entry->err != ERR_THROTTLED);
+    const bool is_our_fault = err_class(entry->err) == ERR_CLASS_LOCAL ||
+                              (err_class(entry->err) == ERR_CLASS_BUSY &&
+                               entry->err != ERR_THROTTLED && entry->err != ERR_STORE_FULL);
 
     json_write_object_begin(writer);
     if (entry->err == ERR_OK) {
