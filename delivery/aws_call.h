@@ -49,6 +49,7 @@ struct aws_call {
     int input;           /* shape, or -1: none */
     const char *payload; /* the member that is the body, or NULL */
     const char *token;   /* the member that makes a repeat harmless, or NULL */
+    const char *lists;   /* in an XML reply: "Wrapper/Item Item ... ", see step_result.h */
 };
 
 struct aws_service {

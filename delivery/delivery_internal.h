@@ -178,8 +178,8 @@ void delivery_step_pass_over(struct delivery_engine *engine, struct delivery *de
                              struct arena *arena);
 /* Its step was done, with this reply: the state from now on, and what comes next (NULL: nothing).
  * An error says that what is to be kept cannot be. */
-MUST_USE enum err delivery_step_result(struct delivery *delivery, struct slice body,
-                                       struct arena *arena, struct slice *state,
+MUST_USE enum err delivery_step_result(struct delivery *delivery, const struct target *target,
+                                       struct slice body, struct arena *arena, struct slice *state,
                                        const struct rule_step **next);
 /* WAITING; on with it. */
 void delivery_step_done(struct delivery_engine *engine, struct delivery *delivery,

@@ -124,8 +124,9 @@ static void finish_step(struct call *call, struct delivery *delivery)
     struct delivery_engine *engine = call->engine;
     const struct rule_step *next = NULL;
     struct slice state;
-    const enum err err = delivery_step_result(delivery, buf_slice(&call->http.response),
-                                              &call->arena, &state, &next);
+    const enum err err =
+        delivery_step_result(delivery, call->destination->target, buf_slice(&call->http.response),
+                             &call->arena, &state, &next);
 
     if (err != ERR_OK) {
         delivery->attempt_count++;

@@ -132,13 +132,16 @@ void delivery_step_pass_over(struct delivery_engine *engine, struct delivery *de
     send_advance(engine, delivery, next, delivery->state, &fact);
 }
 
-enum err delivery_step_result(struct delivery *delivery, struct slice body, struct arena *arena,
-                              struct slice *state, const struct rule_step **next)
+enum err delivery_step_result(struct delivery *delivery, const struct target *target,
+                              struct slice body, struct arena *arena, struct slice *state,
+                              const struct rule_step **next)
 {
     const struct lane *lane = delivery->lane;
+    const struct slice lists =
+        target->ops->reply_lists != NULL ? target->ops->reply_lists(target) : SLICE("");
     struct slice kept;
 
-    TRY(sequence_keep(lane->step, step_result(body, arena), arena, &kept));
+    TRY(sequence_keep(lane->step, step_result(body, lists, arena), arena, &kept));
     TRY(sequence_put(delivery->state, lane->step->name, kept, arena, state));
     return find_next(delivery, index_of(lane) + 1, *state, arena, next);
 }

@@ -42,7 +42,8 @@ CALLS = {
     "rds": "DescribeDBInstances ModifyDBInstance StopDBInstance CreateDBSnapshot "
            "ModifyDBSnapshotAttribute",
     "s3": "GetPublicAccessBlock GetBucketPolicyStatus GetBucketReplication GetBucketPolicy "
-          "GetBucketLocation GetBucketTagging GetObjectTagging HeadObject DeleteBucketPolicy",
+          "GetBucketLocation GetBucketTagging GetObjectTagging HeadObject DeleteBucketPolicy "
+          "GetBucketAcl GetObjectAcl ListObjectVersions GetBucketVersioning",
     "securityhub": "BatchUpdateFindings BatchImportFindings GetFindings",
     "sns": "Publish PublishBatch",
     "sts": "GetCallerIdentity",
@@ -148,6 +149,33 @@ def usable(operation):
                    for member in shape.members.values())
 
 
+def lists_of(operation):
+    """How lists stand in this call's XML reply: "Wrapper/Item", or "Item" where they have none
+    around them.  A name that stands for something else elsewhere in the reply is left out."""
+    found, others, seen = set(), set(), set()
+
+    def walk(shape, name):
+        if (shape.name, name) in seen:
+            return
+        seen.add((shape.name, name))
+        if shape.type_name == "list":
+            item = shape.member.serialization.get("name")
+            flat = shape.serialization.get("flattened")
+            found.add(item or name if flat else f"{name}/{item or 'member'}")
+            walk(shape.member, item or name)
+        elif shape.type_name == "structure":
+            for key, member in shape.members.items():
+                wire = member.serialization.get("name", key)
+                if member.type_name != "list":
+                    others.add(wire)
+                walk(member, wire)
+
+    if operation.service_model.metadata["protocol"] in ("query", "ec2", "rest-xml") and (
+            operation.output_shape is not None):
+        walk(operation.output_shape, "")
+    return " ".join(sorted(one for one in found if one.split("/")[0] not in others))
+
+
 def global_endpoint(session, model):
     """(host, Region) of a service that has one endpoint for the whole partition, or Nones."""
     for partition in session.get_data("endpoints")["partitions"]:
@@ -190,7 +218,8 @@ def call_row(tables, model, operation):
     uri = operation.http.get("requestUri", "/")
     fields = [text(sdk_name(model)), text(operation.name), text(operation.http["method"]),
               text(uri), str(index), text(payload), text(token_of(operation))]
-    return "    {" + ", ".join(fields) + "},"
+    lists = wrapped(lists_of(operation).split())
+    return "    {" + ", ".join(fields) + (",\n" + lists if lists else ", \"\"") + "},"
 
 
 def generate():

@@ -56,6 +56,33 @@ enum err target_check_arn(struct slice arn, struct err_why *why)
     return ERR_OK;
 }
 
+enum err target_check_input(struct slice arn, struct slice input, struct err_why *why)
+{
+    static const char event[] =
+        "{\"version\":\"0\",\"id\":\"0\",\"detail-type\":\"any\",\"source\":\"any\","
+        "\"account\":\"000000000000\",\"time\":\"2026-01-01T00:00:00Z\",\"region\":\"us-east-1\","
+        "\"resources\":[],\"detail\":{}}";
+    const struct target_options options = {.sqs_batch_bytes_max = SIZE_MAX};
+    const struct target_item item = {.body = input,
+                                     .event = slice_of(event),
+                                     .event_id = SLICE("0"),
+                                     .account = SLICE("000000000000"),
+                                     .rule = SLICE("central/any"),
+                                     .target_id = SLICE("any")};
+    struct target_verdict verdict;
+    struct target *target;
+    bool may;
+
+    CHECK(target_find(arn) != NULL);
+    if (target_find(arn) == &target_api) {
+        return ERR_OK; /* what may be sent is its destination's to say */
+    }
+    TRY(target_find(arn)->open(&options, arn, &target, why));
+    may = target->ops->check(target, &item, &verdict);
+    target->ops->close(target);
+    return may ? ERR_OK : err_because(ERR_BAD_VALUE, why, "%s", verdict.message);
+}
+
 struct slice target_reply_header(const struct target_reply *reply, struct slice name)
 {
     struct slice rest = reply->headers;

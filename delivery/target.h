@@ -150,6 +150,8 @@ struct target_ops {
     /* ERR_TOO_LARGE if the items do not fit into the body's maximum. */
     enum err (*build)(const struct target *target, const struct target_item *items, size_t count,
                       struct arena *arena, struct target_request *request);
+    /* Which elements of an XML reply are lists, for step_result().  NULL: none is known. */
+    struct slice (*reply_lists)(const struct target *target);
     /* One verdict per item, in order. */
     void (*classify)(struct target *target, const struct target_item *items, size_t count,
                      const struct target_reply *reply, struct arena *arena,
@@ -171,6 +173,10 @@ const struct target_ops *target_find(struct slice arn);
 /* May this ARN be a target?  ERR_BAD_VALUE with the reason.  What opens here opens later too: the
  * kind itself is asked. */
 MUST_USE enum err target_check_arn(struct slice arn, struct err_why *why);
+
+/* May a target of this ARN, which may be one, get this constant input?  ERR_BAD_VALUE with the
+ * reason that a dead letter would have. */
+MUST_USE enum err target_check_input(struct slice arn, struct slice input, struct err_why *why);
 
 /* Value of a reply header, trimmed; empty if absent. */
 struct slice target_reply_header(const struct target_reply *reply, struct slice name);

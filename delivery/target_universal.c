@@ -11,16 +11,19 @@
  * part of a host's name, so it must be a label.  Where a call has a member that makes a repeat
  * harmless, it gets the identity of the delivery, unless the input sets it.
  *
- * S3 answers 404 where nothing is configured: for a question that is an answer.  Security Hub says
- * 200 and names the findings that it did not update.
+ * S3 answers 404 where nothing is configured: for a question that is an answer.  Some calls take
+ * many things and say 200 although they did not do each: a table knows them, and what they say of
+ * the first that was not done is judged as an error of the whole would be.
  *
  *= https://docs.aws.amazon.com/scheduler/latest/UserGuide/managing-targets-universal.html
  */
 #include "core/check.h"
 #include "core/json.h"
 #include "delivery/aws_call.h"
+#include "delivery/step_result.h"
 #include "delivery/target_wire.h"
 #include "routing/event.h"
+#include "routing/path.h"
 
 enum {
     UNIVERSAL_INPUT_BYTES_MAX = 262144,
@@ -261,6 +264,13 @@ static enum err build_call(const struct target *target, const struct target_item
 
 /* ---- replies ------------------------------------------------------------------------------ */
 
+static struct slice reply_lists(const struct target *target)
+{
+    const struct aws_call *call = universal_of(target)->operation.call;
+
+    return call != NULL ? slice_of(call->lists) : SLICE("");
+}
+
 static const struct target_error own_errors[] = {
     /* S3: nothing is configured, which is what was asked */
     {SLICE_INIT("NoSuchPublicAccessBlockConfiguration"), TARGET_SETTLE, ERR_OK, NULL},
@@ -283,6 +293,11 @@ static const struct target_error own_errors[] = {
     TARGET_BURIED("NoSuchEntity", ERR_REMOTE_MISSING, "NO_RESOURCE"),
     TARGET_RETRIED("ServiceFailure", ERR_REMOTE_FAILED),
     TARGET_RETRIED("ConcurrentModification", ERR_REMOTE_FAILED),
+    /* ECS: why a task was not started */
+    TARGET_RETRIED("RESOURCE:CPU", ERR_REMOTE_THROTTLED),
+    TARGET_RETRIED("RESOURCE:MEMORY", ERR_REMOTE_THROTTLED),
+    TARGET_RETRIED("AGENT", ERR_REMOTE_FAILED),
+    TARGET_BURIED("MISSING", ERR_REMOTE_MISSING, "NO_RESOURCE"),
     /* many */
     TARGET_BURIED("ResourceNotFoundException", ERR_REMOTE_MISSING, "NO_RESOURCE"),
     TARGET_RETRIED("InternalException", ERR_REMOTE_FAILED),
@@ -290,37 +305,99 @@ static const struct target_error own_errors[] = {
     TARGET_RETRIED("ConflictException", ERR_REMOTE_FAILED),
 };
 
-/* The first finding that Security Hub did not update, if there is one. */
-static bool find_unprocessed(struct slice body, struct arena *arena, struct target_fault *fault)
+/* Calls that are answered 200 although something of them was not done: where the codes of the
+ * entries that failed are, and their messages.  Without codes, any entry there is a failure, and
+ * `otherwise` its code.  The whole call is repeated: an entry that was done is done again. */
+static const struct partial {
+    const char *service;
+    const char *action;
+    const char *codes;
+    const char *messages;
+    const char *otherwise;
+} partials[] = {
+    {"securityhub", "BatchUpdateFindings", "$.UnprocessedFindings[*].ErrorCode",
+     "$.UnprocessedFindings[*].ErrorMessage", NULL},
+    {"securityhub", "BatchImportFindings", "$.FailedFindings[*].ErrorCode",
+     "$.FailedFindings[*].ErrorMessage", NULL},
+    {"sns", "PublishBatch", "$.PublishBatchResult.Failed[*].Code",
+     "$.PublishBatchResult.Failed[*].Message", NULL},
+    {"eventbridge", "PutEvents", "$.Entries[*].ErrorCode", "$.Entries[*].ErrorMessage", NULL},
+    {"eventbridge", "PutTargets", "$.FailedEntries[*].ErrorCode", "$.FailedEntries[*].ErrorMessage",
+     NULL},
+    {"eventbridge", "RemoveTargets", "$.FailedEntries[*].ErrorCode",
+     "$.FailedEntries[*].ErrorMessage", NULL},
+    {"kinesis", "PutRecords", "$.Records[*].ErrorCode", "$.Records[*].ErrorMessage", NULL},
+    {"firehose", "PutRecordBatch", "$.RequestResponses[*].ErrorCode",
+     "$.RequestResponses[*].ErrorMessage", NULL},
+    {"dynamodb", "BatchWriteItem", "$.UnprocessedItems", NULL,
+     "ProvisionedThroughputExceededException"},
+    {"ecs", "RunTask", "$.failures[*].reason", "$.failures[*].detail", NULL},
+    {"configservice", "StartRemediationExecution", "$.FailedItems", "$.FailureMessage",
+     "FailedItems"},
+};
+
+static const struct partial *find_partial(const struct aws_operation *operation)
+{
+    for (size_t i = 0; i < ARRAY_LEN(partials); i++) {
+        if (strcmp(partials[i].service, operation->service->name) == 0 &&
+            slice_eq(operation->action, slice_of(partials[i].action))) {
+            return &partials[i];
+        }
+    }
+    return NULL;
+}
+
+/* The text of a value, or the first text in an array; empty: there is none.  Is there anything? */
+static struct slice first_text(struct slice json, struct arena *arena, bool *is_any)
 {
     struct json_reader reader;
     struct json_token token;
-    struct slice skipped;
-    bool is_list = false;
+    enum json_type type;
 
-    *fault = (struct target_fault){0};
-    json_reader_init(&reader, body, 32);
-    for (enum json_type type = json_next(&reader, &token);
-         type != JSON_TYPE_END && type != JSON_TYPE_ERROR; type = json_next(&reader, &token)) {
-        const struct slice key = token.raw;
-
-        if (type != JSON_TYPE_KEY) {
-            continue;
-        }
-        if (!is_list) {
-            is_list = slice_eq(key, SLICE("UnprocessedFindings")) &&
-                      json_next(&reader, &token) == JSON_TYPE_ARRAY_BEGIN;
-        } else if (json_next(&reader, &token) != JSON_TYPE_STRING) {
-            if (json_read_value(&reader, &token, &skipped) != ERR_OK) {
-                return false;
-            }
-        } else if (slice_eq(key, SLICE("ErrorCode"))) {
-            fault->code = json_token_text(&token, arena);
-        } else if (slice_eq(key, SLICE("ErrorMessage"))) {
-            fault->message = json_token_text(&token, arena);
-        }
+    json_reader_init(&reader, json, JSON_DEPTH_MAX);
+    type = json_next(&reader, &token);
+    if (type == JSON_TYPE_ARRAY_BEGIN || type == JSON_TYPE_OBJECT_BEGIN) {
+        type = json_next(&reader, &token);
     }
-    return fault->code.len > 0;
+    *is_any = type != JSON_TYPE_ARRAY_END && type != JSON_TYPE_OBJECT_END &&
+              type != JSON_TYPE_END && type != JSON_TYPE_ERROR;
+    while (type != JSON_TYPE_STRING && type != JSON_TYPE_END && type != JSON_TYPE_ERROR) {
+        type = json_next(&reader, &token);
+    }
+    return type == JSON_TYPE_STRING ? json_token_text(&token, arena) : (struct slice){NULL, 0};
+}
+
+/* The first that such a call did not do, if there is one. */
+static bool find_undone(const struct universal *universal, struct slice body, struct arena *arena,
+                        struct target_fault *fault)
+{
+    const struct partial *partial = find_partial(&universal->operation);
+    struct slice values[2] = {{NULL, 0}, {NULL, 0}};
+    struct json_path paths[2];
+    size_t count = 1;
+    bool is_any;
+
+    if (partial == NULL) {
+        return false;
+    }
+    CHECK(path_compile(slice_of(partial->codes), arena, &paths[0], NULL) == ERR_OK);
+    if (partial->messages != NULL) {
+        CHECK(path_compile(slice_of(partial->messages), arena, &paths[count++], NULL) == ERR_OK);
+    }
+    if (path_find(paths, count, step_result(body, reply_lists(&universal->target), arena),
+                  UNIVERSAL_BODY_BYTES_MAX, arena, values) != ERR_OK ||
+        values[0].data == NULL) {
+        return false;
+    }
+    fault->code = first_text(values[0], arena, &is_any);
+    if (partial->otherwise != NULL) {
+        fault->code = slice_of(partial->otherwise);
+    }
+    if (!is_any || fault->code.len == 0) {
+        return false;
+    }
+    fault->message = first_text(values[1], arena, &is_any);
+    return true;
 }
 
 static void classify(struct target *target, const struct target_item *items, size_t count,
@@ -328,13 +405,12 @@ static void classify(struct target *target, const struct target_item *items, siz
                      struct target_verdict *verdicts)
 {
     const struct universal *universal = universal_of(target);
-    const bool is_hub = strcmp(universal->operation.service->name, "securityhub") == 0;
-    struct target_fault fault;
+    struct target_fault fault = {0};
 
     (void)items;
     if (!target_reply_is_good(reply)) {
         target_judge_whole(reply, own_errors, ARRAY_LEN(own_errors), count, arena, verdicts);
-    } else if (is_hub && find_unprocessed(reply->body, arena, &fault)) {
+    } else if (find_undone(universal, reply->body, arena, &fault)) {
         target_code_judge(&fault, true, own_errors, ARRAY_LEN(own_errors), &verdicts[0]);
     } else {
         target_settle(&verdicts[0]);
@@ -349,5 +425,6 @@ const struct target_ops target_universal = {
     .batch_bytes_max = batch_bytes_max,
     .check = check_item,
     .build = build_call,
+    .reply_lists = reply_lists,
     .classify = classify,
 };

@@ -4,6 +4,7 @@
  */
 #include "accounts/api_destination.h"
 #include "core/check.h"
+#include "core/json.h"
 #include "delivery/target.h"
 #include "gateway/catalog.h"
 #include "gateway/catalog_check_internal.h"
@@ -173,6 +174,23 @@ static void check_http(json_t *mistakes, const struct catalog_path *path, const 
     }
 }
 
+/* A constant input that can never be taken would make a dead letter of every event. */
+static void check_constant(json_t *mistakes, const struct catalog_path *path, const json_t *target)
+{
+    const struct slice input = json_member_text(target, "input");
+    const struct catalog_path member = catalog_path_member(path, "input");
+    struct arena arena = {0};
+    const struct slice arn =
+        rule_fill_account(json_member_text(target, "arn"), SLICE("000000000000"), &arena);
+    struct err_why why;
+
+    if (input.len > 0 && json_check(input, JSON_DEPTH_MAX, NULL) == ERR_OK &&
+        target_check_arn(arn, NULL) == ERR_OK && target_check_input(arn, input, &why) != ERR_OK) {
+        catalog_mistake(mistakes, &member, "%s", why.text);
+    }
+    arena_clean_up(&arena);
+}
+
 /* What it gets instead of the event: nothing else for a bus, something for any call of AWS. */
 static void check_input(json_t *mistakes, const struct catalog_path *path, const json_t *target)
 {
@@ -196,6 +214,7 @@ static void check_input(json_t *mistakes, const struct catalog_path *path, const
         catalog_mistake(mistakes, path, "an AWS call needs input, input_path or input_transformer");
     }
     input_config_check(target, catalog_inner_mistake, &place);
+    check_constant(mistakes, path, target);
 }
 
 /* A standard queue; weir's own account or one of the catalog's must be able to write to it. */

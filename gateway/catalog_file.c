@@ -58,8 +58,8 @@ static enum err quote_value(struct quoter *quoter)
     return ERR_OK;
 }
 
-/* Patterns stand at depth 3: the file, the list of rules, one rule; and `when` at depth 7: targets,
- * one target, its steps, one step. */
+/* Patterns stand at depth 3: the file, the list of rules, one rule; `when` at depth 7: targets, one
+ * target, its steps, one step; and `where` in each thing that the step keeps. */
 static enum err quote_patterns(struct slice text, struct buf *out, struct err_why *why)
 {
     struct quoter quoter = {.out = out};
@@ -70,7 +70,8 @@ static enum err quote_patterns(struct slice text, struct buf *out, struct err_wh
     while ((type = json_next(&quoter.reader, &token)) != JSON_TYPE_END) {
         if (type == JSON_TYPE_KEY &&
             ((quoter.reader.depth == 3 && slice_eq(token.raw, SLICE("pattern"))) ||
-             (quoter.reader.depth == 7 && slice_eq(token.raw, SLICE("when"))))) {
+             (quoter.reader.depth == 7 && slice_eq(token.raw, SLICE("when"))) ||
+             (quoter.reader.depth == 9 && slice_eq(token.raw, SLICE("where"))))) {
             if (quote_value(&quoter) != ERR_OK) {
                 return json_fault(&quoter.reader, why);
             }
@@ -113,7 +114,8 @@ static bool is_private(const char *key, unsigned depth)
 static bool is_pattern(const char *key, unsigned depth)
 {
     return (depth == DOCUMENT_DEPTH && strcmp(key, "pattern") == 0) ||
-           (depth == STEP_DEPTH && strcmp(key, "when") == 0);
+           (depth == STEP_DEPTH && strcmp(key, "when") == 0) ||
+           (depth == STEP_DEPTH + 2 && strcmp(key, "where") == 0);
 }
 
 static void write_public(struct json_writer *writer, json_t *value, unsigned depth);

@@ -52,6 +52,39 @@ static void check_keep_path(json_t *mistakes, const struct catalog_path *path, c
     arena_clean_up(&arena);
 }
 
+/* {"path": PATH, "where": PATTERN, "take": PATH, "as": "text"} */
+static void check_keep_more(json_t *mistakes, const struct catalog_path *path, json_t *keep)
+{
+    struct pattern *pattern = NULL;
+    struct err_why why;
+    const char *name;
+    json_t *value;
+
+    json_object_foreach(keep, name, value)
+    {
+        const struct catalog_path place = catalog_path_member(path, name);
+
+        if (strcmp(name, "path") == 0 || strcmp(name, "take") == 0) {
+            check_keep_path(mistakes, &place, value);
+        } else if (strcmp(name, "as") == 0) {
+            if (!slice_eq(json_member_text(keep, "as"), SLICE("text"))) {
+                catalog_mistake(mistakes, &place, "must be text");
+            }
+        } else if (strcmp(name, "where") != 0) {
+            catalog_mistake(mistakes, &place, "is not known");
+        } else if (!json_is_string(value)) {
+            catalog_mistake(mistakes, &place, "must be an event pattern");
+        } else if (pattern_compile(catalog_text_of(value), &pattern, &why) != ERR_OK) {
+            catalog_mistake(mistakes, &place, "%s", why.text);
+        } else {
+            pattern_release(pattern);
+        }
+    }
+    if (json_object_get(keep, "path") == NULL) {
+        catalog_mistake(mistakes, path, "path is required");
+    }
+}
+
 static void check_keep(json_t *mistakes, const struct catalog_path *base, json_t *keep)
 {
     const struct catalog_path path = catalog_path_member(base, "keep");
@@ -76,7 +109,11 @@ static void check_keep(json_t *mistakes, const struct catalog_path *base, json_t
             catalog_mistake(mistakes, &place, "its name must consist of 1 to %d of A-Z a-z 0-9 - _",
                             SEQUENCE_NAME_CHARS_MAX);
         }
-        check_keep_path(mistakes, &place, value);
+        if (json_is_object(value)) {
+            check_keep_more(mistakes, &place, value);
+        } else {
+            check_keep_path(mistakes, &place, value);
+        }
     }
 }
 
@@ -177,30 +214,47 @@ void step_config_check(json_t *mistakes, const struct catalog_path *path, const 
 
 /* ---- reading ------------------------------------------------------------------------------- */
 
+static enum err read_kept(json_t *document, struct arena *arena, struct rule_keep *keep,
+                          struct json_path *path, struct err_why *why)
+{
+    const json_t *take = json_object_get(document, "take");
+    const json_t *where = json_object_get(document, "where");
+    const json_t *text = json_is_object(document) ? json_object_get(document, "path") : document;
+
+    keep->as_text = json_object_get(document, "as") != NULL;
+    TRY(path_compile(arena_copy(arena, catalog_text_of(text)), arena, path, why));
+    if (take != NULL) {
+        TRY(path_compile(arena_copy(arena, catalog_text_of(take)), arena, &keep->take, why));
+    }
+    return where != NULL ? pattern_compile(catalog_text_of(where), &keep->where, why) : ERR_OK;
+}
+
 static enum err read_keep(json_t *keep, struct arena *arena, struct rule_step *step,
                           struct err_why *why)
 {
-    struct json_path *paths = ARENA_ARRAY(arena, struct json_path, SEQUENCE_KEEP_MAX);
-    struct slice *names;
+    struct json_path *paths;
+    struct rule_keep *keeps;
     const char *name;
     json_t *value;
 
-    step->keep_paths = paths;
-    if (json_is_string(keep)) {
-        step->keep_count = 1;
-        return path_compile(arena_copy(arena, catalog_text_of(keep)), arena, &paths[0], why);
-    }
-    if (!json_is_object(keep)) {
+    if (!json_is_object(keep) && !json_is_string(keep)) {
         return ERR_OK;
     }
-    names = ARENA_ARRAY(arena, struct slice, SEQUENCE_KEEP_MAX);
-    step->keep_names = names;
+    paths = ARENA_ARRAY(arena, struct json_path, SEQUENCE_KEEP_MAX);
+    keeps = ARENA_ARRAY(arena, struct rule_keep, SEQUENCE_KEEP_MAX);
+    memset(keeps, 0, SEQUENCE_KEEP_MAX * sizeof(keeps[0]));
+    step->keep_paths = paths;
+    step->keeps = keeps;
+    if (json_is_string(keep)) {
+        return read_kept(keep, arena, &keeps[0], &paths[step->keep_count++], why);
+    }
     json_object_foreach(keep, name, value)
     {
-        CHECK(step->keep_count < SEQUENCE_KEEP_MAX);
-        names[step->keep_count] = arena_copy(arena, slice_of(name));
-        TRY(path_compile(arena_copy(arena, catalog_text_of(value)), arena,
-                         &paths[step->keep_count++], why));
+        const size_t i = step->keep_count++;
+
+        CHECK(i < SEQUENCE_KEEP_MAX);
+        keeps[i].name = arena_copy(arena, slice_of(name));
+        TRY(read_kept(value, arena, &keeps[i], &paths[i], why));
     }
     return ERR_OK;
 }

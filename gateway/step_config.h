@@ -4,7 +4,8 @@
  *
  *     "steps": [{"name": "context", "target": {"arn": "...", "role_arn": "...", "input": "..."},
  *                "when": {"event": {...}, "steps": {...}},
- *                "keep": "$.path"  or  {"tags": "$.path", ...},
+ *                "keep": "$.path"  or  {"tags": "$.path", "owner": {"path": "$.path", "where":
+ *                         {...}, "take": "$.path", "as": "text"}, ...},
  *                "retry": {"maximum_retry_attempts": 3, "maximum_event_age_in_seconds": 5},
  *                "on_failure": "stop" or "continue"}]
  */

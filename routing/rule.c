@@ -24,6 +24,14 @@ struct rule *rule_new(void)
     return rule;
 }
 
+static void step_release(const struct rule_step *step)
+{
+    for (size_t i = 0; i < step->keep_count; i++) {
+        pattern_release(step->keeps[i].where);
+    }
+    pattern_release(step->when);
+}
+
 struct rule *rule_acquire(struct rule *rule)
 {
     CHECK(rule != NULL);
@@ -41,7 +49,7 @@ void rule_release(struct rule *rule)
     pattern_release(rule->pattern);
     for (size_t i = 0; i < rule->target_count; i++) {
         for (size_t k = 0; k < rule->targets[i].step_count; k++) {
-            pattern_release(rule->targets[i].steps[k].when);
+            step_release(&rule->targets[i].steps[k]);
         }
     }
     zone_release(rule->frame.zone);

@@ -46,15 +46,24 @@ struct rule_target {
     size_t step_count;
 };
 
+/* One thing that a step keeps of its result. */
+struct rule_keep {
+    struct slice name; /* empty: the only one, which has none */
+    struct pattern
+        *where; /* of the list at its path the first that matches; NULL: the value itself */
+    struct json_path take; /* within that; no steps: all of it */
+    bool as_text;          /* what is no string as the string of its JSON */
+};
+
 /* One step of a sequence. */
 struct rule_step {
     struct slice name;
-    struct rule_target target;      /* what is called; uid, id and dlq_arn are the sequence's */
-    struct pattern *when;           /* owned by the rule; NULL: always */
-    const struct slice *keep_names; /* of the members kept; NULL: the value at the only path */
-    const struct json_path *keep_paths;
-    size_t keep_count; /* 0: nothing is kept */
-    bool goes_on;      /* a failure is noted and the next step follows */
+    struct rule_target target; /* what is called; uid, id and dlq_arn are the sequence's */
+    struct pattern *when;      /* owned by the rule, as those of `keeps`; NULL: always */
+    const struct rule_keep *keeps;
+    const struct json_path *keep_paths; /* of each */
+    size_t keep_count;                  /* 0: nothing is kept */
+    bool goes_on;                       /* a failure is noted and the next step follows */
 };
 
 struct rule {

@@ -79,6 +79,47 @@ static enum err take(struct json_writer *writer, struct buf *buf, struct arena *
     return err;
 }
 
+/* The first object of the list that matches; NULL data: none does, or it is no list. */
+static enum err find_where(const struct pattern *where, struct slice list, struct arena *arena,
+                           struct slice *found)
+{
+    struct json_reader reader;
+    struct json_token token;
+    struct event_tree *tree;
+    struct slice value;
+    enum json_type type;
+
+    *found = (struct slice){NULL, 0};
+    json_reader_init(&reader, list, JSON_DEPTH_MAX);
+    if (json_next(&reader, &token) != JSON_TYPE_ARRAY_BEGIN) {
+        return ERR_OK;
+    }
+    while ((type = json_next(&reader, &token)) != JSON_TYPE_ARRAY_END) {
+        TRY(json_read_value(&reader, &token, &value));
+        if (type != JSON_TYPE_OBJECT_BEGIN) {
+            continue;
+        }
+        TRY(event_tree_read(value, arena, &tree, NULL));
+        if (pattern_matches(where, tree)) {
+            *found = value;
+            return ERR_OK;
+        }
+    }
+    return ERR_OK;
+}
+
+/* What is kept of the value at a path. */
+static enum err refine(const struct rule_keep *keep, struct arena *arena, struct slice *value)
+{
+    if (keep->where != NULL && value->data != NULL) {
+        TRY(find_where(keep->where, *value, arena, value));
+    }
+    if (keep->take.step_count > 0 && value->data != NULL) {
+        TRY(path_find(&keep->take, 1, *value, SEQUENCE_STATE_BYTES_MAX, arena, value));
+    }
+    return ERR_OK;
+}
+
 enum err sequence_keep(const struct rule_step *step, struct slice result, struct arena *arena,
                        struct slice *kept)
 {
@@ -92,7 +133,10 @@ enum err sequence_keep(const struct rule_step *step, struct slice result, struct
     }
     TRY(path_find(step->keep_paths, step->keep_count, result, SEQUENCE_STATE_BYTES_MAX, arena,
                   values));
-    if (step->keep_names == NULL) {
+    for (size_t i = 0; i < step->keep_count; i++) {
+        TRY(refine(&step->keeps[i], arena, &values[i]));
+    }
+    if (step->keeps[0].name.len == 0) {
         *kept = values[0].data != NULL ? values[0] : SLICE("null");
         return kept->len <= SEQUENCE_STATE_BYTES_MAX ? ERR_OK : ERR_TOO_LARGE;
     }
@@ -101,8 +145,12 @@ enum err sequence_keep(const struct rule_step *step, struct slice result, struct
     json_write_object_begin(&writer);
     for (size_t i = 0; i < step->keep_count; i++) {
         if (values[i].data != NULL) {
-            json_write_key(&writer, step->keep_names[i]);
-            json_write_raw(&writer, values[i]);
+            json_write_key(&writer, step->keeps[i].name);
+            if (step->keeps[i].as_text && values[i].data[0] != '"') {
+                json_write_string(&writer, values[i]);
+            } else {
+                json_write_raw(&writer, values[i]);
+            }
         }
     }
     json_write_object_end(&writer);

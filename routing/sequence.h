@@ -37,7 +37,8 @@ MUST_USE enum err sequence_next(const struct rule_target *target, size_t from, s
 struct slice sequence_document(struct slice event, struct slice state, struct arena *arena);
 
 /* What `step` keeps of its result, any JSON value, in the arena: an object with a member for each
- * path that leads somewhere, or the value at its only path (null if there is none).
+ * path that leads somewhere, or the value at its only path (null if there is none).  Of a list it
+ * may be the one that matches a pattern; as text it fits into a string of a template.
  * ERR_TOO_LARGE past SEQUENCE_STATE_BYTES_MAX; ERR_BAD_JSON. */
 MUST_USE enum err sequence_keep(const struct rule_step *step, struct slice result,
                                 struct arena *arena, struct slice *kept);

@@ -13,6 +13,8 @@ from weir import wait_until
 EXAMPLE = Path(__file__).resolve().parents[2] / "deploy/examples/credential-exfiltration"
 TOPIC = arn("sns", "responders")
 FUNCTION = arn("lambda", "function:enrich")
+TAGS = {"Tags": [{"Key": "Name", "Value": "n", "ResourceId": "i", "ResourceType": "instance"},
+                 {"Key": "Owner", "Value": "team-a", "ResourceId": "i", "ResourceType": "instance"}]}
 FINDING = {"Id": "f", "ProductArn": "p"}
 ANSWERS = {
     "ec2:DescribeTags": {"Tags": [{"Key": "Owner", "Value": "team-a", "ResourceId": "i-0abc",
@@ -37,7 +39,23 @@ FIRST, SECOND, THIRD = (queue_step(name, f"q-{name}") for name in ("first", "sec
 TEMPLATED = {"arn": queue_arn("q-second"), "input_transformer": {
     "input_paths_map": {"id": "$.id", "sent": "$.steps.first.sent"},
     "input_template": '{"id": <id>, "sent": <sent>}'}}
+KEPT = {"arn": queue_arn("q-first"), "input_transformer": {
+    "input_paths_map": {"owner": "$.steps.tags.owner", "all": "$.steps.tags.all",
+                        "none": "$.steps.tags.none", "function": "$.steps.function.sum"},
+    "input_template": '{"owner": "<owner>", "all": "<all>", "none": "<none>", "sum": <function>}'}}
 CATALOG = {"accounts": [account(MEMBER)], "rules": [
+    steps_of(
+        step("tags", {"arn": "arn:aws:scheduler:::aws-sdk:ec2:describeTags", "input": "{}"},
+             keep={"owner": {"path": "$.tagSet", "where": {"key": ["Owner"]}, "take": "$.value"},
+                   "all": {"path": "$.tagSet[*].key", "as": "text"},
+                   "none": {"path": "$.tagSet", "where": {"key": ["None"]}, "take": "$.value"}}),
+        step("function", {"arn": FUNCTION}, keep={"sum": "$.sum"}),
+        step("last", KEPT), name="kept", detail_type="Kept"),
+    steps_of(
+        step("import", {"arn": "arn:aws:scheduler:::aws-sdk:securityhub:batchImportFindings",
+                        "input": '{"Findings": []}'}, on_failure="continue"),
+        queue_step("second", "q-second", when={"steps": {"import": {"error": {"reason": [
+            "SDK_CLIENT_ERROR"]}}}}), name="undone", detail_type="Undone"),
     steps_of(FIRST, SECOND, THIRD),
     steps_of({**FIRST, "keep": {"sent": "$.MessageId"}},
              step("passed", {"arn": queue_arn("q-third")},
@@ -56,7 +74,8 @@ QUEUES = [queue_arn(f"q-{name}") for name in ("first", "second", "third", "broke
 
 @pytest.fixture(scope="module")
 def gateway(tmp_path_factory, gateway_in):
-    with gateway_in(tmp_path_factory.mktemp("sequences"), CATALOG, queues=QUEUES) as running:
+    with gateway_in(tmp_path_factory.mktemp("sequences"), CATALOG, queues=QUEUES,
+                    resources=[FUNCTION]) as running:
         yield running
 
 
@@ -106,6 +125,31 @@ def test_results_are_kept_and_decide(gateway, key):
     assert json.loads(second["body"]) == {"id": event_id, "sent": first["message_id"]}
     gateway.weir.drain()
     assert not gateway.arrived(event_id, queue_arn("q-third"))  # its `when` did not hold
+
+
+def test_lists_are_searched_and_a_function_is_waited_for(gateway, key):
+    """XML's lists by the model, one element by a pattern, a list as text; and a Lambda function whose
+    result is kept is called with RequestResponse, while others are called asynchronously."""
+    gateway.aws.control(answers={"ec2:DescribeTags": TAGS,
+                                 "lambda:Invoke": {"Payload": '{"sum": 7}'}})
+    event_id = put(gateway, key, "Kept")
+    line = wait_until(lambda: next((one for one in gateway.aws.messages(queue_arn("q-first"))
+                                    if '"team-a"' in one["body"]), None), "what was kept", 60)
+    assert json.loads(line["body"]) == {"owner": "team-a", "all": '["Name","Owner"]', "none": "",
+                                        "sum": 7}
+    (call,) = [one for one in gateway.aws.calls() if one["service"] == "lambda"]
+    assert call["asynchronous"] is False and json.loads(call["body"])["id"] == event_id
+    gateway.weir.drain()
+
+
+def test_what_a_call_did_not_do_is_a_failure_of_its_step(gateway, key):
+    gateway.aws.control(answers={"securityhub:BatchImportFindings": {
+        "FailedCount": 1, "SuccessCount": 0, "FailedFindings": [
+            {"Id": "f", "ErrorCode": "InvalidInput", "ErrorMessage": "no such type"}]}})
+    event_id = put(gateway, key, "Undone")
+    arrived(gateway, event_id, "second")
+    gateway.weir.drain()
+    assert ("step_failed", "import") in trace_of(gateway, event_id)
 
 
 def test_a_failure_that_may_be_gone_on_from_is_noted(gateway, key):
@@ -161,6 +205,18 @@ def test_an_export_is_what_was_applied(gateway):
      ".steps[0].target.input_path", "no step later before"),
     ([step("a", {"arn": queue_arn("q")}, keep="no path")], ".steps[0].keep", ""),
     ([step("a", {"arn": queue_arn("q")}, keep={"x": 1})], ".steps[0].keep.x", "must be a path"),
+    ([step("a", {"arn": queue_arn("q")}, keep={"x": {"as": "text"}})], ".steps[0].keep.x",
+     "path is required"),
+    ([step("a", {"arn": queue_arn("q")}, keep={"x": {"path": "$.x", "where": {"k": 1}}})],
+     ".steps[0].keep.x.where", "not valid"),
+    ([step("a", {"arn": queue_arn("q")}, keep={"x": {"path": "$.x", "take": "x"}})],
+     ".steps[0].keep.x.take", ""),
+    ([step("a", {"arn": queue_arn("q")}, keep={"x": {"path": "$.x", "as": "list"}})],
+     ".steps[0].keep.x.as", "must be text"),
+    ([step("a", {"arn": queue_arn("q")}, keep={"x": {"path": "$.x", "if": 1}})],
+     ".steps[0].keep.x.if", "not known"),
+    ([step("a", {"arn": "arn:aws:scheduler:::aws-sdk:iam:putRolePolicy", "input": '{"Role": "r"}'})],
+     ".steps[0].target.input", "Role"),
     ([step("a", {"arn": queue_arn("q")}, when={"event": []})], ".steps[0].when", "not valid"),
     ([step("a", {"arn": queue_arn("q")}, on_failure="hope")], ".steps[0].on_failure", "stop or"),
     ([step("a", {"arn": queue_arn("q")}, retry={"maximum_event_age_in_seconds": 0})],

@@ -237,7 +237,8 @@ def _match_uri(operation, method, path):
     fixed = dict(urllib.parse.parse_qsl(template.query, keep_blank_values=True))
     if match is None or any(query.get(key) != value for key, value in fixed.items()):
         return None
-    others = {"publicAccessBlock", "policyStatus", "replication", "policy"} - set(fixed)
+    others = {"publicAccessBlock", "policyStatus", "replication", "policy", "acl", "versions",
+              "versioning"} - set(fixed)
     if operation.service_model.service_name == "s3" and others & set(query):
         return None
     return {key: urllib.parse.unquote(value) for key, value in match.groupdict().items()}

@@ -129,7 +129,9 @@ class Targets:
         self._write(call, arn, text, qualifier=qualifier, asynchronous=is_async)
         if is_async:
             return {"_status": 202, "StatusCode": 202}
-        return {"_status": 200, "StatusCode": 200, "Payload": b"null"}
+        told = self.answers.get("lambda:Invoke", {})
+        return {"_status": 200, "StatusCode": 200, **told,
+                "Payload": told.get("Payload", "null").encode()}
 
     # -- Step Functions ----------------------------------------------------------------------
 

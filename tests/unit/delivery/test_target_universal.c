@@ -320,6 +320,111 @@ static void test_how_replies_are_judged(void **state)
     bench_close(&b);
 }
 
+/* Goal: what a call did not do of many things is a failure, whatever its status says. */
+static void test_what_was_not_done_is_a_failure(void **state)
+{
+    static const struct {
+        const char *call;
+        struct bench_row row;
+    } rows[] = {
+        {"securityhub:batchImportFindings",
+         BENCH_SETTLED(200, "{\"FailedCount\":0,\"SuccessCount\":1,\"FailedFindings\":[]}")},
+        {"securityhub:batchImportFindings",
+         BENCH_BURIED(200,
+                      "{\"FailedFindings\":[{\"Id\":\"i\",\"ErrorCode\":\"InvalidInput\","
+                      "\"ErrorMessage\":\"m\"}],\"FailedCount\":1,\"SuccessCount\":0}",
+                      ERR_REMOTE_REJECTED, "SDK_CLIENT_ERROR")},
+        {"securityhub:batchImportFindings",
+         BENCH_RETRIED(200,
+                       "{\"FailedFindings\":[{\"Id\":\"i\",\"ErrorCode\":\"InternalFailure\","
+                       "\"ErrorMessage\":\"m\"}]}",
+                       ERR_REMOTE_FAILED)},
+        {"kinesis:putRecords", BENCH_SETTLED(200, "{\"FailedRecordCount\":0,\"Records\":[{"
+                                                  "\"ErrorCode\":null,\"ShardId\":\"s\"}]}")},
+        {"kinesis:putRecords",
+         BENCH_RETRIED(200,
+                       "{\"Records\":[{\"ErrorCode\":null},{\"ErrorCode\":"
+                       "\"ProvisionedThroughputExceededException\",\"ErrorMessage\":\"m\"}]}",
+                       ERR_REMOTE_THROTTLED)},
+        {"firehose:putRecordBatch",
+         BENCH_RETRIED(200, "{\"RequestResponses\":[{\"ErrorCode\":\"InternalFailure\"}]}",
+                       ERR_REMOTE_FAILED)},
+        {"dynamodb:batchWriteItem", BENCH_SETTLED(200, "{\"UnprocessedItems\":{}}")},
+        {"dynamodb:batchWriteItem",
+         BENCH_RETRIED(200, "{\"UnprocessedItems\":{\"t\":[]}}", ERR_REMOTE_THROTTLED)},
+        {"ecs:runTask", BENCH_SETTLED(200, "{\"failures\":[],\"tasks\":[{}]}")},
+        {"ecs:runTask",
+         BENCH_RETRIED(200, "{\"failures\":[{\"arn\":\"a\",\"reason\":\"RESOURCE:CPU\"}]}",
+                       ERR_REMOTE_THROTTLED)},
+        {"ecs:runTask", BENCH_BURIED(200, "{\"failures\":[{\"reason\":\"MISSING\"}]}",
+                                     ERR_REMOTE_MISSING, "NO_RESOURCE")},
+        {"configservice:startRemediationExecution",
+         BENCH_BURIED(200, "{\"FailureMessage\":\"m\",\"FailedItems\":[{\"resourceId\":\"r\"}]}",
+                      ERR_REMOTE_REJECTED, "SDK_CLIENT_ERROR")},
+        {"eventbridge:putEvents",
+         BENCH_RETRIED(200,
+                       "{\"FailedEntryCount\":1,\"Entries\":[{\"EventId\":\"e\"},{"
+                       "\"ErrorCode\":\"InternalFailure\"}]}",
+                       ERR_REMOTE_FAILED)},
+        {"sns:publishBatch",
+         BENCH_SETTLED(200, "<PublishBatchResponse><PublishBatchResult><Failed/><Successful>"
+                            "<member><Id>1</Id></member></Successful></PublishBatchResult>"
+                            "</PublishBatchResponse>")},
+        {"sns:publishBatch",
+         BENCH_RETRIED(200,
+                       "<PublishBatchResponse><PublishBatchResult><Failed><member><Id>1</Id>"
+                       "<Code>InternalFailure</Code></member></Failed></PublishBatchResult>"
+                       "</PublishBatchResponse>",
+                       ERR_REMOTE_FAILED)},
+        {"ssm:sendCommand", BENCH_SETTLED(200, "{\"FailedFindings\":[{\"ErrorCode\":\"x\"}]}")},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+        struct bench b;
+        char arn[128];
+
+        (void)snprintf(arn, sizeof(arn), ARN("%s"), rows[i].call);
+        bench_open(&b, arn, NULL);
+        bench_expect_rows(&b, &rows[i].row, 1);
+        bench_close(&b);
+    }
+}
+
+/* Goal: a constant input is judged before anything is to be sent, by each kind of target. */
+static void test_a_constant_input_is_judged_when_it_is_put(void **state)
+{
+    static const struct {
+        const char *arn;
+        const char *input;
+        const char *why; /* NULL: it may be */
+    } rows[] = {
+        {ARN("securityhub:batchUpdateFindings"),
+         "{\"FindingIdentifiers\":[{\"Id\":\"i\",\"ProductArn\":\"p\"}]}", NULL},
+        {ARN("iam:putRolePolicy"), "{\"Role\":\"web\"}", "Role"},
+        {ARN("s3:getBucketPolicyStatus"), "{}", "Bucket"},
+        {ARN("iam:getRole"), "\"web\"", ""},
+        {"arn:aws:ssm:us-east-1:111122223333:automation-definition/Stop", "{\"Id\":[\"i-1\"]}",
+         NULL},
+        {"arn:aws:ssm:us-east-1:111122223333:automation-definition/Stop", "[1]", ""},
+        {"arn:aws:sqs:us-east-1:111122223333:q.fifo", "{}", NULL},
+        {"arn:aws:lambda:us-east-1:111122223333:function:f", "7", NULL},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+        struct err_why why = {.text = ""};
+        const enum err err =
+            target_check_input(slice_of(rows[i].arn), slice_of(rows[i].input), &why);
+
+        if (rows[i].why == NULL ? err != ERR_OK
+                                : err != ERR_BAD_VALUE || why.text[0] == '\0' ||
+                                      strstr(why.text, rows[i].why) == NULL) {
+            fail_msg("%s %s: %s", rows[i].arn, rows[i].input, why.text);
+        }
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -328,6 +433,8 @@ int main(void)
         cmocka_unit_test(test_which_region_is_called),
         cmocka_unit_test(test_inputs_that_a_call_cannot_have),
         cmocka_unit_test(test_a_token_is_filled_in),
+        cmocka_unit_test(test_what_was_not_done_is_a_failure),
+        cmocka_unit_test(test_a_constant_input_is_judged_when_it_is_put),
         cmocka_unit_test(test_how_replies_are_judged),
     };
 

@@ -58,27 +58,71 @@ static void a_document_is_the_event_with_the_state_beside(void **state)
                  "{\"steps\":9,\"steps\":{\"a\":1}}");
 }
 
-static void what_is_kept_is_what_the_paths_reach(void **state)
+static void assert_kept(const struct rule_step *step, const char *result, const char *wanted)
 {
-    static const struct slice names[] = {SLICE_INIT("x"), SLICE_INIT("y")};
-    struct json_path paths[2];
-    struct rule_step step = {.keep_paths = paths, .keep_count = 2, .keep_names = names};
     struct slice kept;
 
+    assert_int_equal(sequence_keep(step, slice_of(result), &arena, &kept), ERR_OK);
+    assert_slice(kept, wanted);
+}
+
+static void compile(const char *text, struct json_path *path)
+{
+    assert_int_equal(path_compile(slice_of(text), &arena, path, NULL), ERR_OK);
+}
+
+static void what_is_kept_is_what_the_paths_reach(void **state)
+{
+    struct rule_keep keeps[2] = {{.name = SLICE_INIT("x")}, {.name = SLICE_INIT("y")}};
+    struct json_path paths[2];
+    struct rule_step step = {.keep_paths = paths, .keep_count = 2, .keeps = keeps};
+
     (void)state;
-    assert_int_equal(path_compile(SLICE("$.a[0].b"), &arena, &paths[0], NULL), ERR_OK);
-    assert_int_equal(path_compile(SLICE("$.none"), &arena, &paths[1], NULL), ERR_OK);
-    assert_int_equal(sequence_keep(&step, SLICE("{\"a\":[{\"b\":\"v\"}]}"), &arena, &kept), ERR_OK);
-    assert_slice(kept, "{\"x\":\"v\"}");
-    step.keep_names = NULL;
+    compile("$.a[0].b", &paths[0]);
+    compile("$.none", &paths[1]);
+    assert_kept(&step, "{\"a\":[{\"b\":\"v\"}]}", "{\"x\":\"v\"}");
+    keeps[0].name = SLICE("");
     step.keep_count = 1;
-    assert_int_equal(sequence_keep(&step, SLICE("{\"a\":[{\"b\":\"v\"}]}"), &arena, &kept), ERR_OK);
-    assert_slice(kept, "\"v\"");
-    assert_int_equal(sequence_keep(&step, SLICE("\"text\""), &arena, &kept), ERR_OK);
-    assert_slice(kept, "null");
+    assert_kept(&step, "{\"a\":[{\"b\":\"v\"}]}", "\"v\"");
+    assert_kept(&step, "\"text\"", "null");
     step.keep_count = 0;
-    assert_int_equal(sequence_keep(&step, SLICE("{}"), &arena, &kept), ERR_OK);
-    assert_slice(kept, "{}");
+    assert_kept(&step, "{}", "{}");
+}
+
+static void what_is_kept_as_text_is_a_string(void **state)
+{
+    struct rule_keep keeps[1] = {{.name = SLICE_INIT("x"), .as_text = true}};
+    struct json_path paths[1];
+    const struct rule_step step = {.keep_paths = paths, .keep_count = 1, .keeps = keeps};
+
+    (void)state;
+    compile("$.a", paths);
+    assert_kept(&step, "{\"a\":[{\"b\":\"v\"}]}", "{\"x\":\"[{\\\"b\\\":\\\"v\\\"}]\"}");
+    assert_kept(&step, "{\"a\":\"t\"}", "{\"x\":\"t\"}");
+    assert_kept(&step, "{\"a\":7}", "{\"x\":\"7\"}");
+    assert_kept(&step, "{}", "{}");
+}
+
+/* Goal: of a list, the first object that matches, or a value in it. */
+static void what_is_kept_of_a_list_is_the_first_that_matches(void **state)
+{
+    struct rule_keep keeps[1] = {{.name = SLICE_INIT("x")}};
+    struct json_path paths[1];
+    const struct rule_step step = {.keep_paths = paths, .keep_count = 1, .keeps = keeps};
+
+    (void)state;
+    compile("$.tags", paths);
+    assert_int_equal(pattern_compile(SLICE("{\"k\":[\"b\"]}"), &keeps[0].where, NULL), ERR_OK);
+    assert_kept(&step, "{\"tags\":[{\"k\":\"a\"},[],3,{\"k\":\"b\",\"v\":1},{\"k\":\"b\"}]}",
+                "{\"x\":{\"k\":\"b\",\"v\":1}}");
+    compile("$.v", &keeps[0].take);
+    assert_kept(&step, "{\"tags\":[{\"k\":\"a\",\"v\":0},{\"k\":\"b\",\"v\":1}]}", "{\"x\":1}");
+    assert_kept(&step, "{\"tags\":[{\"k\":\"b\"}]}", "{}");
+    assert_kept(&step, "{\"tags\":[{\"k\":\"c\"}]}", "{}");
+    assert_kept(&step, "{\"tags\":[]}", "{}");
+    assert_kept(&step, "{\"tags\":{\"k\":\"b\"}}", "{}");
+    assert_kept(&step, "{}", "{}");
+    pattern_release(keeps[0].where);
 }
 
 static void the_next_step_is_the_first_whose_when_holds(void **state)
@@ -123,6 +167,8 @@ int main(void)
         cmocka_unit_test(a_state_has_a_maximum),
         cmocka_unit_test(a_document_is_the_event_with_the_state_beside),
         cmocka_unit_test(what_is_kept_is_what_the_paths_reach),
+        cmocka_unit_test(what_is_kept_as_text_is_a_string),
+        cmocka_unit_test(what_is_kept_of_a_list_is_the_first_that_matches),
         cmocka_unit_test(the_next_step_is_the_first_whose_when_holds),
     };
 
