@@ -125,30 +125,15 @@ static enum err read_question(const struct admin_call *call, struct question *qu
 /* "central/NAME" or "ACCOUNT/BUS/NAME"; only the name of a bus may hold a slash. */
 static const struct rule *find_rule(const struct ruleset *ruleset, struct slice label)
 {
-    struct rule *const *rules;
+    const struct rule *rule;
     size_t slash = label.len;
-    struct slice name;
-    size_t count;
 
     while (slash > 0 && label.data[slash - 1] != '/') {
         slash--;
     }
-    name = slice_from(label, slash);
-    count = ruleset_rules(ruleset, slice_first(label, slash > 0 ? slash - 1 : 0), &rules);
-    for (size_t from = 0; from < count;) {
-        const size_t middle = from + (count - from) / 2;
-        const int order = slice_compare(rules[middle]->name, name);
-
-        if (order == 0) {
-            return rules[middle]->archive == 0 ? rules[middle] : NULL;
-        }
-        if (order < 0) {
-            from = middle + 1;
-        } else {
-            count = middle;
-        }
-    }
-    return NULL;
+    rule = ruleset_rule(ruleset, slice_first(label, slash > 0 ? slash - 1 : 0),
+                        slice_from(label, slash));
+    return rule != NULL && rule->archive == 0 ? rule : NULL;
 }
 
 static enum err explain_rule(const struct ruleset *ruleset, const struct question *question,
@@ -215,8 +200,9 @@ static void note_miss(struct survey *survey, const struct rule *rule,
 
 static void survey_bus(struct survey *survey, const struct ruleset *ruleset, struct slice bus)
 {
-    struct rule *const *rules;
-    const size_t count = ruleset_rules(ruleset, bus, &rules);
+    struct arena arena = {0};
+    struct rule **rules;
+    const size_t count = ruleset_rules(ruleset, bus, &arena, &rules);
 
     for (size_t i = 0; i < count; i++) {
         struct explanation explanation;
@@ -236,6 +222,7 @@ static void survey_bus(struct survey *survey, const struct ruleset *ruleset, str
             survey->matches[survey->match_count - 1] = rules[i];
         }
     }
+    arena_clean_up(&arena);
 }
 
 static void write_survey(const struct survey *survey, struct json_writer *writer)

@@ -29,6 +29,39 @@ static void document_free(struct catalog_document *document)
     }
 }
 
+void catalog_changes_clear(struct catalog *catalog)
+{
+    size_t cursor = 0;
+    struct catalog_change *change;
+
+    while ((change = map_next(&catalog->changed, &cursor)) != NULL) {
+        xfree(change);
+    }
+    map_clean_up(&catalog->changed);
+}
+
+/* Of several changes of a document the first knows what is in force.  Nothing that is compiled
+ * follows from the audit log. */
+static void note_changed(struct catalog *catalog, struct slice name,
+                         const struct catalog_document *old)
+{
+    const struct slice bus =
+        old != NULL ? json_member_text(old->value, "bus") : (struct slice){NULL, 0};
+    struct catalog_change *change;
+
+    if (audit_owns(name) || map_get(&catalog->changed, name) != NULL) {
+        return;
+    }
+    change = xcalloc(1, sizeof(*change) + name.len + bus.len);
+    memcpy(change->bytes, name.data, name.len);
+    change->name = (struct slice){change->bytes, name.len};
+    change->bus = (struct slice){change->bytes + name.len, bus.len};
+    if (bus.len > 0) {
+        memcpy(change->bytes + name.len, bus.data, bus.len);
+    }
+    (void)map_put(&catalog->changed, change->name, change);
+}
+
 void catalog_clean_up(struct catalog *catalog)
 {
     size_t cursor = 0;
@@ -37,6 +70,7 @@ void catalog_clean_up(struct catalog *catalog)
     while ((document = map_next(&catalog->documents, &cursor)) != NULL) {
         document_free(document);
     }
+    catalog_changes_clear(catalog);
     catalog_index_clean_up(&catalog->index);
     map_clean_up(&catalog->documents);
     *catalog = (struct catalog){0};
@@ -60,6 +94,7 @@ static void drop(struct catalog *catalog, struct slice name)
 {
     struct catalog_document *document = map_remove(&catalog->documents, name);
 
+    note_changed(catalog, name, document);
     if (document != NULL && !catalog->is_index_behind) {
         catalog_index_remove(&catalog->index, name);
     }

@@ -35,6 +35,13 @@ struct catalog_document {
     bool is_absent;   /* there has been no good one: `value` is empty, and no kind lists it */
 };
 
+/* A document that is another, or is new or gone, since what is in force was compiled. */
+struct catalog_change {
+    struct slice name;
+    struct slice bus; /* that the document said then; empty: none */
+    char bytes[];     /* of both */
+};
+
 struct catalog_edit;
 
 struct catalog {
@@ -45,6 +52,7 @@ struct catalog {
     uint64_t own_rev;     /* of our newest put: may be beyond `rev` */
     uint64_t edition;     /* the last that was given to a document */
     size_t refused_count; /* documents that are refused */
+    struct map changed;   /* name -> struct catalog_change, since catalog_changes_clear() */
 };
 
 void catalog_init(struct catalog *catalog);
@@ -75,6 +83,8 @@ void catalog_resync(struct catalog *catalog, const struct store_document *docume
  * still to be read then. */
 MUST_USE enum err catalog_absorb_own(struct catalog *catalog, struct catalog_edit *edit,
                                      uint64_t rev, struct err_why *why);
+/* What has changed has been compiled. */
+void catalog_changes_clear(struct catalog *catalog);
 /* The document of that name, or NULL. */
 const struct catalog_document *catalog_get(const struct catalog *catalog, struct slice name);
 /* Every document of one kind, sorted by name; the array is in `arena`. */

@@ -16,6 +16,9 @@
  * the same way, with nobody to answer.  What does not compile is alarmed, and the last good
  * snapshot stays in force.
  *
+ * What many changes have left behind of a large bus is compiled anew beside all this, on a thread
+ * of its own (compiler.c), and published like a change that nobody asked for.
+ *
  * The other thread-wide duties hang on the same loop: the credentials provider, the admin listener,
  * signals, and what is due every few seconds (control_upkeep.c).
  *
@@ -130,10 +133,19 @@ static void finish_change(struct control_change *change, enum err err)
 
 /* One snapshot on its way to all workers. */
 struct publication {
+    struct control *control;
     struct control_change *change; /* NULL: another replica's */
     unsigned waiting;
     struct worker_notice notices[WORKERS_MAX];
 };
+
+/* Nobody has to have the snapshot before this one any more. */
+static void use_alone(struct control *control)
+{
+    snapshot_release(control->before);
+    control->before = NULL;
+    control_fold_settle(control);
+}
 
 static void on_notice_return(struct worker_notice *notice)
 {
@@ -143,6 +155,7 @@ static void on_notice_return(struct worker_notice *notice)
     CHECK(publication->waiting > 0);
     publication->waiting--;
     if (publication->waiting == 0) {
+        use_alone(publication->control);
         xfree(publication);
         if (change != NULL) {
             finish_change(change, ERR_OK);
@@ -161,6 +174,7 @@ static void publish(struct control *control, struct control_change *change)
         return;
     }
     publication = xcalloc(1, sizeof(*publication));
+    publication->control = control;
     publication->change = change;
     publication->waiting = control->worker_count;
     for (unsigned i = 0; i < control->worker_count; i++) {
@@ -171,6 +185,19 @@ static void publish(struct control *control, struct control_change *change)
         };
         worker_publish(control->workers[i], &publication->notices[i]);
     }
+}
+
+static void use_snapshot(struct control *control, struct snapshot *snapshot)
+{
+    use_alone(control);
+    control->before = control->snapshot;
+    control->snapshot = snapshot;
+}
+
+void control_publish(struct control *control, struct snapshot *snapshot)
+{
+    use_snapshot(control, snapshot);
+    publish(control, NULL);
 }
 
 enum err control_compile(struct control *control, struct err_why *why)
@@ -189,11 +216,13 @@ enum err control_compile(struct control *control, struct err_why *why)
     if (err != ERR_OK) {
         return err;
     }
-    snapshot_release(control->snapshot);
-    control->snapshot = snapshot;
+    catalog_changes_clear(&control->catalog);
+    use_snapshot(control, snapshot);
+    control_fold(control);
     control_schedule_use(control);
     control_authorize_use(control);
-    if (control->roles != NULL) { /* not yet while starting */
+    if (control->roles != NULL && /* not yet while starting */
+        snapshot->directory != control->before->directory) {
         role_watch_use(control->roles, snapshot->directory);
     }
     return ERR_OK;

@@ -10,6 +10,7 @@
 
 #include "core/seal.h"
 #include "gateway/catalog_watch.h"
+#include "gateway/compiler.h"
 #include "gateway/control.h"
 #include "gateway/worker.h"
 #include "storage/store.h"
@@ -45,8 +46,12 @@ struct control {
     struct catalog_watch *watch;
     struct limiter_book limiters;
     struct snapshot *snapshot;
-    struct list changes; /* struct control_change; the first one is running */
-    bool is_finishing;   /* the one before tells its asker */
+    struct snapshot *before; /* held until the workers have `snapshot`, to be freed by no worker */
+    struct compiler *compiler;
+    struct compiler_job folding; /* its fold is NULL: none */
+    bool is_fold_published;      /* and not freed yet */
+    struct list changes;         /* struct control_change; the first one is running */
+    bool is_finishing;           /* the one before tells its asker */
     bool is_refusing; /* what the store holds does not compile: `snapshot` is the last good one */
 
     struct worker *workers[WORKERS_MAX];
@@ -81,6 +86,14 @@ struct control {
 
 /* The catalog as it is now, as the snapshot to publish.  ERR_STORE_CORRUPT: the last one stays. */
 MUST_USE enum err control_compile(struct control *control, struct err_why *why);
+/* Put a snapshot that says what the one in force says in its place; takes over the reference. */
+void control_publish(struct control *control, struct snapshot *snapshot);
+/* Begin to compile anew what many changes have left behind, unless that is under way. */
+void control_fold(struct control *control);
+/* The workers have the newest snapshot. */
+void control_fold_settle(struct control *control);
+/* After the compiler has ended and all mail is read. */
+void control_fold_shut(struct control *control);
 /* Another replica changed the catalog (on_change of the watch). */
 void control_on_catalog_change(void *context);
 /* Begin to stop; the loop ends when every worker has. */

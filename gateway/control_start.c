@@ -393,6 +393,7 @@ enum err control_start(struct control *control, struct arena *arena, struct err_
     role_watch_use(control->roles, control->snapshot->directory);
     TRY(make_workers(control, why));
     TRY(admin_open(control, control->loop, &control->admin, why));
+    control->compiler = compiler_new(&control->mailbox);
     start_workers(control); /* last: a start that fails has no thread to stop */
     watch(control);
     control->is_serving = true;
@@ -424,7 +425,9 @@ void control_shut(struct control *control)
     lease_desk_stop(control->limiters.desk);
     admin_close(control->admin);
     shut_workers(control);
+    compiler_destroy(control->compiler);
     (void)mailbox_drain(&control->mailbox);
+    control_fold_shut(control);
     http_client_destroy(control->http); /* before the provider: its calls end first */
     credentials_provider_destroy(control->credentials);
     role_watch_destroy(control->roles);
@@ -437,6 +440,7 @@ void control_shut(struct control *control)
     control_archive_destroy(control);
     control_authorize_destroy(control);
     tls_context_release(control->tls);
+    snapshot_release(control->before);
     snapshot_release(control->snapshot);
     limiter_book_clean_up(&control->limiters);
     catalog_clean_up(&control->catalog);

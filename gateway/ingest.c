@@ -348,7 +348,8 @@ static enum err check_bus(const struct open_batch *batch, const struct ingest_en
     const struct config *config = batch->ingest->options.config;
     const struct slice owner = entry->bus_account.len > 0 ? entry->bus_account : account->id;
     const bool is_own = slice_eq(owner, account->id);
-    const struct bus_policy *policy = snapshot_policy(batch->snapshot, owner, entry->bus_name);
+    const struct bus_policy *policy =
+        bus_policies_find(&batch->snapshot->policies, owner, entry->bus_name);
     struct bus_policy_call use;
     char arn[512];
 

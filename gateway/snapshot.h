@@ -9,21 +9,27 @@
 
 #include <stdatomic.h>
 
-#include "accounts/bus_policy.h"
 #include "accounts/directory.h"
+#include "gateway/bus_policies.h"
 #include "gateway/catalog.h"
 #include "routing/ruleset.h"
 
 struct lease_desk;
 
+/* Every rule that has a schedule, by its label; immutable and counted. */
+struct schedule_list {
+    _Atomic uint32_t references;
+    size_t count;
+    struct rule *rules[];
+};
+
 struct snapshot {
     _Atomic uint32_t references;
     uint64_t rev;
     struct directory *directory;
-    struct map policies; /* "ACCOUNT/BUS" -> struct bus_policy, of buses that have one */
+    struct trie policies; /* of buses, see bus_policies.h */
     struct ruleset *ruleset;
-    struct rule **rules; /* in the order of their documents, archives last; references are held */
-    size_t rule_count;
+    struct schedule_list *schedules;
 };
 
 /* What lasts longer than any snapshot: the spent part of every account's rate. */
@@ -39,17 +45,22 @@ struct snapshot_options {
     struct slice central_account;
     const uint8_t *seal_key; /* SEAL_KEY_BYTES */
     struct limiter_book *limiters;
-    /* Of the same catalog and options, or NULL: what has not changed since is used again. */
+    /* Of the same catalog and options, or NULL.  What has not changed since (catalog->changed) is
+     * used again. */
     const struct snapshot *previous;
 };
 
-/* Compile the catalog.  A document that does not compile (it was checked before it was stored) is
- * ERR_STORE_CORRUPT with its name in `why`. */
+/* Compile what has changed of the catalog since the previous snapshot, or all of it.  A document
+ * that does not compile (it was checked before it was stored) is ERR_STORE_CORRUPT with its name in
+ * `why`. */
 MUST_USE enum err snapshot_new(const struct catalog *catalog,
                                const struct snapshot_options *options, struct snapshot **snapshot,
                                struct err_why *why);
-/* The policy of a bus, or NULL. */
-const struct bus_policy *snapshot_policy(const struct snapshot *snapshot, struct slice account,
-                                         struct slice bus);
+/* The same with another ruleset that says the same, whose reference it takes over. */
+struct snapshot *snapshot_with_ruleset(const struct snapshot *snapshot, struct ruleset *ruleset);
 struct snapshot *snapshot_acquire(struct snapshot *snapshot);
 void snapshot_release(struct snapshot *snapshot);
+
+struct schedule_list *schedule_list_acquire(struct schedule_list *list);
+/* NULL is fine. */
+void schedule_list_release(struct schedule_list *list);

@@ -27,6 +27,7 @@ struct line {
 
 struct timetable {
     struct timetable_options options;
+    struct schedule_list *schedules; /* that the lines were made of */
     struct line *lines;
     size_t count;
 };
@@ -51,6 +52,7 @@ void timetable_destroy(struct timetable *timetable)
 {
     if (timetable != NULL) {
         release_lines(timetable->lines, timetable->count);
+        schedule_list_release(timetable->schedules);
         xfree(timetable);
     }
 }
@@ -65,14 +67,19 @@ static uint64_t first_due(const struct rule *rule, uint64_t now_ms)
 
 void timetable_use(struct timetable *timetable, const struct snapshot *snapshot, uint64_t now_ms)
 {
-    struct line *lines = xcalloc(snapshot->rule_count + 1, sizeof(*lines));
+    struct schedule_list *schedules = snapshot->schedules;
+    struct line *lines;
     size_t count = 0;
     size_t at = 0; /* both are in the order of labels */
 
-    for (size_t i = 0; i < snapshot->rule_count; i++) {
-        struct rule *rule = snapshot->rules[i];
+    if (schedules == timetable->schedules) {
+        return;
+    }
+    lines = xcalloc(schedules->count + 1, sizeof(*lines));
+    for (size_t i = 0; i < schedules->count; i++) {
+        struct rule *rule = schedules->rules[i];
 
-        if (rule->schedule == NULL || !rule->is_enabled) {
+        if (!rule->is_enabled) {
             continue;
         }
         while (at < timetable->count &&
@@ -89,6 +96,8 @@ void timetable_use(struct timetable *timetable, const struct snapshot *snapshot,
     release_lines(timetable->lines, timetable->count);
     timetable->lines = lines;
     timetable->count = count;
+    schedule_list_release(timetable->schedules);
+    timetable->schedules = schedule_list_acquire(schedules);
 }
 
 /* Of the moments that have passed, the latest. */

@@ -58,6 +58,11 @@ void matcher_release(struct matcher *matcher)
     xfree(matcher);
 }
 
+bool matcher_is_shared(const struct matcher *matcher)
+{
+    return atomic_load_explicit(&matcher->references, memory_order_acquire) > 1;
+}
+
 size_t matcher_memory_bytes(const struct matcher *matcher)
 {
     size_t bytes = sizeof(*matcher) + matcher->arena.used_bytes;

@@ -18,7 +18,7 @@ struct matcher;         /* immutable and counted */
 struct matcher_builder; /* a set that is still growing */
 struct matcher_scratch; /* what matching needs between events; one per thread */
 
-enum { MATCHER_SETS_MAX = 4 };
+enum { MATCHER_SETS_MAX = 6 };
 
 /* Compile the patterns; number i of the answer is patterns[i].  A NULL never matches.  Nothing of
  * them is kept: they may be released. */
@@ -31,6 +31,8 @@ struct matcher *matcher_finish(struct matcher_builder *builder);
 struct matcher *matcher_acquire(struct matcher *matcher);
 /* The last release frees. NULL is fine. */
 void matcher_release(struct matcher *matcher);
+/* Has anybody else a reference? A set that has none gets no more. */
+bool matcher_is_shared(const struct matcher *matcher);
 /* What it occupies. */
 size_t matcher_memory_bytes(const struct matcher *matcher);
 

@@ -80,7 +80,6 @@ struct rule {
     struct slice name;
     struct slice label; /* "central/NAME" or "ACCOUNT/BUS/NAME", as statistics show it */
     struct slice arn;
-    uint64_t edition; /* of the catalog's document that it was made of */
     bool is_enabled;
     uint64_t archive; /* not 0: no rule, but what this archive keeps of its bus; without targets */
     struct pattern *pattern;         /* owned reference; NULL: a schedule only */

@@ -3,160 +3,82 @@
  * ruleset.c - buses and their rules as one immutable value; matching by compiled sets.
  *
  * An event is held against the rules of the bus it was sent to and against those of the central
- * bus, in one scan.  The patterns of a bus are one compiled set.  Accounts that were set up from
- * one template have equal patterns, so sets are interned: buses with the same patterns in the same
- * order share one.
+ * bus, in one scan.  The rules of one event share a budget of search steps, so that no account can
+ * make an event expensive by writing many rules that search long; the central bus comes first.
  *
- * The rules of one event share a budget of search steps, so that no account can make an event
- * expensive by writing many rules that search long; the central bus comes first.
+ * A ruleset never changes; a change of the catalog makes another, which shares with the one before
+ * all buses that did not change, by tables whose copies share what they have in common.  So it
+ * costs what changes, whether there are ten rules or a million; what a bus costs of which something
+ * changes is told in ruleset_bus.c.  The threads that match go on with the ruleset they have until
+ * they are given the new one; what only the old one used is freed with it.
  *
- * Rules of a bus are sorted by name, so hits come in one order whatever the catalog's.
+ * Hits come in the order of the rules' names, whatever the catalog's.
  *
- * Invariant: nothing changes after ruleset_new(); any thread may match with its own scratch.
- * Memory:    the set lives in its own arena, except for its tables and compiled sets; it holds a
- *            reference to each rule.
+ * Memory: buses, and through them rules and compiled sets, are counted.
  */
 #include "routing/ruleset.h"
 
 #include "core/check.h"
-#include "routing/ruleset_bus.h"
+#include "core/trie.h"
 
 struct ruleset {
     _Atomic uint32_t references;
-    struct arena arena;
-    struct rule **rules; /* by bus, then by name */
-    size_t rule_count;
-    struct map buses; /* key -> struct ruleset_bus */
-    struct ruleset_bus *first_bus;
-    struct map targets; /* uid, 8 bytes -> struct ruleset_hit */
+    struct trie buses;    /* key -> struct ruleset_bus */
+    struct trie targets;  /* uid, 8 bytes -> struct rule */
+    struct trie unfolded; /* key -> struct ruleset_bus, of those that want it */
+    struct matcher_pool *pool;
 };
 
 static const struct slice central_key = SLICE_INIT("central");
 
-/* ---- building ------------------------------------------------------------------------------ */
+/* ---- what the tables hold ------------------------------------------------------------------ */
 
-static struct slice bus_key(struct arena *arena, struct slice account, struct slice name)
+static void acquire_bus(void *bus)
 {
-    char *key = arena_alloc(arena, account.len + 1 + name.len);
-
-    memcpy(key, account.data, account.len);
-    key[account.len] = '/';
-    memcpy(key + account.len + 1, name.data, name.len);
-    return (struct slice){key, account.len + 1 + name.len};
+    (void)ruleset_bus_acquire(bus);
 }
 
-static struct ruleset_bus *add_bus(struct ruleset *ruleset, struct slice key)
+static void release_bus(void *bus)
 {
-    struct ruleset_bus *bus = map_get(&ruleset->buses, key);
-
-    if (bus == NULL) {
-        bus = ARENA_NEW(&ruleset->arena, struct ruleset_bus);
-        bus->key = arena_copy(&ruleset->arena, key);
-        bus->next = ruleset->first_bus;
-        ruleset->first_bus = bus;
-        (void)map_put(&ruleset->buses, bus->key, bus);
-    }
-    return bus;
+    ruleset_bus_release(bus);
 }
 
-static int compare_rules(const void *a, const void *b)
+static void acquire_rule(void *rule)
 {
-    const struct rule *left = *(const struct rule *const *)a;
-    const struct rule *right = *(const struct rule *const *)b;
-    int order = (int)right->is_central - (int)left->is_central;
-
-    order = order != 0 ? order : slice_compare(left->bus_account, right->bus_account);
-    order = order != 0 ? order : slice_compare(left->bus_name, right->bus_name);
-    return order != 0 ? order : slice_compare(left->name, right->name);
+    (void)rule_acquire(rule);
 }
 
-static void add_targets(struct ruleset *ruleset, const struct rule *rule)
+static void release_rule(void *rule)
 {
-    for (size_t i = 0; i < rule->target_count; i++) {
-        const struct rule_target *target = &rule->targets[i];
-        struct ruleset_hit *hit = ARENA_NEW(&ruleset->arena, struct ruleset_hit);
-
-        *hit = (struct ruleset_hit){.rule = rule, .target = target};
-        (void)map_put(&ruleset->targets,
-                      (struct slice){(const char *)&target->uid, sizeof(target->uid)}, hit);
-    }
+    rule_release(rule);
 }
 
-static void add_rule(struct ruleset *ruleset, struct rule **place)
-{
-    const struct rule *rule = *place;
-    struct ruleset_bus *bus = add_bus(
-        ruleset, rule->is_central ? central_key
-                                  : bus_key(&ruleset->arena, rule->bus_account, rule->bus_name));
+static const struct trie_values buses = {.acquire = acquire_bus, .release = release_bus};
+static const struct trie_values rules = {.acquire = acquire_rule, .release = release_rule};
 
-    if (bus->rule_count == 0) {
-        bus->rules = place;
-    }
-    CHECK(bus->rules + bus->rule_count == place); /* sorted: a bus is one run */
-    bus->rule_count++;
-    add_targets(ruleset, rule);
+/* ---- life ---------------------------------------------------------------------------------- */
+
+struct ruleset *ruleset_new(void)
+{
+    struct ruleset *ruleset = xcalloc(1, sizeof(*ruleset));
+
+    atomic_init(&ruleset->references, 1);
+    trie_init(&ruleset->buses, &buses);
+    trie_init(&ruleset->targets, &rules);
+    trie_init(&ruleset->unfolded, &buses);
+    ruleset->pool = matcher_pool_new();
+    return ruleset;
 }
 
-/* First those that have been compiled before, so that new ones can share with them. */
-static void compile_buses(struct ruleset *ruleset, const struct ruleset *previous)
+static struct ruleset *copy(const struct ruleset *before)
 {
-    struct map owners = {.count = 0}; /* hash of patterns, 8 bytes -> struct ruleset_bus */
+    struct ruleset *ruleset = xcalloc(1, sizeof(*ruleset));
 
-    for (struct ruleset_bus *bus = ruleset->first_bus; bus != NULL; bus = bus->next) {
-        const struct ruleset_bus *before =
-            previous != NULL ? map_get(&previous->buses, bus->key) : NULL;
-
-        bus->is_compiled =
-            before != NULL && ruleset_bus_renew(bus, before, &owners, &ruleset->arena);
-    }
-    for (struct ruleset_bus *bus = ruleset->first_bus; bus != NULL; bus = bus->next) {
-        if (!bus->is_compiled) {
-            ruleset_bus_compile(bus, &owners);
-        }
-    }
-    map_clean_up(&owners);
-}
-
-static bool are_sorted(struct rule *const *rules, size_t count)
-{
-    for (size_t i = 1; i < count; i++) {
-        if (compare_rules(&rules[i - 1], &rules[i]) > 0) {
-            return false;
-        }
-    }
-    return true;
-}
-
-struct ruleset *ruleset_new(struct rule *const *rules, size_t rule_count, const struct slice *buses,
-                            size_t bus_count)
-{
-    return ruleset_renew(NULL, rules, rule_count, buses, bus_count);
-}
-
-struct ruleset *ruleset_renew(const struct ruleset *previous, struct rule *const *rules,
-                              size_t rule_count, const struct slice *buses, size_t bus_count)
-{
-    struct arena arena = {0};
-    struct ruleset *ruleset = ARENA_NEW(&arena, struct ruleset);
-
-    ruleset->references = 1;
-    ruleset->arena = arena;
-    (void)add_bus(ruleset, central_key);
-    for (size_t i = 0; i < bus_count; i++) {
-        (void)add_bus(ruleset, buses[i]);
-    }
-    ruleset->rules = ARENA_ARRAY(&ruleset->arena, struct rule *, rule_count);
-    ruleset->rule_count = rule_count;
-    for (size_t i = 0; i < rule_count; i++) {
-        ruleset->rules[i] = rule_acquire(rules[i]);
-    }
-    if (!are_sorted(ruleset->rules, rule_count)) {
-        qsort(ruleset->rules, rule_count, sizeof(struct rule *), compare_rules);
-    }
-    for (size_t i = 0; i < rule_count; i++) {
-        add_rule(ruleset, &ruleset->rules[i]);
-    }
-    compile_buses(ruleset, previous);
+    atomic_init(&ruleset->references, 1);
+    ruleset->buses = trie_copy(&before->buses);
+    ruleset->targets = trie_copy(&before->targets);
+    ruleset->unfolded = trie_copy(&before->unfolded);
+    ruleset->pool = matcher_pool_acquire(before->pool);
     return ruleset;
 }
 
@@ -169,22 +91,171 @@ struct ruleset *ruleset_acquire(struct ruleset *ruleset)
 
 void ruleset_release(struct ruleset *ruleset)
 {
-    struct arena arena;
-
     if (ruleset == NULL ||
         atomic_fetch_sub_explicit(&ruleset->references, 1, memory_order_acq_rel) > 1) {
         return;
     }
-    for (struct ruleset_bus *bus = ruleset->first_bus; bus != NULL; bus = bus->next) {
-        ruleset_bus_clean_up(bus);
+    trie_clean_up(&ruleset->unfolded);
+    trie_clean_up(&ruleset->targets);
+    trie_clean_up(&ruleset->buses);
+    matcher_pool_release(ruleset->pool);
+    xfree(ruleset);
+}
+
+/* ---- changing ------------------------------------------------------------------------------ */
+
+/* Takes over the reference. */
+static void put_bus(struct ruleset *ruleset, struct ruleset_bus *bus)
+{
+    if (bus->rule_count > 0 || bus->is_named) {
+        trie_put(&ruleset->buses, bus->key, bus);
+    } else {
+        (void)trie_remove(&ruleset->buses, bus->key);
     }
-    for (size_t i = 0; i < ruleset->rule_count; i++) {
-        rule_release(ruleset->rules[i]);
+    if (ruleset_bus_wants_fold(bus)) {
+        trie_put(&ruleset->unfolded, bus->key, bus);
+    } else {
+        (void)trie_remove(&ruleset->unfolded, bus->key);
     }
-    map_clean_up(&ruleset->buses);
-    map_clean_up(&ruleset->targets);
-    arena = ruleset->arena; /* the set lives in it */
-    arena_clean_up(&arena);
+    ruleset_bus_release(bus);
+}
+
+/* The bus of that key, or a new one without rules; the caller's reference. */
+static struct ruleset_bus *take_bus(const struct ruleset *ruleset, struct slice key)
+{
+    struct ruleset_bus *bus = trie_get(&ruleset->buses, key);
+
+    return bus != NULL ? ruleset_bus_acquire(bus) : ruleset_bus_new(key);
+}
+
+static void name_bus(struct ruleset *ruleset, struct slice key, bool is_named)
+{
+    struct ruleset_bus *bus = take_bus(ruleset, key);
+
+    if (bus->is_named != is_named) {
+        put_bus(ruleset, ruleset_bus_with_name(bus, is_named));
+    }
+    ruleset_bus_release(bus);
+}
+
+static struct slice uid_key(const struct rule_target *target)
+{
+    return (struct slice){(const char *)&target->uid, sizeof(target->uid)};
+}
+
+static void forget_targets(struct ruleset *ruleset, const struct rule *rule)
+{
+    for (size_t i = 0; i < rule->target_count; i++) {
+        if (trie_get(&ruleset->targets, uid_key(&rule->targets[i])) == rule) {
+            (void)trie_remove(&ruleset->targets, uid_key(&rule->targets[i]));
+        }
+    }
+}
+
+/* Changes of one bus. */
+static void change_bus(struct ruleset *ruleset, const struct ruleset_change *changes, size_t count)
+{
+    struct ruleset_bus *bus = take_bus(ruleset, changes[0].bus);
+
+    for (size_t i = 0; i < count; i++) {
+        const struct rule *old = ruleset_bus_find(bus, changes[i].name);
+
+        if (old != NULL) {
+            forget_targets(ruleset, old);
+        }
+    }
+    put_bus(ruleset, ruleset_bus_edit(bus, changes, count, ruleset->pool));
+    ruleset_bus_release(bus);
+}
+
+/* After all have been forgotten: a target may move from rule to rule. */
+static void learn_targets(struct ruleset *ruleset, const struct ruleset_edit *edit)
+{
+    for (size_t i = 0; i < edit->change_count; i++) {
+        struct rule *rule = edit->changes[i].rule;
+
+        for (size_t j = 0; rule != NULL && j < rule->target_count; j++) {
+            trie_put(&ruleset->targets, uid_key(&rule->targets[j]), rule);
+        }
+    }
+}
+
+static int compare_changes(const void *a, const void *b)
+{
+    const struct ruleset_change *left = a;
+    const struct ruleset_change *right = b;
+    const int order = slice_compare(left->bus, right->bus);
+
+    return order != 0 ? order : slice_compare(left->name, right->name);
+}
+
+struct ruleset *ruleset_change(const struct ruleset *before, const struct ruleset_edit *edit)
+{
+    struct ruleset *ruleset = copy(before);
+    size_t first = 0;
+
+    for (size_t i = 0; i < edit->named_count; i++) {
+        name_bus(ruleset, edit->named[i], true);
+    }
+    if (edit->change_count > 0) {
+        qsort(edit->changes, edit->change_count, sizeof(*edit->changes), compare_changes);
+    }
+    for (size_t i = 1; i <= edit->change_count; i++) {
+        if (i == edit->change_count || !slice_eq(edit->changes[i].bus, edit->changes[first].bus)) {
+            change_bus(ruleset, &edit->changes[first], i - first);
+            first = i;
+        }
+    }
+    learn_targets(ruleset, edit);
+    for (size_t i = 0; i < edit->unnamed_count; i++) {
+        name_bus(ruleset, edit->unnamed[i], false);
+    }
+    return ruleset;
+}
+
+/* ---- folding ------------------------------------------------------------------------------- */
+
+struct ruleset_fold {
+    struct ruleset_bus *bus;
+    struct ruleset_set *set;
+};
+
+struct ruleset_fold *ruleset_fold_begin(const struct ruleset *ruleset)
+{
+    struct ruleset_bus *bus = trie_any(&ruleset->unfolded);
+    struct ruleset_fold *fold;
+
+    if (bus == NULL) {
+        return NULL;
+    }
+    fold = xcalloc(1, sizeof(*fold));
+    fold->bus = ruleset_bus_acquire(bus);
+    return fold;
+}
+
+void ruleset_fold_run(struct ruleset_fold *fold)
+{
+    fold->set = ruleset_bus_fold(fold->bus);
+}
+
+struct ruleset *ruleset_fold_end(struct ruleset *ruleset, const struct ruleset_fold *fold)
+{
+    const struct ruleset_bus *bus = trie_get(&ruleset->buses, fold->bus->key);
+    struct ruleset_bus *folded =
+        bus != NULL ? ruleset_bus_take_fold(bus, fold->bus, fold->set) : NULL;
+    struct ruleset *result = folded != NULL ? copy(ruleset) : ruleset_acquire(ruleset);
+
+    if (folded != NULL) {
+        put_bus(result, folded);
+    }
+    return result;
+}
+
+void ruleset_fold_free(struct ruleset_fold *fold)
+{
+    ruleset_set_release(fold->set);
+    ruleset_bus_release(fold->bus);
+    xfree(fold);
 }
 
 /* ---- asking -------------------------------------------------------------------------------- */
@@ -192,7 +263,12 @@ void ruleset_release(struct ruleset *ruleset)
 static const struct ruleset_bus *find_bus(const struct ruleset *ruleset, struct slice account,
                                           struct slice name, struct arena *arena)
 {
-    return map_get(&ruleset->buses, bus_key(arena, account, name));
+    char *key = arena_alloc(arena, account.len + 1 + name.len);
+
+    memcpy(key, account.data, account.len);
+    key[account.len] = '/';
+    memcpy(key + account.len + 1, name.data, name.len);
+    return trie_get(&ruleset->buses, (struct slice){key, account.len + 1 + name.len});
 }
 
 bool ruleset_has_bus(const struct ruleset *ruleset, struct slice account, struct slice name)
@@ -207,25 +283,39 @@ bool ruleset_has_bus(const struct ruleset *ruleset, struct slice account, struct
     return is_known;
 }
 
-size_t ruleset_rules(const struct ruleset *ruleset, struct slice bus, struct rule *const **rules)
+size_t ruleset_rules(const struct ruleset *ruleset, struct slice bus, struct arena *arena,
+                     struct rule ***list)
 {
-    const struct ruleset_bus *found = map_get(&ruleset->buses, bus);
+    const struct ruleset_bus *found = trie_get(&ruleset->buses, bus);
 
-    *rules = found != NULL ? found->rules : NULL;
-    return found != NULL ? found->rule_count : 0;
+    *list = ARENA_ARRAY(arena, struct rule *, found != NULL ? found->rule_count + 1 : 1);
+    if (found == NULL) {
+        return 0;
+    }
+    ruleset_bus_list(found, *list);
+    return found->rule_count;
+}
+
+struct rule *ruleset_rule(const struct ruleset *ruleset, struct slice bus, struct slice name)
+{
+    const struct ruleset_bus *found = trie_get(&ruleset->buses, bus);
+
+    return found != NULL ? ruleset_bus_find(found, name) : NULL;
 }
 
 const struct rule_target *ruleset_target(const struct ruleset *ruleset, uint64_t uid,
                                          const struct rule **rule)
 {
-    const struct ruleset_hit *hit =
-        map_get(&ruleset->targets, (struct slice){(const char *)&uid, sizeof(uid)});
+    const struct rule *found =
+        trie_get(&ruleset->targets, (struct slice){(const char *)&uid, sizeof(uid)});
 
-    if (hit == NULL) {
-        return NULL;
+    for (size_t i = 0; found != NULL && i < found->target_count; i++) {
+        if (found->targets[i].uid == uid) {
+            *rule = found;
+            return &found->targets[i];
+        }
     }
-    *rule = hit->rule;
-    return hit->target;
+    return NULL;
 }
 
 void ruleset_scratch_clean_up(struct ruleset_scratch *scratch)
@@ -262,29 +352,46 @@ static enum err add_hits(struct ruleset_scratch *scratch, const struct rule *rul
     return ERR_OK;
 }
 
-/* The rules of a bus that two answers name, and their targets. */
+/* The rules of a bus that the answers, one per level, name, and their targets. */
 static enum err add_matches(struct ruleset_scratch *scratch, const struct ruleset_bus *bus,
-                            const struct matcher_answer answers[2])
+                            const struct matcher_answer answers[static RULESET_LEVELS])
 {
-    const size_t most = answers[0].match_count + answers[1].match_count;
-    uint32_t *places = arena_alloc(&scratch->arena, sizeof(*places) * MAX_OF(most, (size_t)1));
-    const size_t count = ruleset_bus_merge(bus, answers, places);
+    const struct rule **matched;
+    size_t most = 0;
+    size_t count;
 
-    scratch->exhausted_count += answers[0].exhausted_count + answers[1].exhausted_count;
+    for (size_t i = 0; i < RULESET_LEVELS; i++) {
+        most += answers[i].match_count;
+        scratch->exhausted_count += answers[i].exhausted_count;
+    }
+    matched = ARENA_ARRAY(&scratch->arena, const struct rule *, most + 1);
+    count = ruleset_bus_merge(bus, answers, matched);
     for (size_t i = 0; i < count; i++) {
-        TRY(add_hits(scratch, bus->rules[places[i]]));
+        TRY(add_hits(scratch, matched[i]));
     }
     return ERR_OK;
+}
+
+/* Fill `sets` with those of a bus, which may be NULL.  Is there any? */
+static bool choose_sets(const struct ruleset_bus *bus, const struct matcher **sets)
+{
+    bool is_any = false;
+
+    for (size_t i = 0; i < RULESET_LEVELS; i++) {
+        sets[i] = bus != NULL && bus->levels[i].set != NULL ? bus->levels[i].set->matcher : NULL;
+        is_any = is_any || sets[i] != NULL;
+    }
+    return is_any;
 }
 
 enum err ruleset_match(const struct ruleset *ruleset, struct slice account, struct slice bus_name,
                        const struct event *event, struct ruleset_scratch *scratch)
 {
-    const struct ruleset_bus *buses[2];
-    const struct matcher *sets[2 * ARRAY_LEN(buses)] = {NULL};
+    const struct ruleset_bus *asked[2];
+    const struct matcher *sets[RULESET_LEVELS * ARRAY_LEN(asked)];
     struct matcher_answer answers[ARRAY_LEN(sets)];
     size_t steps_left = RULESET_STEPS_MAX;
-    bool is_empty = true;
+    bool is_any = false;
 
     _Static_assert(ARRAY_LEN(sets) <= MATCHER_SETS_MAX, "one scan serves all");
     arena_reset(&scratch->arena);
@@ -295,22 +402,18 @@ enum err ruleset_match(const struct ruleset *ruleset, struct slice account, stru
     if (scratch->matcher == NULL) {
         scratch->matcher = matcher_scratch_new();
     }
-    buses[0] = map_get(&ruleset->buses, central_key);
-    buses[1] = find_bus(ruleset, account, bus_name, &scratch->arena);
-    for (size_t i = 0; i < ARRAY_LEN(buses); i++) {
-        if (buses[i] != NULL) {
-            sets[2 * i] = buses[i]->base.matcher;
-            sets[2 * i + 1] = buses[i]->delta.matcher;
-            is_empty = is_empty && sets[2 * i] == NULL;
-        }
+    asked[0] = trie_get(&ruleset->buses, central_key);
+    asked[1] = find_bus(ruleset, account, bus_name, &scratch->arena);
+    for (size_t i = 0; i < ARRAY_LEN(asked); i++) {
+        is_any = choose_sets(asked[i], &sets[RULESET_LEVELS * i]) || is_any;
     }
-    if (is_empty) {
+    if (!is_any) {
         return ERR_OK;
     }
     TRY(matcher_match(sets, ARRAY_LEN(sets), event->bytes, &steps_left, scratch->matcher, answers));
-    for (size_t i = 0; i < ARRAY_LEN(buses); i++) {
-        if (buses[i] != NULL) {
-            TRY(add_matches(scratch, buses[i], &answers[2 * i]));
+    for (size_t i = 0; i < ARRAY_LEN(asked); i++) {
+        if (asked[i] != NULL) {
+            TRY(add_matches(scratch, asked[i], &answers[RULESET_LEVELS * i]));
         }
     }
     return ERR_OK;

@@ -7,8 +7,10 @@
 
 #include "routing/event.h"
 #include "routing/rule.h"
+#include "routing/ruleset_bus.h"
 
 struct ruleset;
+struct ruleset_fold;
 struct matcher_scratch;
 
 /* One target of one rule that an event has to reach. Borrowed from the ruleset. */
@@ -37,16 +39,34 @@ struct ruleset_scratch {
 
 void ruleset_scratch_clean_up(struct ruleset_scratch *scratch);
 
-/* An immutable set over these rules; acquires each. `buses` names the buses that exist beside every
- * account's `default` and the central bus, as "ACCOUNT/NAME". */
-struct ruleset *ruleset_new(struct rule *const *rules, size_t rule_count, const struct slice *buses,
-                            size_t bus_count);
-/* The same, using again what `previous` (may be NULL) has compiled: the cost of compiling goes with
- * what has changed on each bus.  `previous` may be released afterwards. */
-struct ruleset *ruleset_renew(const struct ruleset *previous, struct rule *const *rules,
-                              size_t rule_count, const struct slice *buses, size_t bus_count);
+/* From one ruleset to the next.  The arrays are sorted by this. */
+struct ruleset_edit {
+    struct ruleset_change *changes; /* of rules; of one bus and name there is one */
+    size_t change_count;
+    const struct slice *named;   /* keys of buses that exist from now on, beside every account's */
+    size_t named_count;          /* `default` and the central bus, with or without rules */
+    const struct slice *unnamed; /* that exist no longer, unless they have rules */
+    size_t unnamed_count;
+};
+
+/* One without rules. */
+struct ruleset *ruleset_new(void);
+/* Another one, as `before` and the edit say.  Acquires rules.  It costs what changes, and shares
+ * the rest; one thread at a time makes rulesets out of each other. */
+struct ruleset *ruleset_change(const struct ruleset *before, const struct ruleset_edit *edit);
 struct ruleset *ruleset_acquire(struct ruleset *ruleset);
+/* The last release frees, from any thread. NULL is fine. */
 void ruleset_release(struct ruleset *ruleset);
+
+/* What should be compiled anew of a bus of many rules that has seen many changes, or NULL.  The
+ * long work, ruleset_fold_run(), may be done on any thread while the ruleset is changed further. */
+struct ruleset_fold *ruleset_fold_begin(const struct ruleset *ruleset);
+void ruleset_fold_run(struct ruleset_fold *fold);
+/* A ruleset that uses what was compiled, or another reference to `ruleset` if that is of no use any
+ * more.  Either says what `ruleset` says. */
+struct ruleset *ruleset_fold_end(struct ruleset *ruleset, const struct ruleset_fold *fold);
+/* Frees, when nobody else uses it any more, what the fold took the place of: on any thread. */
+void ruleset_fold_free(struct ruleset_fold *fold);
 
 bool ruleset_has_bus(const struct ruleset *ruleset, struct slice account, struct slice name);
 /* Fill scratch->hits with the targets of every enabled rule that matches on bus `account/name` and
@@ -57,9 +77,12 @@ bool ruleset_has_bus(const struct ruleset *ruleset, struct slice account, struct
 MUST_USE enum err ruleset_match(const struct ruleset *ruleset, struct slice account,
                                 struct slice bus_name, const struct event *event,
                                 struct ruleset_scratch *scratch);
-/* The rules of the bus "central" or "ACCOUNT/NAME", sorted by name; disabled ones, schedules and
- * archives are among them.  How many. */
-size_t ruleset_rules(const struct ruleset *ruleset, struct slice bus, struct rule *const **rules);
+/* The rules of a bus by its key, sorted by name, in `arena`; disabled ones, schedules and archives
+ * are among them.  How many. */
+size_t ruleset_rules(const struct ruleset *ruleset, struct slice bus, struct arena *arena,
+                     struct rule ***rules);
+/* The rule of that name on the bus of that key, or NULL. */
+struct rule *ruleset_rule(const struct ruleset *ruleset, struct slice bus, struct slice name);
 /* The target of that uid and its rule, or NULL when it was removed. */
 const struct rule_target *ruleset_target(const struct ruleset *ruleset, uint64_t uid,
                                          const struct rule **rule);

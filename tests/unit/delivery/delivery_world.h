@@ -25,7 +25,7 @@
 #include "delivery/delivery_internal.h"
 #include "delivery/retry.h"
 #include "routing/event.h"
-#include "routing/ruleset.h"
+#include "tests/lib/rulesets.h"
 #include "storage/store.h"
 
 #define WORLD_UNUSED __attribute__((unused))
@@ -573,7 +573,7 @@ static struct ruleset *world_rules(const struct world *world)
                                  .age_max_ms = from->age_max_ms};
         rules[count++] = rule;
     }
-    ruleset = ruleset_new(rules, count, NULL, 0);
+    ruleset = ruleset_of(rules, count);
     for (size_t i = 0; i < count; i++) {
         rule_release(rules[i]);
     }

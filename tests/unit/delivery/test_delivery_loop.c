@@ -21,7 +21,7 @@
 #include "core/moment.h"
 #include "delivery/delivery.h"
 #include "routing/event.h"
-#include "routing/ruleset.h"
+#include "tests/lib/rulesets.h"
 
 #include <ev.h>
 
@@ -276,7 +276,7 @@ static void make_catalog(void)
             .age_max_ms = 24 * 3600 * 1000};
         rules[i] = rule;
     }
-    ruleset = ruleset_new(rules, TARGETS, NULL, 0);
+    ruleset = ruleset_of(rules, TARGETS);
     for (size_t i = 0; i < TARGETS; i++) {
         rule_release(rules[i]);
     }

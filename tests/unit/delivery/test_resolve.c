@@ -9,6 +9,7 @@
 #include <cmocka.h>
 
 #include "delivery/resolve.h"
+#include "tests/lib/rulesets.h"
 
 #define CENTRAL "999999999999"
 #define MEMBER  "111122223333"
@@ -48,7 +49,7 @@ static struct rule *rule_of(uint64_t uid, bool is_operator_owned, const char *ar
     rule->bus_name = SLICE("central");
     rule->is_central = true;
     rule->is_operator_owned = is_operator_owned;
-    rule->name = SLICE("rule");
+    rule->name = arena_printf(&rule->arena, "rule%" PRIu64, uid);
     rule->label = SLICE("central/rule");
     rule->is_enabled = true;
     rule->target_count = 1;
@@ -98,7 +99,7 @@ static int set_up(void **state)
     add_account(MEMBER, "arn:aws:iam::" MEMBER ":role/dispatch");
     add_account(OTHER, "");
     share_with_member();
-    ruleset = ruleset_new(rules, ARRAY_LEN(rules), NULL, 0);
+    ruleset = ruleset_of(rules, ARRAY_LEN(rules));
     for (size_t i = 0; i < ARRAY_LEN(rules); i++) {
         rule_release(rules[i]);
     }

@@ -10,7 +10,7 @@
 #include <cmocka.h>
 
 #include "core/check.h"
-#include "routing/ruleset.h"
+#include "tests/lib/rulesets.h"
 
 #define MEMBER  "111122223333"
 #define OTHER   "444455556666"
@@ -48,14 +48,18 @@ static struct rule *make_rule(const struct rule_row *row, uint64_t first_uid)
 static struct ruleset *make_ruleset(const struct rule_row *rows, size_t row_count)
 {
     static const struct slice buses[] = {SLICE_INIT(MEMBER "/audit")};
+    const struct ruleset_edit edit = {.named = buses, .named_count = ARRAY_LEN(buses)};
     struct rule *rules[16];
+    struct ruleset *nameless;
     struct ruleset *ruleset;
 
     assert_true(row_count <= ARRAY_LEN(rules));
     for (size_t i = 0; i < row_count; i++) {
         rules[i] = make_rule(&rows[i], 10 * (i + 1));
     }
-    ruleset = ruleset_new(rules, row_count, buses, ARRAY_LEN(buses));
+    nameless = ruleset_of(rules, row_count);
+    ruleset = ruleset_change(nameless, &edit);
+    ruleset_release(nameless);
     for (size_t i = 0; i < row_count; i++) {
         rule_release(rules[i]); /* the set holds its own references */
     }
@@ -168,17 +172,20 @@ static void test_known_buses(void **state)
  * Method: 201 rules of five targets. */
 static void test_too_many_hits_are_refused(void **state)
 {
-    static const struct rule_row row = {NULL, NULL, "r", "{\"source\":[\"s\"]}", 5, false};
+    char names[RULESET_HITS_MAX / 5 + 1][8];
     struct rule *rules[RULESET_HITS_MAX / 5 + 1];
     struct ruleset_scratch *scratch = test_calloc(1, sizeof(*scratch));
     struct event *event = make_event("s", "{}");
 
     (void)state;
     for (size_t i = 0; i < ARRAY_LEN(rules); i++) {
+        const struct rule_row row = {NULL, NULL, names[i], "{\"source\":[\"s\"]}", 5, false};
+
+        (void)snprintf(names[i], sizeof(names[i]), "r%03zu", i);
         rules[i] = make_rule(&row, 5 * i + 1);
     }
     for (size_t count = ARRAY_LEN(rules) - 1; count <= ARRAY_LEN(rules); count++) {
-        struct ruleset *ruleset = ruleset_new(rules, count, NULL, 0);
+        struct ruleset *ruleset = ruleset_of(rules, count);
 
         assert_int_equal(ruleset_match(ruleset, SLICE(MEMBER), SLICE("default"), event, scratch),
                          count < ARRAY_LEN(rules) ? ERR_OK : ERR_TOO_LARGE);
@@ -200,11 +207,11 @@ static void test_an_unfinished_search_is_counted(void **state)
     enum { HOLES = 11, PIGEONS = HOLES + 1 };
     char pattern[1024] = "{\"detail\":{\"a\":{";
     char detail[4096] = "{";
-    const struct rule_row hard = {NULL, NULL, "hard", pattern, 1, false};
+    static const char *const names[] = {"a", "b", "c", "d", "e", "f"};
+    struct rule_row all[8];
     const struct rule_row easy = {NULL, NULL, "last", "{\"detail\":{\"a\":{\"p0\":[1]}}}",
                                   1,    false};
     const struct rule_row plain = {MEMBER, "default", "plain", "{\"source\":[\"s\"]}", 1, false};
-    const struct rule_row all[] = {hard, hard, hard, hard, hard, hard, easy, plain};
     struct ruleset_scratch *scratch = test_calloc(1, sizeof(*scratch));
     struct ruleset *ruleset;
     struct event *event;
@@ -226,6 +233,11 @@ static void test_an_unfinished_search_is_counted(void **state)
         len += (size_t)snprintf(detail + len, sizeof(detail) - len, "]");
     }
     (void)snprintf(detail + len, sizeof(detail) - len, "}");
+    for (size_t i = 0; i < ARRAY_LEN(names); i++) {
+        all[i] = (struct rule_row){NULL, NULL, names[i], pattern, 1, false};
+    }
+    all[6] = easy;
+    all[7] = plain;
     ruleset = make_ruleset(all, ARRAY_LEN(all));
     event = make_event("s", detail);
     assert_int_equal(ruleset_match(ruleset, SLICE(MEMBER), SLICE("default"), event, scratch),
@@ -240,7 +252,7 @@ static void test_an_unfinished_search_is_counted(void **state)
     test_free(scratch);
 }
 
-enum { RENEWALS = 400, NAMES = 300 };
+enum { CHANGES = 1500, NAMES = 400 };
 
 /* A random rule of that number: what it asks for changes with the version. */
 static struct rule *invent_rule(unsigned number, unsigned version)
@@ -275,45 +287,126 @@ static void expect_same_hits(const struct ruleset *a, const struct ruleset *b,
     }
 }
 
-/* Goal:   a ruleset that uses the one before again says what one made from nothing says, after any
- *         number of changes, large and small.
+/* Every way to ask for rules and targets, beside an array of what there should be. */
+static void expect_rules(const struct ruleset *ruleset, struct rule *const *rules)
+{
+    struct arena arena = {0};
+    struct rule **listed;
+    size_t count = 0;
+
+    for (unsigned i = 0; i < NAMES; i++) {
+        const struct rule *rule = NULL;
+        const struct rule_target *target = ruleset_target(ruleset, i + 1, &rule);
+
+        assert_ptr_equal(target, rules[i] != NULL ? &rules[i]->targets[0] : NULL);
+        assert_ptr_equal(rule, rules[i]);
+        if (rules[i] != NULL) {
+            assert_ptr_equal(
+                ruleset_rule(ruleset, ruleset_key_of(rules[i], &arena), rules[i]->name), rules[i]);
+        }
+        count += rules[i] != NULL && rules[i]->is_central;
+    }
+    assert_int_equal(ruleset_rules(ruleset, SLICE("central"), &arena, &listed), count);
+    for (unsigned i = 0; i < NAMES; i++) {
+        if (rules[i] != NULL && rules[i]->is_central) {
+            assert_ptr_equal(*listed++, rules[i]);
+        }
+    }
+    arena_clean_up(&arena);
+}
+
+/* Replace `count` random rules, or take them away. */
+static struct ruleset *change_some(const struct ruleset *current, struct rule **rules,
+                                   unsigned count, uint32_t *random)
+{
+    struct arena arena = {0};
+    struct ruleset_change changes[NAMES];
+    struct ruleset_edit edit = {.changes = changes};
+    struct ruleset *changed;
+
+    for (unsigned i = 0; i < NAMES && edit.change_count < count; i++) {
+        struct rule *rule;
+        unsigned number;
+
+        *random = *random * 1664525u + 1013904223u;
+        number = count == NAMES ? i : (*random >> 8) % NAMES;
+        rule = invent_rule(number, *random >> 24);
+        changes[edit.change_count] =
+            (struct ruleset_change){.bus = ruleset_key_of(rule, &arena), .name = rule->name};
+        for (size_t k = 0; k < edit.change_count; k++) {
+            if (slice_eq(changes[k].name, rule->name)) { /* of one name there is one change */
+                rule_release(rule);
+                rule = NULL;
+                break;
+            }
+        }
+        if (rule == NULL) {
+            continue;
+        }
+        if ((*random >> 20) % 4 == 0) {
+            rule_release(rule);
+            rule = NULL;
+        }
+        changes[edit.change_count++].rule = rule;
+        rule_release(rules[number]);
+        rules[number] = rule;
+    }
+    changed = ruleset_change(current, &edit);
+    arena_clean_up(&arena);
+    return changed;
+}
+
+/* Goal:   a ruleset that shares most of the one before says what one made from nothing says, after
+ *         any number of changes, large and small, with folds that began some changes ago.
  * Method: random rules come, go, change and are disabled; each ruleset is held against a new one.
  */
-static void test_renewed_rulesets_agree_with_new_ones(void **state)
+static void test_changed_rulesets_agree_with_new_ones(void **state)
 {
     struct ruleset_scratch *scratch = test_calloc(1, sizeof(*scratch));
     struct ruleset_scratch *other = test_calloc(1, sizeof(*other));
     struct rule *rules[NAMES] = {NULL};
-    struct ruleset *current = NULL;
+    struct ruleset *current = ruleset_new();
+    struct ruleset_fold *fold = NULL;
+    size_t fold_count = 0;
     uint32_t random = 7;
 
     (void)state;
-    for (unsigned renewal = 0; renewal < RENEWALS; renewal++) {
-        const unsigned changes = renewal % 50 == 0 ? NAMES : 1 + renewal % 4;
+    for (unsigned round = 0; round < CHANGES; round++) {
+        struct ruleset *changed =
+            change_some(current, rules, round % 500 == 0 ? NAMES : 1 + round % 4, &random);
         struct rule *live[NAMES];
-        struct ruleset *renewed;
         struct ruleset *fresh;
         size_t count = 0;
 
-        for (unsigned i = 0; i < changes; i++) {
-            unsigned number;
-
-            random = random * 1664525u + 1013904223u;
-            number = (random >> 8) % NAMES;
-            rule_release(rules[number]);
-            rules[number] = (random >> 20) % 3 == 0 ? NULL : invent_rule(number, random >> 24);
+        ruleset_release(current);
+        current = changed;
+        if (fold == NULL) {
+            fold = ruleset_fold_begin(current);
+        } else if (round % 5 == 0) {
+            ruleset_fold_run(fold);
+            changed = ruleset_fold_end(current, fold);
+            ruleset_fold_free(fold);
+            fold_count += changed != current;
+            ruleset_release(current);
+            current = changed;
+            fold = NULL;
         }
         for (unsigned i = 0; i < NAMES; i++) {
             if (rules[i] != NULL) {
                 live[count++] = rules[i];
             }
         }
-        renewed = ruleset_renew(current, live, count, NULL, 0);
-        fresh = ruleset_new(live, count, NULL, 0);
-        expect_same_hits(renewed, fresh, scratch, other);
+        fresh = ruleset_of(live, count);
+        expect_same_hits(current, fresh, scratch, other);
         ruleset_release(fresh);
-        ruleset_release(current);
-        current = renewed;
+        if (round % 10 == 0) {
+            expect_rules(current, rules);
+        }
+    }
+    assert_true(fold_count > 10);
+    if (fold != NULL) {
+        ruleset_fold_run(fold);
+        ruleset_fold_free(fold);
     }
     ruleset_release(current);
     for (unsigned i = 0; i < NAMES; i++) {
@@ -325,9 +418,38 @@ static void test_renewed_rulesets_agree_with_new_ones(void **state)
     test_free(other);
 }
 
+/* Goal:   a bus exists while it is named or has rules. */
+static void test_buses_come_and_go(void **state)
+{
+    static const struct slice bus[] = {SLICE_INIT(MEMBER "/own")};
+    static const struct rule_row row = {MEMBER, "own", "r", "{\"source\":[\"s\"]}", 1, false};
+    struct rule *rule = make_rule(&row, 1);
+    struct ruleset_change change = {.bus = bus[0], .name = rule->name, .rule = rule};
+    const struct ruleset_edit steps[] = {
+        {.named = bus, .named_count = 1},
+        {.changes = &change, .change_count = 1},
+        {.unnamed = bus, .unnamed_count = 1},
+        {.changes = &change, .change_count = 1},
+    };
+    static const bool exists[] = {true, true, true, false};
+    struct ruleset *current = ruleset_new();
+
+    (void)state;
+    for (size_t i = 0; i < ARRAY_LEN(steps); i++) {
+        struct ruleset *changed = ruleset_change(current, &steps[i]);
+
+        assert_true(ruleset_has_bus(changed, SLICE(MEMBER), SLICE("own")) == exists[i]);
+        ruleset_release(current);
+        current = changed;
+        change.rule = i == 1 ? NULL : change.rule; /* it goes last */
+    }
+    ruleset_release(current);
+    rule_release(rule);
+}
+
 static void test_an_empty_set_matches_nothing(void **state)
 {
-    struct ruleset *ruleset = ruleset_new(NULL, 0, NULL, 0);
+    struct ruleset *ruleset = ruleset_new();
     struct ruleset_scratch *scratch = test_calloc(1, sizeof(*scratch));
     struct event *event = make_event("s", "{}");
 
@@ -379,7 +501,8 @@ int main(void)
         cmocka_unit_test(test_known_buses),
         cmocka_unit_test(test_too_many_hits_are_refused),
         cmocka_unit_test(test_an_unfinished_search_is_counted),
-        cmocka_unit_test(test_renewed_rulesets_agree_with_new_ones),
+        cmocka_unit_test(test_changed_rulesets_agree_with_new_ones),
+        cmocka_unit_test(test_buses_come_and_go),
         cmocka_unit_test(test_an_empty_set_matches_nothing),
         cmocka_unit_test(test_the_account_is_filled_into_templates),
     };
