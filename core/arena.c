@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * arena.c - bump allocation in blocks of 4 KiB, doubling up to 64 KiB; a larger wish gets a block
+ * arena.c - bump allocation in blocks of 1 KiB, doubling up to 64 KiB; a larger wish gets a block
  * of its own size.  Under ASan the unused tail of a block is ordinary memory: an overrun inside an
  * arena is not seen, one past a block is.
  */
@@ -12,7 +12,7 @@
 
 #include "core/check.h"
 
-enum { BLOCK_MIN_BYTES = 4096, BLOCK_MAX_BYTES = 65536 };
+enum { BLOCK_MIN_BYTES = 1024, BLOCK_MAX_BYTES = 65536 };
 
 struct arena_block {
     struct arena_block *older;
