@@ -81,6 +81,38 @@ def test_suspension_and_revocation_at_one_are_obeyed_by_the_other_within_a_secon
     wait_until(lambda: client.put([entry()]).status == 403, "the key is refused", 1)
 
 
+def get_token(weir, client):
+    return curl(weir, "/oauth/token", "--user", f"{client['client_id']}:{client['client_secret']}",
+                data="grant_type=client_credentials",
+                headers=["Content-Type: application/x-www-form-urlencoded"])
+
+
+def send(weir, *options, headers=()):
+    return curl(weir, "/events", *options, data=json.dumps(ping()),
+                headers=["Content-Type: application/json", *headers]).status
+
+
+def test_revocation_of_basic_and_oauth_at_one_is_obeyed_by_the_other(world):
+    """A token that was given out before it ends with the client it speaks for, wherever it is shown."""
+    first, second = world.weirs
+    basic, client = first.issue(MEMBER, "basic"), first.issue(MEMBER, "oauth")
+    login = ("--user", f"{basic['user']}:{basic['password']}")
+    for weir in world.weirs:
+        wait_until(lambda one=weir: send(one, *login) == 200, "the password is known", 10)
+        wait_until(lambda one=weir: get_token(one, client).status == 200, "the client is known", 10)
+    bearers = [f"Authorization: Bearer {get_token(weir, client).json['access_token']}"
+               for weir in world.weirs]
+    assert [send(weir, headers=[bearer]) for weir in world.weirs for bearer in bearers] == [200] * 4
+    first.revoke(basic["credential"])
+    wait_until(lambda: send(second, *login) in (401, 403), "the password is refused", 10)
+    assert send(first, *login) in (401, 403)
+    second.revoke(client["credential"])
+    wait_until(lambda: all(send(first, headers=[bearer]) in (401, 403) for bearer in bearers),
+               "both tokens are refused", 10)
+    assert all(send(second, headers=[bearer]) in (401, 403) for bearer in bearers)
+    assert get_token(first, client).status == 401 == get_token(second, client).status
+
+
 def test_changes_at_both_at_once_lose_nothing(world):
     first, second = world.weirs
     for turn in range(5):
