@@ -366,14 +366,6 @@ SCAN_TARGET SCAN_INLINE struct scan_kind_masks scan_classify_kinds(const uint8_t
     };
 }
 
-SCAN_TARGET SCAN_INLINE uint64_t scan_prefix_xor(uint64_t bits)
-{
-    const __m128i ones = _mm_set1_epi8((char)0xff);
-
-    return (uint64_t)_mm_cvtsi128_si64(
-        _mm_clmulepi64_si128(_mm_set_epi64x(0, (long long)bits), ones, 0));
-}
-
 #include "routing/scan_nesting.h"
 
 SCAN_TARGET SCAN_INLINE void take_group(struct wide_state *state, struct group *group,
