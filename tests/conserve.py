@@ -14,7 +14,8 @@ logs are compared with a naive matcher over the history of the catalog:
     answer reached all or none
     a healthy target's deliveries never died, and no other died for a reason that was not its own
     of a sequence each step that arrived came after all before it that may not fail
-    nothing arrived at a wrong target, for a wrong account, under a wrong role, or altered
+    nothing arrived at a wrong target, where the certificate is a stranger's, for a wrong account,
+    under a wrong role, or altered
     each repeat is explained by a kill that found the delivery in flight, by a target that accepted
     and did not say so, or by a claim that ended while its holder could not write down the outcome
     the ledger balanced in every sample, and at the end says what the outside says

@@ -8,6 +8,9 @@ botocore, a role is assumed only with its external id, and what was accepted is 
 NDJSON log, flushed before the answer leaves.  The log is therefore what really arrived, whatever
 happens to either process afterwards.
 
+With `--tls CERTIFICATE KEY` it also is an HTTPS endpoint for API destinations: POST /hook/NAME with the
+x-api-key of `--hook-key` is taken as a call of service "https" for the resource NAME.
+
 Log lines (`time` in epoch seconds, `seq` from 0; secrets never appear):
   {"kind": "assume_role", "allowed", "role", "session", "external_id", "tags", "caller", ...}
   {"kind": "message", "queue", "message_id", "body", "group", "dedup", "duplicate",
@@ -32,6 +35,7 @@ While it runs:
     {"answers": {"SERVICE:ACTION": {...}}}  what calls that only their model judges get back
     {"instance_role": ARN | null, "container": {"role": ARN, "authorization": TEXT} | null,
      "web_identities": {TOKEN: ROLE_ARN}}   credentials without a key, see aws_identity.py
+    {"certificates": [[N, CERTIFICATE, KEY]]}  what the Nth --tls port shows from now on
     {"executions_end": true}    Step Functions executions are over as soon as they began
   Fault modes, each for `count` requests (null: until cleared) and with `probability` (1):
     fail      error `code`, `status`, `message`, `headers`; default InternalFailure, 500
@@ -54,6 +58,7 @@ import os
 import random
 import signal
 import socket
+import ssl
 import struct
 import sys
 import threading
@@ -72,6 +77,12 @@ REQUEST_MAX_BYTES = 16 * 1024 * 1024
 LIE_BYTES = 100
 MODES = ("fail", "throttle", "deny", "partial", "delay", "hang", "drip", "lie", "reset",
          "swallow")
+
+
+class HookCall:
+    """What a fault must know of a request to /hook."""
+
+    service, action, params = "https", "POST", {}
 
 
 class Log:
@@ -156,8 +167,11 @@ class Drop(Exception):
 class AwsStandin:
     """The server.  start() returns once the port is open; also a context manager."""
 
-    def __init__(self, port=0, host="127.0.0.1", log_path=None, on_line=None):
+    def __init__(self, port=0, host="127.0.0.1", log_path=None, on_line=None, certificates=()):
+        """`certificates`: (certificate, key) paths; each opens a TLS port more."""
         self.host, self.port = host, port
+        self.certificates, self.tls_urls = certificates, []
+        self.hook_key = None
         self.log = Log(log_path, on_line)
         self.faults = Faults()
         self.sts = Sts(self.log.append)
@@ -168,6 +182,7 @@ class AwsStandin:
         self._loop = self._stopped = None
         self._thread = None
         self._server = None
+        self._tls_servers, self._tls_contexts = [], []
 
     @property
     def url(self):
@@ -177,6 +192,14 @@ class AwsStandin:
         self._server = await asyncio.start_server(
             self._serve, self.host, self.port, limit=HEAD_MAX_BYTES, backlog=512)
         self.port = self._server.sockets[0].getsockname()[1]
+        for certificate, key in self.certificates:
+            context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+            context.load_cert_chain(certificate, key)
+            self._tls_contexts.append(context)
+            self._tls_servers.append(await asyncio.start_server(
+                self._serve, self.host, 0, limit=HEAD_MAX_BYTES, backlog=512, ssl=context))
+            port = self._tls_servers[-1].sockets[0].getsockname()[1]
+            self.tls_urls.append(f"https://localhost:{port}")
 
     def start(self):
         """Serve from a thread of its own."""
@@ -187,7 +210,8 @@ class AwsStandin:
             await self.open()
             ready.set()
             await self._stopped.wait()
-            self._server.close()
+            for server in (self._server, *self._tls_servers):
+                server.close()
 
         # asyncio.run cancels the open connections when run() ends.
         self._thread = threading.Thread(target=lambda: asyncio.run(run()), daemon=True)
@@ -277,6 +301,8 @@ class AwsStandin:
         if path.path.startswith("/_"):
             status, answer = self._own(method, path, body)
             return status, "application/json", answer, {}, None
+        if path.path.startswith("/hook/"):
+            return await self._answer_hook(path.path.removeprefix("/hook/"), headers, body)
         own = self.own_sources.serve(method, path.path, dict(headers))
         if own is not None:
             return own[0], "text/plain", own[1].encode(), {}, None
@@ -308,6 +334,24 @@ class AwsStandin:
         self._after(fault)
         return (200, *aws_wire.render(call, answer), {"x-amzn-RequestId": str(len(self.log))},
                 fault)
+
+    async def _answer_hook(self, name, headers, body):
+        """What a web service of somebody's own would say; nobody signs there."""
+        arn = self.targets.hook_arn(name)
+        fault = self.faults.take([arn, "https", "*"])
+        try:
+            await self._before(HookCall, fault)
+            if dict(headers).get("x-api-key") != self.hook_key:
+                raise Refusal("Unauthorized", "the key is wrong", 401)
+            self.targets.serve_hook(arn, body.decode())
+        except Refusal as refusal:
+            self.log.append({"kind": "refused", "service": "https", "action": name,
+                             "code": refusal.code, "message": refusal.message,
+                             "fault": fault["mode"] if fault else None})
+            return (refusal.status, "application/json", b'{"message": "no"}',
+                    refusal.headers or {}, None)
+        self._after(fault)
+        return 200, "application/json", b'{"ok": true}', {}, fault
 
     async def _answer_modelled(self, scope, method, target, headers, body):
         call, fault = None, None
@@ -349,7 +393,7 @@ class AwsStandin:
         if mode == "throttle":
             code = {"sts": "Throttling", "sqs": "com.amazonaws.sqs#RequestThrottled",
                     "lambda": "TooManyRequestsException"}.get(call.service, "ThrottlingException")
-            raise Refusal(code, "Rate exceeded", 429 if call.service == "lambda" else 400,
+            raise Refusal(code, "Rate exceeded", 429 if call.service in ("lambda", "https") else 400,
                           query_code=code.split("#")[-1], headers=fault.get("headers"))
         if mode == "deny":
             raise Refusal("AccessDeniedException", "not authorized", 403, query_code="AccessDenied")
@@ -411,7 +455,7 @@ class AwsStandin:
         """Carry out one control document (see the top of this file)."""
         known = {"fault", "clear", "roles", "remove_roles", "queues", "remove_queues", "callers",
                  "lifetime_max_s", "resources", "remove_resources", "answers", "executions_end",
-                 "instance_role", "container", "web_identities"}
+                 "instance_role", "container", "web_identities", "certificates"}
         if unknown := set(order) - known:
             raise ValueError(f"unknown: {', '.join(sorted(unknown))}")
         if "clear" in order:
@@ -437,6 +481,8 @@ class AwsStandin:
         self.own_sources.instance_role = order.get("instance_role", self.own_sources.instance_role)
         self.own_sources.container = order.get("container", self.own_sources.container)
         self.web_identities.update(order.get("web_identities", {}))
+        for number, certificate, key in order.get("certificates", []):
+            self._tls_contexts[number].load_cert_chain(certificate, key)
         if "executions_end" in order:
             self.targets.executions_end = order["executions_end"]
         if "lifetime_max_s" in order:
@@ -488,6 +534,9 @@ def parse_arguments(argv):
                         help="a queue that exists; FIFO if it ends in .fifo")
     parser.add_argument("--resource", metavar="ARN", action="append", default=[],
                         help="a function, state machine, topic, document or bus that exists")
+    parser.add_argument("--tls", metavar=("CERTIFICATE", "KEY"), nargs=2, action="append", default=[],
+                        help="open an HTTPS port more, for POST /hook/NAME")
+    parser.add_argument("--hook-key", metavar="TEXT", help="the x-api-key that /hook wants")
     parser.add_argument("--verbose", action="store_true", help="print a line for each arrival")
     return parser.parse_args(argv)
 
@@ -516,7 +565,7 @@ async def serve(standin):
     for number in (signal.SIGINT, signal.SIGTERM):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
     await standin.open()
-    print(f"listening on {standin.url}", flush=True)
+    print("listening on", *standin.tls_urls, standin.url, flush=True)
     await stop.wait()
     standin.log.close()
 
@@ -524,7 +573,8 @@ async def serve(standin):
 def main(argv=None):
     args = parse_arguments(argv)
     on_line = (lambda line: print(describe(line), flush=True)) if args.verbose else None
-    standin = AwsStandin(args.port, args.host, args.log, on_line)
+    standin = AwsStandin(args.port, args.host, args.log, on_line, args.tls)
+    standin.hook_key = args.hook_key
     try:
         configure(standin, args)
         asyncio.run(serve(standin))

@@ -297,6 +297,21 @@ class Targets:
             self._write(call, bus, entry["Detail"], event_id=event_id, params=entry)
         return event_id
 
+    # -- HTTPS endpoints -----------------------------------------------------------------------
+
+    @staticmethod
+    def hook_arn(name):
+        """Of the API destination that leads to /hook/NAME."""
+        return f"arn:aws:events:us-east-1:999999999999:api-destination/{name}"
+
+    def serve_hook(self, arn, text):
+        if arn not in self.resources:
+            raise Refusal("NotFound", "there is no such hook", 404)
+        self._record({"kind": "call", "service": "https", "action": "POST", "resource": arn,
+                      "body": text, "duplicate": False, "request": uuid.uuid4().hex,
+                      "region": None, "role": None, "session": None, "session_tags": {},
+                      "access_key": None, "account": None, "principal": None})
+
     # -- all others --------------------------------------------------------------------------
 
     def _other(self, call):

@@ -100,7 +100,8 @@ class Balancer:
 class Fleet:
     """What serves, and what it stands on.  `state` of each replica: ok, down, rising, stopped, cut."""
 
-    def __init__(self, folder, aws, count):
+    def __init__(self, folder, aws, count, config):
+        """`config`: what each gateway is told besides."""
         self.primary = RedisServer(folder / "redis-0", maxmemory=MAXMEMORY)
         self.standby = RedisServer(folder / "redis-1", maxmemory=MAXMEMORY,
                                    replica_of=self.primary)
@@ -108,7 +109,7 @@ class Fleet:
         self.weirs = []
         self.state = ["ok"] * count
         self._ok_since_s = [0.0] * count
-        self._folder, self._aws = folder, aws
+        self._folder, self._aws, self._config = folder, aws, config
 
     def start(self):
         self.primary.start()
@@ -124,7 +125,7 @@ class Fleet:
         folder.mkdir()
         self._give_secrets(folder)
         weir = Weir(folder, aws=self._aws, store=proxy.url, config={
-            "workers": 2, "limits": {"claim_time": f"{CLAIM_S}s"}})
+            "workers": 2, "limits": {"claim_time": f"{CLAIM_S}s"}, **self._config})
         self.weirs.append(weir)
         weir.start()
 

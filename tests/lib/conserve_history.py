@@ -16,7 +16,7 @@ import bisect
 import dataclasses
 import threading
 
-from conserve_kinds import place_of
+from conserve_kinds import is_hook, place_of
 from conserve_matcher import matches
 
 
@@ -41,7 +41,7 @@ class Version:
     """One catalog, as its file says it."""
 
     def __init__(self, catalog):
-        self._accounts = {one["id"]: one for one in catalog["accounts"]}
+        self._accounts = {one["id"]: one for one in catalog["accounts"] if "dispatch_role" in one}
         self._rules = catalog["rules"]
         self._targets = {}
         self.steps = {}  # {slot of a sequence: [(slot of a step, may it fail)]}
@@ -68,10 +68,13 @@ class Version:
             and matches(rule["pattern"], event) for target in rule["targets"])
 
     def leads_to(self, slot, account):
-        """(place, role ARN) of a slot for events of one account, or None without the slot."""
+        """(place, role ARN) of a slot for events of one account, or None without the slot.  An API
+        destination is called under no role."""
         target = self._targets.get(slot)
         if target is None:
             return None
+        if is_hook(target["arn"]):
+            return target["arn"], None
         role = target.get("role_arn") or self._accounts[account]["dispatch_role"]["arn"]
         return place_of(target, account), role.replace("{account}", account)
 

@@ -76,6 +76,7 @@ class Verdict:
     repeats_by_machine: int = 0
     repeats_by_claim: int = 0
     latencies_s: list = dataclasses.field(default_factory=list)
+    repeats_at: collections.Counter = dataclasses.field(default_factory=collections.Counter)
 
     def fault(self, kind, text):
         self.faults[kind].append(text)
@@ -250,6 +251,7 @@ class Judge:
         for slot, times in arrivals.items():
             for before, after in zip(times, times[1:]):
                 self.verdict.repeats += 1
+                self.verdict.repeats_at[str(slot)] += 1
                 if self._spans.touch(f"deaf:{before['place']}", before["time"] - CLOCK_SLACK_S,
                                      before["time"] + CLOCK_SLACK_S):
                     self.verdict.repeats_by_target += 1

@@ -20,6 +20,7 @@ ARNS = {
     "ssm": ("ssm", "automation-definition/{name}"),
     "bus": ("events", "event-bus/{name}"),
     "universal": ("sns", "called-{name}"),
+    "https": ("events", "api-destination/{name}"),
 }
 KINDS = tuple(ARNS)
 BATCHING = ("sqs", "sns", "bus")
@@ -62,6 +63,25 @@ def is_queue(place):
     return place.startswith("arn:aws:sqs:")
 
 
+def is_hook(arn):
+    return ":api-destination/" in arn
+
+
+def hooks(arns, url_of, key_path):
+    """The sections of a catalog without which targets of these ARNs would lead nowhere; `url_of` a
+    name is the endpoint's."""
+    owner = {"account": CENTRAL}
+    names = sorted(one.rsplit("/", 1)[1] for one in arns)
+    return {
+        "connections": [{**owner, "name": "hooks", "authorization_type": "API_KEY",
+                         "auth_parameters": {"api_key_auth_parameters": {
+                             "api_key_name": "x-api-key",
+                             "api_key_value": {"file": str(key_path)}}}}],
+        "api_destinations": [{**owner, "name": name, "http_method": "POST",
+                              "connection_arn": arn("events", "connection/hooks"),
+                              "invocation_endpoint": url_of(name)} for name in names]}
+
+
 def arrivals(aws):
     """What arrived, repetitions that a service recognised left out, each as {"place", "role",
     "session_tags", "time", "body", "event"}: `body` is the text if it is to be the event's own,
@@ -73,7 +93,7 @@ def arrivals(aws):
 
 
 def _read(line):
-    if line["kind"] == "message" or line["service"] in ("lambda", "states"):
+    if line["kind"] == "message" or line["service"] in ("lambda", "states", "https"):
         return _read_whole(line["body"])
     if line["service"] == "events":
         return _read_entry(line["params"])

@@ -7,7 +7,7 @@ from conserve_clients import make_senders
 from conserve_fleet import CLAIM_S, Balancer, Fleet
 from conserve_judge import Judge, percentile
 from conserve_probe import Probe
-from conserve_run import Run, SHOWN_MAX
+from conserve_run import Run, SHOWN_MAX, egress
 from conserve_stats import check_entries
 from conserve_storm import ReplicatedStorm, overdue, undisturbed
 from conserve_world import ACCOUNTS, may_die
@@ -36,7 +36,7 @@ class ReplicatedRun(Run):
         self.fleet = self.front = None
 
     def _build(self):
-        self.fleet = Fleet(self.folder, self.aws, self._count)
+        self.fleet = Fleet(self.folder, self.aws, self._count, egress(self.folder, self.aws))
         self.weirs = self.fleet.weirs
         self.fleet.start()
         self.front = Balancer(self.weirs, self.seed)

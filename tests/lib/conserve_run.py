@@ -13,8 +13,8 @@ from conserve_history import History, Spans
 from conserve_judge import Judge, percentile
 from conserve_kinds import arrivals
 from conserve_stats import Heartbeat, Sampler, check_against
-from conserve_world import ACCOUNTS, World, all_roles, is_calm, may_die
-from weir import ROOT, AwsStandinProcess, Weir, wait_until
+from conserve_world import ACCOUNTS, UNTRUSTED, World, all_roles, is_calm, may_die
+from weir import ROOT, AwsStandinProcess, Weir, make_certificates, wait_until
 
 DISK_SIZE = "96m"
 CALM_S = 6
@@ -35,6 +35,14 @@ RSS_GROWTH_MAX_BYTES = 64 << 20
 # way at once than the first calm did.  A descriptor lost with each call would be thousands.
 FD_GROWTH_MAX = 150
 SHOWN_MAX = 15
+HOOK_KEY = "the-key-of-the-hooks"
+
+
+def egress(folder, aws):
+    """What a gateway must be told to reach the stand-in's HTTPS endpoints."""
+    ports = [int(url.rsplit(":", 1)[1]) for url in aws.tls_urls]
+    return {"egress": {"allow": ["127.0.0.0/8", "::1"], "ports": ports,
+                       "ca": str(folder / "ca.pem")}}
 
 
 class Run:
@@ -59,8 +67,19 @@ class Run:
         self.samplers = []
 
     def go(self):
-        with AwsStandinProcess(self.folder, all_roles(), *self.world.standing()) as aws:
+        stranger = self.folder / "stranger"
+        stranger.mkdir()
+        for folder in (self.folder, stranger):
+            make_certificates(folder)
+        key = self.folder / "hook.key"
+        key.write_text(HOOK_KEY)
+        key.chmod(0o600)
+        more = ["--hook-key", HOOK_KEY]
+        for folder in (self.folder, stranger):
+            more += ["--tls", folder / "server.pem", folder / "server.key"]
+        with AwsStandinProcess(self.folder, all_roles(), *self.world.standing(), more) as aws:
             self.aws = aws
+            self.world.use_hooks(aws.tls_urls, key)
             try:
                 self._build()
                 self._go()
@@ -86,7 +105,8 @@ class Run:
         """Start what is tested; afterwards there are `weirs`, `senders` and a `storm`."""
         disk = Disk(self.folder / "weir/state", DISK_SIZE)
         weir = Weir(self.folder / "weir", aws=self.aws, config={
-            "workers": 2, "limits": {"store_reserve": str(RESERVE_BYTES)}})
+            "workers": 2, "limits": {"store_reserve": str(RESERVE_BYTES)},
+            **egress(self.folder, self.aws)})
         self.weirs = [weir]
         weir.start()
         self.senders = make_senders(weir, self.journal, ACCOUNTS, self.seed)
@@ -136,6 +156,9 @@ class Run:
             sender.stop()
         for place, _ in self.world.ailing():
             self.storm.recover(place)
+        self.trusted_s = time.time()
+        self.aws.control(certificates=[[1, str(self.folder / "server.pem"),
+                                        str(self.folder / "server.key")]])
         for sender in self.senders:
             sender.join()
         # A new process knows nothing of lanes that failed before, so the drain is short; and all
@@ -186,14 +209,22 @@ class Run:
             letters += page["dead"]
         return letters
 
+    def _judge_trust(self):
+        """Nothing may go to whom nobody vouches for."""
+        there = self.world.places(UNTRUSTED)
+        early = [one for one in self.arrived
+                 if one["place"] in there and one["time"] < self.trusted_s]
+        self._assert(not early, f"sent to a stranger: {early[:SHOWN_MAX]}")
+
     def _judge(self):
         dead = self._dead_letters()
         for weir in self.weirs:
             status = weir.stop()
             self._assert(status == 0, f"weir ended with {status} when asked to")
             self.failures += self._strange_lines(weir)
-        judge = self._make_judge()
         self.arrived = arrivals(self.aws)
+        self._judge_trust()
+        judge = self._make_judge()
         self.verdict = judge.judge(self.journal.sent, self.arrived, dead)
         for kind, texts in self.verdict.faults.items():
             self.failures.append(f"{kind}: {len(texts)}")
@@ -300,4 +331,6 @@ class Run:
               f"machine stood still for {self.heartbeat.late_s:.1f} s")
         if self.verdict:
             print(self.verdict.summary())
+            print("repeats at " + ", ".join(
+                f"{slot} {count}" for slot, count in self.verdict.repeats_at.most_common(SHOWN_MAX)))
             print(f"drained in {self.drained_s:.1f} s")

@@ -20,8 +20,8 @@ import random
 
 from catalogs import external_id, queue_arn, role_arn
 from conserve_history import Version
-from conserve_kinds import BATCHING, KINDS, is_queue, make_target, place_of
-from weir import REGION
+from conserve_kinds import BATCHING, KINDS, hooks, is_queue, make_target, place_of
+from weir import CENTRAL, REGION
 
 ACCOUNTS = [f"2000000000{number:02d}" for number in range(20)]
 # Some accounts are suspended, denied by STS or given another role; a limit binds one of them.
@@ -55,8 +55,10 @@ PATTERNS = {
 }
 # The modes that accept without saying so in time, or after the caller may be gone.
 DEAF = ("drip", "lie", "swallow", "delay")
+# An endpoint behind a certificate that nobody vouches for, until the targets are mended.
+UNTRUSTED = "ailing-untrusted"
 SEQUENCES = ("steps", "steps-ailing", "steps-on")
-ROUTES = (*AILMENTS, *SEQUENCES, "doomed", "refused", "fifo", *["none"] * 5)
+ROUTES = (*AILMENTS, "untrusted", *SEQUENCES, "doomed", "refused", "fifo", *["none"] * 5)
 # Why a delivery of each sort may end as a dead letter; None: whatever STS says to the unlucky.
 REASONS = {
     "ailing": ("attempts-exhausted",), "steps-ailing": ("attempts-exhausted",),
@@ -107,6 +109,7 @@ class World:
         self._kinds = Kinds(seed)
         self.kinds = {}  # {name of a target: its kind}, for the report
         self._owned = {}
+        self._hooks = {}
         self.accounts = {one: self._account(one) for one in ACCOUNTS}
         self._ailing = {}
         self._restless_targets = {
@@ -161,9 +164,13 @@ class World:
 
     def _ailing_rules(self):
         others = [{"anything-but": sorted(set(ROUTES) - {"partial"})}]
+        self.kinds[UNTRUSTED] = "https"
+        untrusted = make_target("https", UNTRUSTED, retry_policy=FEW_TRIES)
+        self._owned[UNTRUSTED] = untrusted
         return [_rule(f"ailing-{name}", {"detail": {"route": PATTERNS.get(name, others)}},
                       self._ailing_target(f"ailing-{name}", name, retry_policy=FEW_TRIES))
-                for name in AILMENTS]
+                for name in AILMENTS] + [
+                    _rule(UNTRUSTED, {"detail": {"route": ["untrusted"]}}, untrusted)]
 
     def _doomed_rules(self):
         return [_rule(f"doomed-{index}", {"detail": {"doom": [index]}},
@@ -226,9 +233,16 @@ class World:
         return ([one for one in sorted(found) if is_queue(one)],
                 [one for one in sorted(found) if not is_queue(one)])
 
+    def use_hooks(self, urls, key_path):
+        """Where HTTPS endpoints are: (trusted, untrusted) addresses, and the key for both."""
+        names = [name for name, kind in self.kinds.items() if kind == "https"]
+        self._hooks = hooks([make_target("https", name)["arn"] for name in names],
+                            lambda name: f"{urls[name == UNTRUSTED]}/hook/{name}", key_path)
+
     def catalog(self):
-        return copy.deepcopy({"accounts": list(self.accounts.values()),
-                              "rules": list(self._rules.values())})
+        central = {"id": CENTRAL, "name": "central"}
+        return copy.deepcopy({"accounts": [*self.accounts.values(), central],
+                              "rules": list(self._rules.values()), **self._hooks})
 
     def version(self):
         return Version(self.catalog())

@@ -5,6 +5,7 @@ import hashlib
 import http.client
 import json
 import socket
+import ssl
 import subprocess
 import sys
 import time
@@ -22,6 +23,7 @@ from botocore.credentials import Credentials
 
 sys.path.insert(0, str(Path(__file__).parent))
 from aws_standin import AwsStandin  # noqa: E402
+from weir import make_certificates  # noqa: E402
 
 REGION = "us-east-1"
 KEY, SECRET = "AKIASTANDINTEST00001", "stand-in-secret"
@@ -306,6 +308,37 @@ def test_a_lie_accepts_and_promises_too_much(standin):
     with urllib.request.urlopen(request, timeout=10) as answer:
         with pytest.raises(http.client.IncompleteRead):
             answer.read()
+
+
+def test_a_hook_wants_its_key_and_shows_the_certificate_it_is_told(tmp_path):
+    for name in ("first", "second"):
+        (tmp_path / name).mkdir()
+        make_certificates(tmp_path / name)
+    pair = [tuple(str(tmp_path / name / file) for file in ("server.pem", "server.key"))
+            for name in ("first", "second")]
+    server = AwsStandin(certificates=[pair[1]])
+    server.hook_key = "the key"
+    server.targets.add_resource(server.targets.hook_arn("a"))
+    trust = ssl.create_default_context(cafile=str(tmp_path / "first/ca.pem"))
+
+    def post(name, key="the key"):
+        request = urllib.request.Request(f"{server.tls_urls[0]}/hook/{name}", b'{"id": "1"}',
+                                         {"x-api-key": key})
+        try:
+            with urllib.request.urlopen(request, timeout=10, context=trust) as answer:
+                return answer.status
+        except urllib.error.HTTPError as error:
+            return error.code
+
+    with server:
+        with pytest.raises(urllib.error.URLError):
+            post("a")
+        server.control({"certificates": [[0, *pair[0]]]})
+        assert (post("a"), post("b"), post("a", "another")) == (200, 404, 401)
+        server.control({"fault": {"target": server.targets.hook_arn("a"), "mode": "throttle"}})
+        assert post("a") == 429
+        assert [line["body"] for line in server.log.lines if line["kind"] == "call"] == [
+            '{"id": "1"}']
 
 
 def test_sts_faults_are_its_own(standin):

@@ -18,7 +18,7 @@ from conserve_kinds import arrivals, make_target, place_of  # noqa: E402
 from conserve_matcher import matches  # noqa: E402
 from conserve_stats import DELIVERIES, ENTRIES, check_against, imbalances  # noqa: E402
 from conserve_world import (  # noqa: E402
-    ACCOUNTS, UNLUCKY, World, draw_event, is_calm, may_die)
+    ACCOUNTS, UNLUCKY, UNTRUSTED, World, draw_event, is_calm, may_die)
 
 A, B = ACCOUNTS[:2]
 QUEUE, MOVED = queue_arn("one"), queue_arn("two")
@@ -310,6 +310,16 @@ def test_every_version_of_the_world_keeps_to_its_places():
     assert {place for place, _ in world.ailing()} <= {*queues, *others}
 
 
+def test_every_https_target_has_an_api_destination():
+    world = World(4)
+    world.use_hooks(["https://localhost:1", "https://localhost:2"], "/key")
+    made = {one["name"]: one["invocation_endpoint"] for one in world.catalog()["api_destinations"]}
+    assert set(made) == {name for name, kind in world.kinds.items() if kind == "https"}
+    assert {name for name, url in made.items() if ":2/" in url} == {UNTRUSTED}
+    assert world.version().leads_to(Slot("central", UNTRUSTED, "t1"), A) == (
+        make_target("https", UNTRUSTED)["arn"], None)
+
+
 def test_each_seed_deals_every_kind_and_deals_it_again():
     assert World(1).kinds == World(1).kinds != World(2).kinds
     for seed in range(5):
@@ -334,7 +344,10 @@ class Log:
             place = place_of(make_target(kind, f"one-{kind}"), A)
             named = {"kind": "message", "queue": place} if ":sqs:" in place else {
                 "kind": "call", "resource": place, "service": place.split(":")[2]}
-            yield {**named, "role": role_arn(A), "session_tags": {"weir-account": A}, "time": 101,
+            if kind == "https":
+                named["service"] = kind
+            yield {**named, "role": None if kind == "https" else role_arn(A), "time": 101,
+                   "session_tags": {"weir-account": A},
                    "duplicate": False, "body": self._text, **self._texts.get(kind, {})}
 
 

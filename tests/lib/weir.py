@@ -91,10 +91,11 @@ def merge(base, changes):
 class AwsStandinProcess:
     """tests/lib/aws_standin.py as a process: it outlives weir, and may be killed itself."""
 
-    def __init__(self, folder, roles=(), queues=(), resources=()):
+    def __init__(self, folder, roles=(), queues=(), resources=(), more=()):
+        """`more`: further arguments of aws_standin.py."""
         self.log_path = Path(folder) / "aws.ndjson"
         self._errors = Path(folder) / "aws.err"
-        self._arguments = []
+        self._arguments = list(map(str, more))
         for arn, external_id in dict(roles).items():
             self._arguments += ["--role", f"{arn}={external_id}" if external_id else arn]
         for arn in queues:
@@ -103,7 +104,7 @@ class AwsStandinProcess:
             self._arguments += ["--resource", arn]
         self._port = 0
         self._process = None
-        self.url = None
+        self.url, self.tls_urls = None, []
 
     def start(self):
         with open(self._errors, "ab") as errors:
@@ -115,7 +116,7 @@ class AwsStandinProcess:
         line = self._process.stdout.readline()
         if not line:
             raise RuntimeError("the stand-in did not start:\n" + self._errors.read_text())
-        self.url = line.split()[-1]
+        *self.tls_urls, self.url = line.split()[2:]
         self._port = int(self.url.rsplit(":", 1)[1])
         return self
 
