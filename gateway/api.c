@@ -18,6 +18,7 @@
 #include "gateway/api_connections.h"
 #include "gateway/api_destinations.h"
 #include "gateway/api_patterns.h"
+#include "gateway/api_replays.h"
 #include "gateway/api_permissions.h"
 #include "gateway/api_rules.h"
 #include "gateway/api_tags.h"
@@ -72,6 +73,10 @@ static const struct api_action *const actions[] = {
     &api_update_archive,
     &api_delete_archive,
     &api_list_archives,
+    &api_start_replay,
+    &api_describe_replay,
+    &api_cancel_replay,
+    &api_list_replays,
 };
 
 /* The name behind "AWSEvents."; empty if X-Amz-Target is not of this API. */
@@ -165,10 +170,11 @@ static enum err check_head(struct ingest *ingest, struct request *request, struc
                            "The Content-Type of an EventBridge request is " CONTENT_TYPE ".");
     }
     if (!is_put_events(request) && action_of(request) == NULL) {
-        return err_because(ERR_UNKNOWN_ACTION, why,
-                           "The action that X-Amz-Target names is not known; AWSEvents.PutEvents "
-                           "is, and those that manage rules, targets, buses, archives and tags, "
-                           "connections and API destinations.");
+        return err_because(
+            ERR_UNKNOWN_ACTION, why,
+            "The action that X-Amz-Target names is not known; AWSEvents.PutEvents "
+            "is, and those that manage rules, targets, buses, archives, replays, tags, "
+            "connections and API destinations.");
     }
     return ingest_check_sigv4(ingest, request, why);
 }

@@ -99,7 +99,7 @@ static enum err read_name(struct api_call *call, const char *kind, const char *m
     if (slice_find(kept->name, ':') < kept->name.len ||
         slice_find(kept->name, '/') < kept->name.len || kept->name.len == 0) {
         return api_fail(call, "ValidationException",
-                        "Parameter %s is not valid. Reason: Must contain the name or ARN of an %s.",
+                        "Parameter %s is not valid. Reason: Must be a name, or an ARN of :%s/NAME.",
                         member, kind);
     }
     if (kept->name.len > chars_max) {
@@ -453,7 +453,7 @@ static bool is_wanted(const struct api_call *call, const struct api_bus *bus, co
            (state.len == 0 || slice_eq(state, SLICE("ENABLED")));
 }
 
-static int compare_names(const void *a, const void *b)
+static int compare_names(const void *a, const void *b) /* of struct catalog_document * */
 {
     const struct catalog_document *const *left = a;
     const struct catalog_document *const *right = b;
@@ -461,6 +461,13 @@ static int compare_names(const void *a, const void *b)
                                     json_member_text((*right)->value, "name"));
 
     return order != 0 ? order : strcmp((*left)->name, (*right)->name);
+}
+
+void api_kept_sort(const struct catalog_document **documents, size_t count)
+{
+    if (count > 1) {
+        qsort(documents, count, sizeof(const struct catalog_document *), compare_names);
+    }
 }
 
 static enum err list_archives(struct api_call *call, const struct catalog *catalog,
@@ -482,7 +489,7 @@ static enum err list_archives(struct api_call *call, const struct catalog *catal
     }
     TRY(api_page_read(call, &page));
     archives = archives_to_list(call, catalog, has_bus ? &bus : NULL, &count);
-    qsort(archives, count, sizeof(const struct catalog_document *), compare_names);
+    api_kept_sort(archives, count);
     for (size_t i = 0; i < count; i++) {
         const struct slice name = json_member_text(archives[i]->value, "name");
 

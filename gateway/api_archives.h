@@ -38,5 +38,7 @@ struct slice api_key_arn(struct api_call *call, struct slice bus);
  */
 const struct catalog_document **api_kept_all(struct api_call *call, const struct catalog *catalog,
                                              const char *kind, size_t *count);
+/* In the order of their names. */
+void api_kept_sort(const struct catalog_document **documents, size_t count);
 /* At most one filter; ValidationException. */
 MUST_USE enum err api_check_filters(struct api_call *call);

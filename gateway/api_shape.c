@@ -386,6 +386,19 @@ static void check_number(struct walk *walk, const struct place *place, const jso
     }
 }
 
+static void check_moment(struct walk *walk, const struct place *place, const json_t *value,
+                         const struct api_member *member)
+{
+    const double seconds = json_number_value(value);
+
+    if (!json_is_number(value)) {
+        wrong_type(walk, place, "a number of seconds");
+    } else if (!(seconds >= (double)member->min && seconds <= (double)member->max)) {
+        broken(walk, place, "", "have value between %" PRIu64 " and %" PRIu64, member->min,
+               member->max);
+    }
+}
+
 static void check_list(struct walk *walk, const struct place *place, const json_t *list,
                        const struct api_member *member)
 {
@@ -439,6 +452,9 @@ static void check_value(struct walk *walk, const struct place *place, json_t *va
         break;
     case API_NUMBER:
         check_number(walk, place, value, member);
+        break;
+    case API_MOMENT:
+        check_moment(walk, place, value, member);
         break;
     case API_BOOL:
         if (!json_is_boolean(value)) {

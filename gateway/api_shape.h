@@ -17,6 +17,7 @@ enum api_type {
     API_TEXT,
     API_SECRET, /* a text that no message quotes */
     API_NUMBER,
+    API_MOMENT, /* seconds, possibly with a fraction */
     API_BOOL,
     API_OBJECT,
     API_OBJECTS,  /* a list */

@@ -11,6 +11,7 @@
 #include "core/check.h"
 #include "gateway/audit.h"
 #include "gateway/catalog_document.h"
+#include "gateway/replay.h"
 
 enum { INDEX_CHANGES_MAX = 64 }; /* more at once make the index anew */
 
@@ -41,7 +42,7 @@ void catalog_changes_clear(struct catalog *catalog)
 }
 
 /* Of several changes of a document the first knows what is in force.  Nothing that is compiled
- * follows from the audit log. */
+ * follows from the audit log or a replay. */
 static void note_changed(struct catalog *catalog, struct slice name,
                          const struct catalog_document *old)
 {
@@ -49,7 +50,7 @@ static void note_changed(struct catalog *catalog, struct slice name,
         old != NULL ? json_member_text(old->value, "bus") : (struct slice){NULL, 0};
     struct catalog_change *change;
 
-    if (audit_owns(name) || map_get(&catalog->changed, name) != NULL) {
+    if (catalog_is_aside(name) || map_get(&catalog->changed, name) != NULL) {
         return;
     }
     change = xcalloc(1, sizeof(*change) + name.len + bus.len);
@@ -170,10 +171,15 @@ enum err catalog_absorb_own(struct catalog *catalog, struct catalog_edit *edit, 
 
 /* ---- what others wrote -------------------------------------------------------------------- */
 
-/* What is different now; nothing that is in force follows from the audit log. */
+bool catalog_is_aside(struct slice name)
+{
+    return audit_owns(name) || replay_owns(name);
+}
+
+/* What is different now; nothing that is in force follows from what stands aside. */
 static void note_change(struct catalog_follow *follow, struct slice name)
 {
-    if (!audit_owns(name)) {
+    if (!catalog_is_aside(name)) {
         follow->changed_count++;
     }
 }

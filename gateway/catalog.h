@@ -4,8 +4,8 @@
  *
  * The store holds the truth as versioned documents; this is that truth in memory.  A document is
  * named "kind/key": account/ID, credential/ID, bus/ACCOUNT/NAME, rule/BUS/NAME (BUS is `central`
- * or ACCOUNT/NAME), archive/OWNER/NAME (OWNER is `central` or the account of its bus), meta/uid.
- * Beside what its owner wrote, each holds its `manager`.
+ * or ACCOUNT/NAME), archive/OWNER/NAME (OWNER is `central` or the account of its bus),
+ * replay/OWNER/NAME, meta/uid. Beside what its owner wrote, each holds its `manager`.
  */
 #pragma once
 
@@ -111,6 +111,8 @@ void catalog_edit_clean_up(struct catalog_edit *edit);
 void catalog_edit_put(struct catalog_edit *edit, const struct catalog *catalog, struct slice name,
                       const json_t *value);
 
+/* Of the audit log, or a replay: no worker uses anything that is made of it. */
+bool catalog_is_aside(struct slice name);
 /* A string member of a document's object, or the empty slice. */
 struct slice json_member_text(const json_t *object, const char *key);
 /* Whose an archive is: "central", or the account of its bus. */

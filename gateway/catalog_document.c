@@ -14,6 +14,7 @@
 #include "core/digest.h"
 #include "gateway/catalog.h"
 #include "gateway/catalog_check.h"
+#include "gateway/replay.h"
 
 static bool is_account(struct slice text)
 {
@@ -172,6 +173,8 @@ enum err catalog_document_check(struct slice name, const json_t *value, struct e
                                       SLICE_ARG(json_member_text(value, "name"))),
                          why);
         err = err == ERR_OK ? check_as_file(name, "archives", value, why) : err;
+    } else if (slice_eq(kind, SLICE("replay"))) {
+        err = replay_check(name, value, why);
     } else if (slice_eq(kind, SLICE("credential"))) {
         err = check_credential(name, value, why);
     }

@@ -243,11 +243,12 @@ void control_on_catalog_change(void *context)
     publish(control, NULL);
 }
 
-/* A record of an act that changed nothing: no worker has to know of it. */
-static bool is_record_alone(const struct catalog_edit *edit)
+/* A record of an act that changed nothing, how far a replay has come: no worker has to know of it.
+ */
+static bool is_aside(const struct catalog_edit *edit)
 {
     for (size_t i = 0; i < edit->count; i++) {
-        if (!audit_owns(edit->documents[i].name)) {
+        if (!catalog_is_aside(edit->documents[i].name)) {
             return false;
         }
     }
@@ -259,7 +260,7 @@ static bool is_record_alone(const struct catalog_edit *edit)
 static enum err put_done(struct control *control, struct control_change *change)
 {
     TRY(catalog_absorb_own(&control->catalog, &change->edit, change->put.rev, &change->why));
-    return is_record_alone(&change->edit) ? ERR_OK : control_compile(control, &change->why);
+    return is_aside(&change->edit) ? ERR_OK : control_compile(control, &change->why);
 }
 
 static void plan_and_put(struct control *control, struct control_change *change);
@@ -306,7 +307,7 @@ static void on_put(struct store_op *op)
     log_info("control.change", LOG_U64("rev", change->put.rev),
              LOG_U64("documents", change->edit.count));
     audit_log_end(&change->edit);
-    if (is_record_alone(&change->edit)) {
+    if (is_aside(&change->edit)) {
         finish_change(change, ERR_OK);
     } else {
         publish(control, change);
@@ -552,6 +553,7 @@ void control_stop(struct control *control)
     control_schedule_stop(control);
     control_archive_stop(control);
     control_authorize_stop(control);
+    control_replay_stop(control);
     catalog_watch_stop(control->watch);
     log_info("control.stop", LOG_U64("workers", control->worker_count));
     for (unsigned i = 0; i < control->worker_count; i++) {

@@ -2,7 +2,7 @@
  *
  * control_internal.h - the control thread as its own files see it: control.c tells the story of a
  * change, control_start.c opens and shuts everything, control_upkeep.c and control_archive.c do
- * what is due now and then.
+ * what is due now and then, control_replay.c brings archived events back.
  */
 #pragma once
 
@@ -21,6 +21,7 @@ struct authorizer;
 struct credentials_provider;
 struct delivery_engine;
 struct http_client;
+struct replay_keeper;
 struct role_watch;
 struct timetable;
 struct tls_context;
@@ -75,6 +76,7 @@ struct control {
     unsigned moment_count;
     bool is_expiring;
     struct archive_sweep *archives;
+    struct replay_keeper *replays;
     struct store_lease census;
     uint64_t replica_count;
     bool is_counting;
@@ -119,6 +121,11 @@ void control_authorize_start(struct control *control);
 void control_authorize_use(struct control *control);
 void control_authorize_stop(struct control *control);
 void control_authorize_destroy(struct control *control);
+
+/* Begin to bring archived events back, stop, and free, when the store is closed. */
+void control_replay_start(struct control *control);
+void control_replay_stop(struct control *control);
+void control_replay_destroy(struct control *control);
 
 /* Begin to act on schedules, take over the snapshot's, and end. */
 void control_schedule_start(struct control *control);

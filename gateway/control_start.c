@@ -367,6 +367,7 @@ static void watch(struct control *control)
     control_schedule_start(control);
     control_archive_start(control);
     control_authorize_start(control);
+    control_replay_start(control);
     catalog_watch_start(control->watch);
 }
 
@@ -439,6 +440,7 @@ void control_shut(struct control *control)
     timetable_destroy(control->timetable);
     control_archive_destroy(control);
     control_authorize_destroy(control);
+    control_replay_destroy(control);
     tls_context_release(control->tls);
     snapshot_release(control->before);
     snapshot_release(control->snapshot);

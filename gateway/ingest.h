@@ -12,7 +12,7 @@
 #include "gateway/request.h"
 #include "gateway/snapshot.h"
 #include "routing/event.h"
-#include "storage/store.h"
+#include "storage/store_archive.h"
 
 struct api_desk;
 struct catalog_age;
@@ -56,6 +56,28 @@ struct ingest_moment {
     void (*on_done)(struct ingest_moment *moment, enum err err);
 };
 
+/* What is brought back, and to whom. */
+struct ingest_replay_order {
+    struct slice name;        /* of the replay */
+    struct slice run;         /* tells it from every other, one of the same name before included */
+    struct slice bus_account; /* of the bus whose rules get it */
+    struct slice bus_name;
+    bool is_central;
+    const struct slice *rules; /* ARNs of those that do; none: all */
+    size_t rule_count;
+};
+
+/* One archived event on its way back. */
+struct ingest_replay {
+    const struct ingest_replay_order *order; /* the caller's until on_done, as is the event */
+    const struct store_archived *archived;
+    /* Its deliveries are durable, or nobody is owed it; or an error to be tried again. */
+    void (*on_done)(struct ingest_replay *replay, enum err err);
+};
+
+/* How long an event that came back is known, should its page be read again after a failure. */
+enum { INGEST_REPLAY_MARK_MS = 3600 * 1000 };
+
 /* How late a moment is still acted upon, and how long it is remembered: longer. */
 enum { INGEST_MOMENT_LATE_MS = 3600 * 1000, INGEST_MOMENT_MARK_MS = 4200 * 1000 };
 
@@ -76,6 +98,9 @@ void ingest_use(struct ingest *ingest, struct snapshot *snapshot);
 /* Make the event of that moment and owe it to the targets of its rule, once over all replicas.
  * on_done runs once, possibly before this returns. */
 void ingest_schedule(struct ingest *ingest, struct ingest_moment *moment);
+/* Owe an archived event to the rules of its bus once more.  on_done runs once, possibly before this
+ * returns. */
+void ingest_replay(struct ingest *ingest, struct ingest_replay *replay);
 struct api_desk *ingest_api_desk(const struct ingest *ingest);
 const struct snapshot *ingest_snapshot(const struct ingest *ingest);
 /* ERR_OK, or why events are refused before their bodies are read: the store failed, or what is

@@ -7,6 +7,7 @@
  *   ingest_who.c    whose request is it
  *   ingest_trace.c  the decisions, for who asks later
  *   ingest_schedule.c  the event that a schedule makes
+ *   ingest_replay.c  the event that a replay brings back
  *   ingest_store.c  what the store is told of an entry, and what its verdict means
  */
 #pragma once
@@ -51,7 +52,8 @@ struct open_batch {
     uint64_t started_ms; /* steady */
     uint64_t commit_us;  /* steady, when the commit was handed over */
     bool is_answered;
-    struct ingest_moment *moment; /* of a schedule; NULL: a request's */
+    struct ingest_moment *moment; /* of a schedule; NULL: a request's or a replay's */
+    struct ingest_replay *replay;
 };
 
 struct ingest {

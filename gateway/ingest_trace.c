@@ -14,7 +14,9 @@
 static void note_arrival(const struct open_batch *batch, const struct trace_note *end)
 {
     const struct trace_note arrival = {
-        .kind = batch->moment != NULL ? TRACE_SCHEDULED : TRACE_RECEIVED,
+        .kind = batch->moment != NULL   ? TRACE_SCHEDULED
+                : batch->replay != NULL ? TRACE_REPLAYED
+                                        : TRACE_RECEIVED,
         .account = end->account,
         .event_id = end->event_id,
         .at_ms = batch->commit.now_ms,

@@ -424,6 +424,41 @@ void worker_schedule(struct worker *worker, struct worker_moment *moment)
     mailbox_send(&worker->mailbox, &moment->mail);
 }
 
+static void on_replay_home(struct mail *mail)
+{
+    struct worker_replay *replay = CONTAINER_OF(mail, struct worker_replay, mail);
+
+    replay->on_return(replay);
+}
+
+static void on_replay_done(struct ingest_replay *done, enum err err)
+{
+    struct worker_replay *replay = CONTAINER_OF(done, struct worker_replay, replay);
+
+    replay->err = err;
+    replay->mail.on_arrival = on_replay_home;
+    mailbox_send(control_mailbox(replay->worker->options.control), &replay->mail);
+}
+
+static void on_replay(struct mail *mail)
+{
+    struct worker_replay *replay = CONTAINER_OF(mail, struct worker_replay, mail);
+
+    if (replay->worker->stop != NULL) { /* the next start, or another replica, goes on */
+        on_replay_done(&replay->replay, ERR_STOPPING);
+        return;
+    }
+    ingest_replay(replay->worker->ingest, &replay->replay);
+}
+
+void worker_bring_back(struct worker *worker, struct worker_replay *replay)
+{
+    replay->worker = worker;
+    replay->replay.on_done = on_replay_done;
+    replay->mail.on_arrival = on_replay;
+    mailbox_send(&worker->mailbox, &replay->mail);
+}
+
 static void count_connections(struct worker *worker)
 {
     const struct connection_counts *counts = listener_counts(worker->listener);

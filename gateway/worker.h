@@ -80,6 +80,17 @@ struct worker_moment {
 };
 void worker_schedule(struct worker *worker, struct worker_moment *moment);
 
+/* An archived event on its way to a worker and back. */
+struct worker_replay {
+    struct mail mail;
+    struct ingest_replay replay;
+    struct worker *worker;
+    enum err err;                                    /* out */
+    void (*on_return)(struct worker_replay *replay); /* on control's thread */
+    void *context;
+};
+void worker_bring_back(struct worker *worker, struct worker_replay *replay);
+
 /* The store holds unclaimed deliveries of this lane: pass it to whoever owns them. Any thread. */
 void worker_note_backlog(struct worker *worker, struct slice lane);
 

@@ -78,5 +78,11 @@ struct event_defaults {
 struct event *event_complete(const struct event_draft *draft,
                              const struct event_defaults *defaults);
 
+/* The event that a replay makes of `envelope`, which was a whole event once: the same bytes with
+ * `replay-name` in front of `resources`, or in the place of one that is there.  `replay` is a name
+ * that needs no escape.  ERR_BAD_JSON or ERR_BAD_VALUE if the envelope is none. */
+MUST_USE enum err event_replay(struct slice envelope, struct slice replay,
+                               const struct event_defaults *defaults, struct event **event);
+
 /* Is this the JSON text of an object? For the Detail of PutEvents: ERR_MALFORMED_DETAIL if not. */
 MUST_USE enum err event_check_detail(struct slice text);

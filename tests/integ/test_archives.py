@@ -251,7 +251,7 @@ def test_what_is_wrong_with_a_change_is_said(api, made):
     assert refused("ResourceNotFoundException", api.update_archive, ArchiveName="none",
                    RetentionDays=1) == "Archive none does not exist."
     message = refused("ValidationException", api.describe_archive, ArchiveName=bus_arn())
-    assert "Must contain the name or ARN of an archive" in message
+    assert "Must be a name, or an ARN of :archive/NAME." in message
     message = refused("ValidationException", api.list_archives, State="BUSY")
     assert message == (
         "1 validation error detected: Value 'BUSY' at 'state' failed to satisfy constraint: Member "
