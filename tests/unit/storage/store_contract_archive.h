@@ -13,10 +13,11 @@ static bool archive_one(struct desk *desk, const struct desk_event *event, uint6
                         uint64_t time_ms, uint64_t bytes_max)
 {
     struct store_archiving archiving = {.archive = archive, .bytes_max = bytes_max};
-    struct desk_entry out = {.entry = desk_entry(event, out.deliveries)};
+    struct desk_entry out;
     struct store_commit commit = {
         .now_ms = T0, .claim_until_ms = T0 + 1000, .entries = &out.entry, .entry_count = 1};
 
+    out.entry = desk_entry(event, out.deliveries);
     out.entry.archivings = &archiving;
     out.entry.archiving_count = 1;
     out.entry.time_ms = time_ms;
@@ -246,13 +247,13 @@ static void s11_archives_count_towards_the_size_of_the_store(void **state)
     struct store_archiving archiving = {.archive = ARCHIVE, .bytes_max = ROOMY};
     char large[3000];
     const struct desk_event event = {.account = ACCOUNT_A, .id = "e", .body = large};
-    struct desk_entry out = {.entry = desk_entry(&event, out.deliveries)};
+    struct desk_entry out;
     struct store_commit commit = {.now_ms = T0, .entries = &out.entry, .entry_count = 1};
     struct store_archive_trim trim;
 
     memset(large, 'x', sizeof(large) - 1);
     large[sizeof(large) - 1] = '\0';
-    out.entry.body = slice_of(large);
+    out.entry = desk_entry(&event, out.deliveries);
     out.entry.archivings = &archiving;
     out.entry.archiving_count = 1;
     assert_int_equal(desk_run(desk, &commit.op, STORE_COMMIT), ERR_OK);
