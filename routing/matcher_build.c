@@ -67,6 +67,20 @@ static struct slice copy_bytes(struct matcher_builder *builder, struct slice byt
 
 /* ---- paths --------------------------------------------------------------------------------- */
 
+/* A key is this name, or begins with it and a dot; behind an empty one stands anything. */
+static void note_first_bytes(struct matcher_node *above, struct slice name)
+{
+    const uint64_t ends = matcher_first_byte_bit(SLICE("\"")) | matcher_first_byte_bit(SLICE("."));
+
+    if (name.len == 0) {
+        above->first_bytes |= ends;
+        above->second_bytes = ~(uint64_t)0;
+        return;
+    }
+    above->first_bytes |= matcher_first_byte_bit(name);
+    above->second_bytes |= name.len == 1 ? ends : matcher_first_byte_bit(slice_from(name, 1));
+}
+
 static uint32_t add_node(struct matcher_builder *builder, uint32_t parent, struct slice name,
                          uint64_t hash)
 {
@@ -80,10 +94,7 @@ static uint32_t add_node(struct matcher_builder *builder, uint32_t parent, struc
         struct matcher_node *above = &matcher->nodes[parent];
 
         above->has_children = true;
-        above->first_bytes |= matcher_first_byte_bit(name);
-        if (name.len == 0) { /* the key ".x" begins with the piece "" */
-            above->first_bytes |= matcher_first_byte_bit(SLICE("."));
-        }
+        note_first_bytes(above, name);
         matcher_table_put(&matcher->edges, hash, number);
     }
     return number;
@@ -339,7 +350,7 @@ static uint32_t predicate_number(struct matcher_builder *builder, uint32_t path,
                                  const struct predicate *predicate)
 {
     struct matcher *matcher = builder->matcher;
-    struct form form;
+    struct form form __attribute__((uninitialized)); /* its bytes are many and seldom used */
     uint64_t hash;
     uint32_t number;
 

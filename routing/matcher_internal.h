@@ -34,8 +34,9 @@
 /* ---- the set ------------------------------------------------------------------------------- */
 
 struct matcher_node {
-    struct slice name;    /* of the key, without dots */
-    uint64_t first_bytes; /* a bit for the first byte of each child's name, modulo 64 */
+    struct slice name;     /* of the key, without dots */
+    uint64_t first_bytes;  /* a bit for the first byte of each child's name, modulo 64 */
+    uint64_t second_bytes; /* and for what stands behind that in a key */
     uint32_t parent;
     uint32_t path; /* or NONE */
     bool has_children;
@@ -45,6 +46,24 @@ struct matcher_node {
 static inline uint64_t matcher_first_byte_bit(struct slice name)
 {
     return (uint64_t)1 << ((name.len > 0 ? (uint8_t)name.data[0] : (uint8_t)'"') & 63);
+}
+
+/* Are these the same bytes?  Most that are asked about are, and short. */
+static inline bool matcher_is_same(struct slice a, struct slice b)
+{
+    uint64_t a_words[2], b_words[2];
+
+    if (a.len != b.len) {
+        return false;
+    }
+    if (a.len < sizeof(*a_words) || a.len > sizeof(a_words)) {
+        return slice_eq(a, b);
+    }
+    memcpy(&a_words[0], a.data, sizeof(*a_words));
+    memcpy(&b_words[0], b.data, sizeof(*b_words));
+    memcpy(&a_words[1], a.data + a.len - sizeof(*a_words), sizeof(*a_words));
+    memcpy(&b_words[1], b.data + b.len - sizeof(*b_words), sizeof(*b_words));
+    return ((a_words[0] ^ b_words[0]) | (a_words[1] ^ b_words[1])) == 0;
 }
 
 /* How the operand of a predicate is looked up. */
@@ -282,6 +301,7 @@ struct matcher_frame {
     uint32_t array;                   /* NONE: an object */
     size_t at;                        /* the operator to go on from */
     uint64_t first_bytes;             /* of all nodes */
+    uint64_t second_bytes;
 };
 
 struct matcher_scratch {

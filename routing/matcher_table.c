@@ -127,7 +127,7 @@ uint32_t matcher_find_child(const struct matcher *matcher, uint32_t parent, stru
         if (table->slots[i].hash == (uint32_t)hash) {
             const struct matcher_node *node = &matcher->nodes[table->slots[i].number];
 
-            if (node->parent == parent && slice_eq(node->name, name)) {
+            if (node->parent == parent && matcher_is_same(node->name, name)) {
                 return table->slots[i].number;
             }
         }
@@ -148,7 +148,7 @@ uint32_t matcher_find_hashed(const struct matcher *matcher, uint32_t path, enum 
                 &matcher->predicates[table->slots[i].number];
 
             if (predicate->path == path && predicate->kind == kind &&
-                slice_eq(predicate->key, key)) {
+                matcher_is_same(predicate->key, key)) {
                 return table->slots[i].number;
             }
         }

@@ -80,27 +80,32 @@ static inline struct slice read_string(struct matcher_scratch *scratch, struct s
     return scratch->scan.has_escapes ? unescape(scratch, raw) : raw;
 }
 
-/* May the key behind this operator lead anywhere?  Most do not, and are told by their first byte:
- * of an empty one that is its closing quote. */
+/* May the key behind this operator lead anywhere?  Most do not, and are told by their first two
+ * bytes; the quote that ends a key counts as one. */
 static inline bool is_key_of_interest(const struct matcher_frame *frame, const char *behind)
 {
     while (*behind <= ' ') {
         behind++;
     }
-    return (frame->first_bytes >> ((uint8_t)behind[1] & 63) & 1) != 0;
+    return (frame->first_bytes >> ((uint8_t)behind[1] & 63) &
+            frame->second_bytes >> ((uint8_t)behind[2] & 63) & 1) != 0;
 }
 
-static uint64_t all_first_bytes(const struct matcher_scratch *scratch,
-                                const uint32_t nodes[static MATCHER_SETS_MAX])
+/* The first bytes that any set knows there; what an escape hides is unknown. */
+static void note_first_bytes(const struct matcher_scratch *scratch, struct matcher_frame *frame)
 {
-    uint64_t bits = matcher_first_byte_bit((struct slice){"\\", 1}); /* what it hides is unknown */
+    const bool has_escapes = scratch->scan.has_escapes;
 
+    frame->first_bytes = has_escapes ? matcher_first_byte_bit(SLICE("\\")) : 0;
+    frame->second_bytes = has_escapes ? ~(uint64_t)0 : 0;
     for (size_t i = 0; i < scratch->side_count; i++) {
-        if (nodes[i] != MATCHER_NONE) {
-            bits |= scratch->sides[i].matcher->nodes[nodes[i]].first_bytes;
+        if (frame->nodes[i] != MATCHER_NONE) {
+            const struct matcher_node *node = &scratch->sides[i].matcher->nodes[frame->nodes[i]];
+
+            frame->first_bytes |= node->first_bytes;
+            frame->second_bytes |= node->second_bytes;
         }
     }
-    return bits;
 }
 
 /* Where the key behind operator `number` leads from a place. False if nowhere for any set. */
@@ -277,7 +282,7 @@ static size_t enter(struct walk *walk, struct matcher_frame *around, const uint3
     inner->element = element;
     inner->array = is_array ? add_array(scratch) : MATCHER_NONE;
     inner->at = number;
-    inner->first_bytes = all_first_bytes(scratch, nodes);
+    note_first_bytes(scratch, inner);
     return 0;
 }
 
@@ -402,16 +407,14 @@ static void settle(struct matcher_scratch *scratch)
 
 void matcher_walk(struct matcher_scratch *scratch)
 {
-    static const uint32_t roots[MATCHER_SETS_MAX] = {0};
     struct walk walk = {.scratch = scratch, .text = scratch->scan.text.data};
 
     if (is_empty(&scratch->scan, 0)) {
         return;
     }
-    scratch->frames[walk.depth++] =
-        (struct matcher_frame){.element = MATCHER_NONE,
-                               .array = MATCHER_NONE,
-                               .first_bytes = all_first_bytes(scratch, roots)};
+    scratch->frames[0] = (struct matcher_frame){.element = MATCHER_NONE, .array = MATCHER_NONE};
+    note_first_bytes(scratch, &scratch->frames[0]);
+    walk.depth = 1;
     while (walk.depth > 0) {
         struct matcher_frame *frame = &scratch->frames[walk.depth - 1];
 
