@@ -5,7 +5,7 @@
  *   scan      the whole text is checked, and described by bitmaps (scan.c)
  *   walk      leaves that some path names are noted (matcher_walk.c)
  *   probe     each leaf asks which predicates it satisfies (matcher_field.c)
- *   visit     each satisfied predicate leads to the branches that wait at it
+ *   gather    each satisfied predicate leads to the branches that wait at it
  *   verify    their other conditions, each answered once per event
  *   search    if array elements could disagree (matcher_arrays.c)
  *
@@ -118,6 +118,7 @@ void matcher_scratch_destroy(struct matcher_scratch *scratch)
         xfree(side->leaves);
         xfree(side->hits.items);
         xfree(side->fired.items);
+        xfree(side->candidates.items);
         xfree(side->matches.items);
         xfree(side->exhausted.items);
         xfree(side->listed.items);
@@ -320,8 +321,9 @@ static void note_match(const struct matcher_scratch *scratch, struct matcher_sid
     }
 }
 
-static void visit(struct matcher_scratch *scratch, struct matcher_side *side,
-                  const struct matcher_posting *postings, size_t count)
+/* The branches among these whose guard lets them pass become candidates. */
+static void gather(struct matcher_scratch *scratch, struct matcher_side *side,
+                   const struct matcher_posting *postings, size_t count)
 {
     uint32_t guard = MATCHER_NONE;
     bool does_pass = true;
@@ -333,20 +335,26 @@ static void visit(struct matcher_scratch *scratch, struct matcher_side *side,
             guard = posting.guard;
             does_pass = test(scratch, side, guard) != MATCHER_FAILS;
         }
-        if (!does_pass) {
-            continue;
+        if (does_pass) {
+            matcher_numbers_append(&side->candidates, posting.branch);
+            __builtin_prefetch(&side->matcher->branches[posting.branch]);
         }
-        switch (verify(scratch, side, posting.branch)) {
-        case PATTERN_MATCH:
-            note_match(scratch, side, side->matcher->branches[posting.branch].pattern);
-            break;
-        case PATTERN_EXHAUSTED:
-            matcher_numbers_append(&side->exhausted,
-                                   side->matcher->branches[posting.branch].pattern);
-            break;
-        case PATTERN_NO_MATCH:
-            break;
-        }
+    }
+}
+
+static void visit(struct matcher_scratch *scratch, struct matcher_side *side, uint32_t number)
+{
+    const uint32_t pattern = side->matcher->branches[number].pattern;
+
+    switch (verify(scratch, side, number)) {
+    case PATTERN_MATCH:
+        note_match(scratch, side, pattern);
+        break;
+    case PATTERN_EXHAUSTED:
+        matcher_numbers_append(&side->exhausted, pattern);
+        break;
+    case PATTERN_NO_MATCH:
+        break;
     }
 }
 
@@ -376,18 +384,26 @@ static size_t count_exhausted(const struct matcher_scratch *scratch, struct matc
     return count;
 }
 
+/* What each step reads is sent for in the step before, of all branches: they lie far apart. */
 static void visit_all(struct matcher_scratch *scratch, struct matcher_side *side)
 {
     const struct matcher *matcher = side->matcher;
+    const struct matcher_numbers *candidates = &side->candidates;
 
     for (size_t i = 0; i < side->fired.count; i++) {
         const uint32_t predicate = side->fired.items[i];
         const uint32_t start = matcher->posting_starts[predicate];
 
-        visit(scratch, side, matcher->postings + start,
-              matcher->posting_starts[predicate + 1] - start);
+        gather(scratch, side, matcher->postings + start,
+               matcher->posting_starts[predicate + 1] - start);
     }
-    visit(scratch, side, matcher->always, matcher->always_count);
+    gather(scratch, side, matcher->always, matcher->always_count);
+    for (size_t i = 0; i < candidates->count; i++) {
+        __builtin_prefetch(matcher->branch_tests + matcher->branches[candidates->items[i]].start);
+    }
+    for (size_t i = 0; i < candidates->count; i++) {
+        visit(scratch, side, candidates->items[i]);
+    }
     if (side->matches.count > 1) {
         qsort(side->matches.items, side->matches.count, sizeof(uint32_t), compare_numbers);
     }
@@ -433,6 +449,7 @@ static void begin_side(struct matcher_side *side, const struct matcher *matcher)
     side->leaf_count = 0;
     side->hits.count = 0;
     side->fired.count = 0;
+    side->candidates.count = 0;
     side->matches.count = 0;
     side->listed.count = 0;
     side->accepts.count = 0;

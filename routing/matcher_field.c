@@ -5,6 +5,9 @@
  * Each path knows which kinds of predicates it has, and a leaf asks for those only.  Equality is a
  * probe of one table for the whole set.
  *
+ * In a large set each step of a probe would wait for memory: so leaves are hashed while the walk
+ * goes on, and the slots and predicates of all of them are sent for before the first is probed.
+ *
  * Invariant: a predicate is noted at most once per leaf.
  */
 #include "routing/matcher_internal.h"
@@ -33,6 +36,7 @@ static void hit(struct matcher_side *side, uint32_t predicate)
         if (side->matcher->posting_starts[predicate] <
             side->matcher->posting_starts[predicate + 1]) {
             matcher_numbers_append(&side->fired, predicate);
+            __builtin_prefetch(side->matcher->postings + side->matcher->posting_starts[predicate]);
         }
     }
 }
@@ -123,7 +127,8 @@ static void probe_string(struct matcher_scratch *scratch, struct matcher_side *s
                          const struct matcher_path *path, const struct matcher_leaf *leaf)
 {
     if (has_kind(path, MATCHER_TEXT)) {
-        hit(side, matcher_find_predicate(side->matcher, leaf->path, MATCHER_TEXT, leaf->text));
+        hit(side,
+            matcher_find_hashed(side->matcher, leaf->path, MATCHER_TEXT, leaf->text, leaf->hash));
     }
     hit(side, path->any_string);
     if ((path->kinds & folded_kinds) != 0) {
@@ -200,8 +205,8 @@ static void probe_singles(struct matcher_side *side, const struct matcher_path *
     }
 }
 
-void matcher_probe(struct matcher_scratch *scratch, struct matcher_side *side,
-                   struct matcher_leaf *leaf)
+static void probe(struct matcher_scratch *scratch, struct matcher_side *side,
+                  struct matcher_leaf *leaf)
 {
     const struct matcher_path *path = &side->matcher->paths[leaf->path];
 
@@ -228,6 +233,32 @@ void matcher_probe(struct matcher_scratch *scratch, struct matcher_side *side,
         probe_singles(side, path, leaf);
     }
     leaf->hit_end = (uint32_t)side->hits.count;
+}
+
+/* Does it ask for a string equal to this one? */
+static bool asks_for_text(const struct matcher_side *side, const struct matcher_leaf *leaf)
+{
+    return leaf->type == LEAF_STRING && has_kind(&side->matcher->paths[leaf->path], MATCHER_TEXT);
+}
+
+void matcher_foresee(const struct matcher_side *side, struct matcher_leaf *leaf)
+{
+    if (asks_for_text(side, leaf)) {
+        leaf->hash = matcher_hash_key(leaf->path, MATCHER_TEXT, leaf->text);
+        matcher_foresee_slot(side->matcher, leaf->hash);
+    }
+}
+
+void matcher_probe_all(struct matcher_scratch *scratch, struct matcher_side *side)
+{
+    for (size_t i = 0; i < side->leaf_count; i++) {
+        if (asks_for_text(side, &side->leaves[i])) {
+            matcher_foresee_predicate(side->matcher, side->leaves[i].hash);
+        }
+    }
+    for (size_t i = 0; i < side->leaf_count; i++) {
+        probe(scratch, side, &side->leaves[i]);
+    }
 }
 
 /* ---- building ------------------------------------------------------------------------------ */

@@ -187,6 +187,20 @@ uint32_t matcher_find_child(const struct matcher *matcher, uint32_t parent, stru
                             uint64_t hash);
 uint32_t matcher_find_predicate(const struct matcher *matcher, uint32_t path,
                                 enum matcher_kind kind, struct slice key);
+/* Send for the slots where a hash would be, then for the predicate in the first of them. */
+static inline void matcher_foresee_slot(const struct matcher *matcher, uint64_t hash)
+{
+    __builtin_prefetch(&matcher->exact.slots[(uint32_t)hash & (matcher->exact.slot_count - 1)]);
+}
+static inline void matcher_foresee_predicate(const struct matcher *matcher, uint64_t hash)
+{
+    const uint32_t number =
+        matcher->exact.slots[(uint32_t)hash & (matcher->exact.slot_count - 1)].number;
+
+    if (number != MATCHER_NONE) {
+        __builtin_prefetch(&matcher->predicates[number]);
+    }
+}
 /* The same with the hash at hand. */
 uint32_t matcher_find_hashed(const struct matcher *matcher, uint32_t path, enum matcher_kind kind,
                              struct slice key, uint64_t hash);
@@ -250,6 +264,7 @@ struct matcher_leaf {
     uint32_t order;
     uint32_t next;               /* of the same path, or NONE */
     uint32_t hit_start, hit_end; /* in `hits`: the predicates that it satisfies */
+    uint64_t hash;               /* of a string whose path asks for equal ones */
     uint8_t type;                /* enum leaf_type */
 };
 
@@ -280,8 +295,9 @@ struct matcher_side {
     struct matcher_leaf *leaves;
     size_t leaf_count, leaf_max;
     struct matcher_numbers hits;
-    uint64_t *marks;              /* by part of a wildcard: epoch and leaf */
-    struct matcher_numbers fired; /* predicates that lead to branches */
+    uint64_t *marks;                   /* by part of a wildcard: epoch and leaf */
+    struct matcher_numbers fired;      /* predicates that lead to branches */
+    struct matcher_numbers candidates; /* branches whose guard lets them pass */
     struct matcher_numbers matches;
     struct matcher_numbers listed;    /* leaves by path */
     struct matcher_numbers accepts;   /* by listed leaf of a condition: does it? */
@@ -330,9 +346,10 @@ static inline bool matcher_is_hit(const struct matcher_side *side, uint32_t pred
 
 /* Walk a scanned event and note its leaves and what they satisfy. */
 void matcher_walk(struct matcher_scratch *scratch);
-/* Append the predicates that a leaf satisfies to the hits. */
-void matcher_probe(struct matcher_scratch *scratch, struct matcher_side *side,
-                   struct matcher_leaf *leaf);
+/* A leaf was noted: send for what its probe will read. */
+void matcher_foresee(const struct matcher_side *side, struct matcher_leaf *leaf);
+/* For all leaves, append the predicates that each satisfies to the hits. */
+void matcher_probe_all(struct matcher_scratch *scratch, struct matcher_side *side);
 /* Does the condition hold alone? */
 enum matcher_state matcher_ask(struct matcher_scratch *scratch, struct matcher_side *side,
                                uint32_t condition);

@@ -219,7 +219,7 @@ static void read_leaf(const struct walk *walk, const uint32_t *nodes, uint32_t e
         leaf->type = (uint8_t)type;
         leaf->element = element;
         leaf->order = scratch->order - 1;
-        matcher_probe(scratch, side, leaf);
+        matcher_foresee(side, leaf);
     }
 }
 
@@ -423,6 +423,9 @@ void matcher_walk(struct matcher_scratch *scratch)
         } else {
             read_object(&walk, frame);
         }
+    }
+    for (size_t i = 0; i < scratch->side_count; i++) {
+        matcher_probe_all(scratch, &scratch->sides[i]);
     }
     if (scratch->element_count > 0) {
         settle(scratch);
