@@ -255,9 +255,9 @@ def test_the_aws_cli_replays(gateway, api, key, bus):
 
 
 def test_replays_are_cancelled_bounded_and_survive_a_kill(tmp_path, gateway_in):
-    count = 60
+    count = 40
     with gateway_in(tmp_path, CATALOG, queues=[OWN, WIDE],
-                    config={"limits": {"replay_rate": 20}}) as gateway:
+                    config={"limits": {"replay_rate": 2}}) as gateway:
         api = session_client(gateway.weir, gateway.weir.issue(MEMBER, "sigv4"))
         api.create_archive(ArchiveName="all", EventSourceArn=bus_arn())
         sent = [event_id for index in range(0, count, 10)
@@ -274,6 +274,8 @@ def test_replays_are_cancelled_bounded_and_survive_a_kill(tmp_path, gateway_in):
         assert api.describe_replay(ReplayName="killed")["State"] == "RUNNING"
         gateway.weir.kill9()
         assert len(gateway.aws.messages(OWN)) < count
+        gateway.weir.config["limits"]["replay_rate"] = 20
+        gateway.weir.write_config()
         gateway.weir.start()
         described = ended(api, "killed")
         assert described["State"] == "COMPLETED"
