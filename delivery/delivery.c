@@ -512,6 +512,8 @@ void delivery_read_gauges(const struct delivery_engine *engine, struct delivery_
     *gauges = (struct delivery_gauges){
         .lanes = engine->lanes.count,
         .lanes_parked = engine->parked_count,
+        .parks = engine->park_count,
+        .parks_lifted = engine->lift_count,
         .destinations = engine->destinations.count,
         .calls = engine->call_count,
         .held = engine->held_count,

@@ -157,10 +157,33 @@ unsigned delivery_owner(const struct directory *directory, const struct ruleset 
  * UINT64_MAX for never.  With a loop the engine calls it itself, once per turn with news. */
 uint64_t delivery_run(struct delivery_engine *engine);
 
+/* A lane that is parked: nothing of it is tried before that moment. */
+struct delivery_park {
+    struct slice account;
+    struct slice rule;   /* as statistics name it */
+    struct slice target; /* the resolved ARN */
+    struct slice step;   /* of a sequence; else empty */
+    uint64_t until_ms;
+    uint32_t failure_count; /* calls in a row; 0: what stands in the way is its destination */
+};
+struct delivery_park_filter { /* each empty: any */
+    struct slice account;
+    struct slice rule;
+    struct slice target;
+};
+/* Tell of each parked lane that fits.  With `lifts` its park ends, here and in the store, and its
+ * destination may be called at once, whatever its breaker or a Retry-After said; a delivery that
+ * failed before still waits for its own turn.  Its own thread only. */
+void delivery_parks(struct delivery_engine *engine, const struct delivery_park_filter *filter,
+                    bool lifts, void (*on_park)(void *context, const struct delivery_park *park),
+                    void *context);
+
 /* What an engine holds now. Its own thread only. */
 struct delivery_gauges {
     size_t lanes;
     size_t lanes_parked;
+    uint64_t parks;        /* begun so far */
+    uint64_t parks_lifted; /* among them, by hand */
     size_t destinations;
     size_t destinations_open; /* breakers that are not closed */
     size_t calls;

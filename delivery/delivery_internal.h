@@ -103,6 +103,8 @@ struct delivery_engine {
     size_t bytes_held;
     size_t bytes_reserved; /* for claims under way */
     size_t parked_count;
+    uint64_t park_count; /* parks begun, ever */
+    uint64_t lift_count; /* ended by hand, ever */
     uint64_t call_id;
     uint64_t seed_state;
     uint64_t now_ms; /* of the present turn */

@@ -393,6 +393,7 @@ void delivery_finish_park(struct delivery_engine *engine, struct lane *lane)
     }
     lane_park(lane, until_ms);
     engine->parked_count++;
+    engine->park_count++;
     delivery_lane_wake_at(engine, lane, until_ms);
     send_park(engine, lane, until_ms);
 }

@@ -123,6 +123,14 @@ uint64_t destination_shut_until_ms(const struct destination *destination, uint64
     return until_ms > now_ms ? until_ms : 0;
 }
 
+void destination_unshut(struct destination *destination)
+{
+    destination->pause_until_ms = 0;
+    if (destination->breaker.state == BREAKER_OPEN) {
+        destination->breaker.until_ms = 0;
+    }
+}
+
 bool destination_is_probing(const struct destination *destination)
 {
     return destination->breaker.state == BREAKER_HALF_OPEN;

@@ -93,6 +93,8 @@ void destination_finish(struct destination *destination, enum destination_verdic
                         bool is_probe, uint64_t started_ms, uint64_t now_ms, uint64_t seed);
 /* The clock was put back by `step_ms` and now says `now_ms`. */
 void destination_rewind(struct destination *destination, uint64_t now_ms, uint64_t step_ms);
+/* Forget what it was left alone for: a pause, or a breaker that has opened, which now probes. */
+void destination_unshut(struct destination *destination);
 /* No call before then. */
 void destination_pause(struct destination *destination, uint64_t until_ms);
 

@@ -3,53 +3,29 @@
  * admin_dead.c - operators look at dead letters, send them again, or let them go.
  */
 #include "gateway/admin.h"
+#include "gateway/admin_query.h"
 
 #include "core/check.h"
 #include "core/moment.h"
 
-enum { PAGE_DEFAULT = 50, PAGE_MAX = 1000, PAGE_BYTES_MAX = 32 * 1024 * 1024, NAME_SHOWN_MAX = 64 };
+enum { PAGE_DEFAULT = 50, PAGE_MAX = 1000, PAGE_BYTES_MAX = 32 * 1024 * 1024 };
 
 /* What one dead letter takes on a page beside its event, at most: names, reason and message, each
  * byte of them escaped. */
 enum { RECORD_BYTES_MAX = 32 * 1024 };
 
-/* A text of the filter.  One that is named and empty is a mistake (a variable that a script did not
- * set), and must not widen the filter to everything. */
-static enum err read_text(const struct admin_call *call, struct slice name, struct slice *text,
-                          struct err_why *why)
-{
-    *text = admin_parameter(call, name);
-    if (text->data != NULL && text->len == 0) {
-        return err_because(ERR_BAD_REQUEST, why, "%.*s: is empty", SLICE_ARG(name));
-    }
-    return ERR_OK;
-}
-
-/* A number of at least 1; `*number` stays as it is when the query does not name it. */
-static enum err read_number(const struct admin_call *call, struct slice name, uint64_t *number,
-                            struct err_why *why)
-{
-    const struct slice text = admin_parameter(call, name);
-
-    if (text.data != NULL && (!slice_to_u64(text, number) || *number == 0)) {
-        return err_because(ERR_BAD_REQUEST, why, "%.*s: must be a number of at least 1",
-                           SLICE_ARG(name));
-    }
-    return ERR_OK;
-}
-
 static enum err read_filter(const struct admin_call *call, struct store_dead_filter *filter,
                             struct err_why *why)
 {
     *filter = (struct store_dead_filter){0};
-    TRY(read_text(call, SLICE("account"), &filter->account, why));
-    TRY(read_text(call, SLICE("bus"), &filter->bus, why));
-    TRY(read_text(call, SLICE("rule"), &filter->rule, why));
-    TRY(read_text(call, SLICE("target"), &filter->target_id, why));
-    TRY(read_text(call, SLICE("reason"), &filter->reason, why));
-    TRY(read_number(call, SLICE("id"), &filter->id, why));
-    TRY(read_number(call, SLICE("since_ms"), &filter->since_ms, why));
-    return read_number(call, SLICE("until_ms"), &filter->until_ms, why);
+    TRY(admin_query_text(call, SLICE("account"), &filter->account, why));
+    TRY(admin_query_text(call, SLICE("bus"), &filter->bus, why));
+    TRY(admin_query_text(call, SLICE("rule"), &filter->rule, why));
+    TRY(admin_query_text(call, SLICE("target"), &filter->target_id, why));
+    TRY(admin_query_text(call, SLICE("reason"), &filter->reason, why));
+    TRY(admin_query_number(call, SLICE("id"), &filter->id, why));
+    TRY(admin_query_number(call, SLICE("since_ms"), &filter->since_ms, why));
+    return admin_query_number(call, SLICE("until_ms"), &filter->until_ms, why);
 }
 
 static bool is_everything(const struct store_dead_filter *filter)
@@ -59,46 +35,14 @@ static bool is_everything(const struct store_dead_filter *filter)
            filter->since_ms == 0 && filter->until_ms == 0;
 }
 
-/* Only what the filter and `own` name may be asked: a name that is misspelt would otherwise widen
- * the filter in silence. */
 static enum err check_names(const struct admin_call *call, const struct slice *own,
                             size_t own_count, struct err_why *why)
 {
     static const struct slice filters[] = {
         SLICE_INIT("account"), SLICE_INIT("bus"), SLICE_INIT("rule"),     SLICE_INIT("target"),
         SLICE_INIT("reason"),  SLICE_INIT("id"),  SLICE_INIT("since_ms"), SLICE_INIT("until_ms")};
-    struct slice query = call->request->query;
 
-    while (query.len > 0) {
-        struct slice pair = slice_cut(&query, '&');
-        const struct slice name = slice_cut(&pair, '=');
-        bool is_known = false;
-
-        for (size_t i = 0; i < ARRAY_LEN(filters); i++) {
-            is_known = is_known || slice_eq(name, filters[i]);
-        }
-        for (size_t i = 0; i < own_count; i++) {
-            is_known = is_known || slice_eq(name, own[i]);
-        }
-        if (!is_known) {
-            return err_because(ERR_BAD_REQUEST, why, "%.*s: unknown parameter",
-                               SLICE_ARG(slice_first(name, NAME_SHOWN_MAX)));
-        }
-    }
-    return ERR_OK;
-}
-
-/* `*is_on` stays false when the query does not name it. */
-static enum err read_flag(const struct admin_call *call, struct slice name, bool *is_on,
-                          struct err_why *why)
-{
-    const struct slice text = admin_parameter(call, name);
-
-    *is_on = slice_eq(text, SLICE("true"));
-    if (text.data != NULL && !*is_on && !slice_eq(text, SLICE("false"))) {
-        return err_because(ERR_BAD_REQUEST, why, "%.*s: must be true or false", SLICE_ARG(name));
-    }
-    return ERR_OK;
+    return admin_query_check(call, filters, ARRAY_LEN(filters), own, own_count, why);
 }
 
 /* ---- listing ------------------------------------------------------------------------------ */
@@ -215,9 +159,9 @@ static enum err read_listing(const struct admin_call *call, struct store_dead_fi
 
     TRY(check_names(call, own, ARRAY_LEN(own), why));
     TRY(read_filter(call, filter, why));
-    TRY(read_number(call, SLICE("limit"), limit, why));
-    TRY(read_number(call, SLICE("next"), after, why));
-    return read_flag(call, SLICE("payload"), with_payload, why);
+    TRY(admin_query_number(call, SLICE("limit"), limit, why));
+    TRY(admin_query_number(call, SLICE("next"), after, why));
+    return admin_query_flag(call, SLICE("payload"), with_payload, why);
 }
 
 void admin_dead_list(struct admin_call *call)
@@ -281,8 +225,8 @@ static enum err read_edit(const struct admin_call *call, struct store_dead_filte
 
     TRY(check_names(call, own, ARRAY_LEN(own), why));
     TRY(read_filter(call, filter, why));
-    TRY(read_flag(call, SLICE("all"), &is_all, why));
-    TRY(read_flag(call, SLICE("dry_run"), dry_run, why));
+    TRY(admin_query_flag(call, SLICE("all"), &is_all, why));
+    TRY(admin_query_flag(call, SLICE("dry_run"), dry_run, why));
     if (is_all != is_everything(filter)) {
         return err_because(ERR_BAD_REQUEST, why, "%s",
                            is_all ? "all=true and a filter: only one of them can be meant"

@@ -531,6 +531,39 @@ void control_trace(struct control *control, struct slice event_id,
     worker_collect(&inquiry->visit);
 }
 
+/* ---- parks ---------------------------------------------------------------------------------- */
+
+struct park_inquiry {
+    struct worker_visit visit;
+    void (*on_done)(void *context);
+    void *context;
+};
+
+static void on_parks_return(struct worker_visit *visit)
+{
+    struct park_inquiry *inquiry = visit->context;
+
+    inquiry->on_done(inquiry->context);
+    xfree(inquiry);
+}
+
+void control_parks(struct control *control, struct park_answer *answer,
+                   void (*on_done)(void *context), void *context)
+{
+    struct park_inquiry *inquiry = xcalloc(1, sizeof(*inquiry));
+
+    inquiry->on_done = on_done;
+    inquiry->context = context;
+    inquiry->visit = (struct worker_visit){
+        .parks = answer,
+        .workers = control->workers,
+        .worker_count = control->worker_count,
+        .on_return = on_parks_return,
+        .context = inquiry,
+    };
+    worker_collect(&inquiry->visit);
+}
+
 /* ---- stopping ----------------------------------------------------------------------------- */
 
 static void on_worker_stopped(struct worker_stop *stop)

@@ -14,6 +14,7 @@
 struct control;
 struct role_watch;
 struct store;
+struct park_answer;
 struct trace_answer;
 
 /* Run the gateway until SIGTERM or SIGINT has been obeyed.  Everything is opened before the data
@@ -86,5 +87,9 @@ void control_collect(struct control *control,
  */
 void control_trace(struct control *control, struct slice event_id,
                    void (*on_done)(void *context, struct trace_answer *answer), void *context);
+/* Ask every worker what it has parked, and lift that if so told: `on_done` when all have been
+ * asked. The answer is the caller's, and stays valid until then. */
+void control_parks(struct control *control, struct park_answer *answer,
+                   void (*on_done)(void *context), void *context);
 /* Deliveries that became due by an operator's hand: look for them now. */
 void control_look_for_backlog(struct control *control);

@@ -27,6 +27,7 @@ static const struct command {
     {"trace", cli_trace, "what was decided about one event"},
     {"explain", cli_explain, "why an event does not match a rule"},
     {"dead", cli_dead, "list, show, redrive and drop dead letters"},
+    {"parks", cli_parks, "list what is set aside because its target fails; lift it by hand"},
     {"backup", cli_backup, "copy the embedded store, or the catalog, while the gateway works"},
     {"restore", cli_restore, "give a store that lost it the catalog back"},
     {"match", cli_match, "hold events against patterns, offline"},

@@ -29,6 +29,7 @@
 #include "gateway/data_plane.h"
 #include "gateway/ingest.h"
 #include "gateway/listener.h"
+#include "gateway/park_answer.h"
 #include "gateway/trace.h"
 
 enum { CALLS_MAX = 256, HOST_CALLS_MAX = 64, ENDPOINTS_MAX = 16 };
@@ -471,6 +472,17 @@ static void count_connections(struct worker *worker)
     totals[STATS_REQUESTS_TIMED_OUT] = counts->timeouts;
 }
 
+static void count_parks(struct worker *worker)
+{
+    uint64_t *totals = worker->stats->totals;
+    struct delivery_gauges gauges;
+
+    delivery_read_gauges(worker->engine, &gauges);
+    totals[STATS_PARKS] = gauges.parks;
+    totals[STATS_PARKS_ENDED] = gauges.parks - gauges.lanes_parked;
+    totals[STATS_PARKS_LIFTED] = gauges.parks_lifted;
+}
+
 static void on_visit_home(struct mail *mail)
 {
     struct worker_visit *visit = CONTAINER_OF(mail, struct worker_visit, mail);
@@ -485,10 +497,15 @@ static void on_visit(struct mail *mail)
 
     if (visit->sum != NULL) {
         count_connections(worker);
+        count_parks(worker);
         stats_add(visit->sum, worker->stats);
     }
     if (visit->trace != NULL) {
         trace_find(worker->trace, visit->trace);
+    }
+    if (visit->parks != NULL) {
+        delivery_parks(worker->engine, &visit->parks->filter, visit->parks->lifts,
+                       visit->parks->on_park, visit->parks);
     }
     visit->next++;
     if (visit->next < visit->worker_count) {

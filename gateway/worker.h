@@ -17,6 +17,7 @@ struct credentials_provider;
 struct delivery_engine;
 struct store;
 struct tls_context;
+struct park_answer;
 struct trace_answer;
 struct worker;
 
@@ -55,12 +56,13 @@ struct worker_notice {
 };
 void worker_publish(struct worker *worker, struct worker_notice *notice);
 
-/* A sum of all workers' counters, or what they know of an event, on its way from one to the next
- * and home. */
+/* A sum of all workers' counters, what they know of an event, or what they have parked, on its way
+ * from one to the next and home. */
 struct worker_visit {
     struct mail mail;
     struct stats *sum;          /* or NULL */
     struct trace_answer *trace; /* or NULL */
+    struct park_answer *parks;  /* or NULL */
     struct worker *const *workers;
     unsigned worker_count;
     unsigned next;

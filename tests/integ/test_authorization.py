@@ -48,6 +48,8 @@ ROUTES = {
     ("GET", "/v1/dead"): PAYLOAD,
     ("POST", "/v1/dead/redrive"): OPERATORS,
     ("POST", "/v1/dead/drop"): OPERATORS,
+    ("GET", "/v1/parks"): VIEWERS,
+    ("POST", "/v1/parks/lift"): OPERATORS,
     ("POST", "/v1/backup"): OPERATORS,
     ("POST", "/v1/restore"): OPERATORS,
     ("GET", "/v1/audit"): OPERATORS,

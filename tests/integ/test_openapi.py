@@ -117,6 +117,8 @@ def good(weir, key, tmp_path_factory):
         "GET /v1/dead": ("/v1/dead?payload=true", None),
         "POST /v1/dead/redrive": ("/v1/dead/redrive?all=true&dry_run=true", None),
         "POST /v1/dead/drop": ("/v1/dead/drop?all=true&dry_run=true", None),
+        "GET /v1/parks": ("/v1/parks", None),
+        "POST /v1/parks/lift": ("/v1/parks/lift?all=true", None),
         "GET /v1/audit": ("/v1/audit?limit=5", None),
         "GET /v1/audit/verify": ("/v1/audit/verify", None),
         "POST /v1/backup": ("/v1/backup", {"path": str(copy)}),

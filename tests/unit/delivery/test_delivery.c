@@ -207,6 +207,61 @@ static void test_retry_after_pauses_the_destination(void **state)
     expect_store(30, 0, 0);
 }
 
+static void count_park(void *context, const struct delivery_park *park)
+{
+    size_t *count = context;
+
+    assert_true(park->until_ms > world.now_ms);
+    assert_true(park->target.len > 0);
+    (*count)++;
+}
+
+static size_t look_at_parks(const struct delivery_park_filter *filter, bool lifts)
+{
+    size_t count = 0;
+
+    for (unsigned i = 0; i < world.worker_count; i++) {
+        delivery_parks(world.engines[i], filter, lifts, count_park, &count);
+    }
+    return count;
+}
+
+/* Goal: a park that is lifted lets at once go what waited, although the target asked for a pause;
+ *       what failed itself waits for its own turn. */
+static void test_a_park_lifted_by_hand(void **state)
+{
+    struct delivery_park_filter filter = {.account = SLICE("000000000000")};
+    struct delivery_gauges gauges;
+    struct world_event *event;
+    uint64_t lifted = 0;
+
+    (void)state;
+    world.queues[0].mode = WORLD_PAUSE;
+    world.queues[0].mode_count = 1;
+    (void)send_one("x");
+    world_pass(&world, 100);
+    event = send_one("y");
+    world_pass(&world, 1000);
+    assert_int_equal(event->arrivals, 0);
+    assert_int_equal(look_at_parks(&filter, true), 0);
+    filter.account = (struct slice){NULL, 0};
+    assert_int_equal(look_at_parks(&filter, false), 1);
+    world_pass(&world, 1000);
+    assert_int_equal(event->arrivals, 0); /* looking lifts nothing */
+    assert_int_equal(look_at_parks(&filter, true), 1);
+    world_pass(&world, 1000);
+    assert_int_equal(event->arrivals, 1);
+    expect_store(1, 0, 1);
+    for (unsigned i = 0; i < world.worker_count; i++) {
+        delivery_read_gauges(world.engines[i], &gauges);
+        lifted += gauges.parks_lifted;
+        assert_int_equal(gauges.lanes_parked, 0);
+    }
+    assert_int_equal(lifted, 1);
+    world_pass(&world, 60 * 1000);
+    expect_store(2, 0, 0);
+}
+
 /* Goal: messages that a queue took without answering arrive again: at least once, never lost. */
 static void test_a_swallowed_message_is_repeated(void **state)
 {
@@ -796,6 +851,7 @@ int main(void)
         STORY(test_a_partial_failure_retries_only_what_failed),
         STORY(test_troubles_that_heal),
         STORY(test_retry_after_pauses_the_destination),
+        STORY(test_a_park_lifted_by_hand),
         STORY(test_a_swallowed_message_is_repeated),
         STORY(test_permanent_faults_bury),
         STORY(test_a_poisoned_batch_is_split),
