@@ -285,12 +285,13 @@ static const struct {
     bool is_enum; /* an empty text is none of them */
 } charsets[] = {
     [API_ANY_CHARS] = {NULL, NULL, false},
-    [API_NAME_CHARS] = {is_name, "satisfy regular expression pattern: [\\.\\-_A-Za-z0-9]+"},
-    [API_BUS_CHARS] = {is_bus, "satisfy regular expression pattern: [/\\.\\-_A-Za-z0-9]+"},
+    [API_NAME_CHARS] = {is_name, "satisfy regular expression pattern: [\\.\\-_A-Za-z0-9]+", false},
+    [API_BUS_CHARS] = {is_bus, "satisfy regular expression pattern: [/\\.\\-_A-Za-z0-9]+", false},
     [API_BUS_OR_ARN] = {is_bus_or_arn,
                         "satisfy regular expression pattern: "
                         "(arn:aws[\\w-]*:events:[a-z]+-[a-z]+-[\\w-]+:[0-9]{12}:event-bus\\/)?"
-                        "[/\\.\\-_A-Za-z0-9]+"},
+                        "[/\\.\\-_A-Za-z0-9]+",
+                        false},
     [API_RULE_STATE] = {is_state,
                         "satisfy enum value set: [ENABLED, DISABLED, "
                         "ENABLED_WITH_ALL_CLOUDTRAIL_MANAGEMENT_EVENTS]",
@@ -303,14 +304,18 @@ static const struct {
                           "satisfy enum value set: [CANCELLED, CANCELLING, "
                           "COMPLETED, FAILED, RUNNING, STARTING]",
                           true},
-    [API_STATEMENT_CHARS] = {is_statement, "satisfy regular expression pattern: [a-zA-Z0-9-_]+"},
-    [API_ACTION_CHARS] = {is_action, "satisfy regular expression pattern: events:[a-zA-Z]+"},
-    [API_PRINCIPAL_CHARS] = {is_principal, "satisfy regular expression pattern: (\\d{12}|\\*)"},
-    [API_NAME_OR_ARN] = {is_name_or_arn, "satisfy regular expression pattern: [\\.\\-_A-Za-z0-9]+"},
+    [API_STATEMENT_CHARS] = {is_statement, "satisfy regular expression pattern: [a-zA-Z0-9-_]+",
+                             false},
+    [API_ACTION_CHARS] = {is_action, "satisfy regular expression pattern: events:[a-zA-Z]+", false},
+    [API_PRINCIPAL_CHARS] = {is_principal, "satisfy regular expression pattern: (\\d{12}|\\*)",
+                             false},
+    [API_NAME_OR_ARN] = {is_name_or_arn, "satisfy regular expression pattern: [\\.\\-_A-Za-z0-9]+",
+                         false},
     [API_CONNECTION_ARN] = {is_connection_arn,
                             "satisfy regular expression pattern: "
                             "^arn:aws([a-z]|\\-)*:events:([a-z]|\\d|\\-)*:([0-9]{12})?:"
-                            "connection\\/[\\.\\-_A-Za-z0-9]+\\/[\\-A-Za-z0-9]+$"},
+                            "connection\\/[\\.\\-_A-Za-z0-9]+\\/[\\-A-Za-z0-9]+$",
+                            false},
     [API_CONNECTION_STATE] = {is_connection_state,
                               "satisfy enum value set: [CREATING, UPDATING, DELETING, AUTHORIZED, "
                               "DEAUTHORIZED, AUTHORIZING, DEAUTHORIZING]",
@@ -323,19 +328,26 @@ static const struct {
                          "satisfy enum value set: [HEAD, POST, PATCH, DELETE, PUT, GET, OPTIONS]",
                          true},
     [API_OAUTH_METHOD] = {is_oauth_method, "satisfy enum value set: [GET, POST, PUT]", true},
-    [API_URL_CHARS] = {is_url, "satisfy regular expression pattern: "
-                               "^((%[0-9A-Fa-f]{2}|[-()_.!~*';/?:@\\x26=+$,A-Za-z0-9])+)"
-                               "([).!';/?:,])?$"},
+    [API_URL_CHARS] = {is_url,
+                       "satisfy regular expression pattern: "
+                       "^((%[0-9A-Fa-f]{2}|[-()_.!~*';/?:@\\x26=+$,A-Za-z0-9])+)"
+                       "([).!';/?:,])?$",
+                       false},
     [API_AUTH_CHARS] = {is_authorizing,
                         "satisfy regular expression pattern: ^[ \\t]*[^\\x00-\\x1F:\\x7F]+"
-                        "([ \\t]+[^\\x00-\\x1F:\\x7F]+)*[ \\t]*$"},
-    [API_HEADER_NAME] = {api_header_name_is_good, "satisfy regular expression pattern: "
-                                                  "^[!#$%&'*+-.^_`|~0-9a-zA-Z]+$"},
+                        "([ \\t]+[^\\x00-\\x1F:\\x7F]+)*[ \\t]*$",
+                        false},
+    [API_HEADER_NAME] = {api_header_name_is_good,
+                         "satisfy regular expression pattern: "
+                         "^[!#$%&'*+-.^_`|~0-9a-zA-Z]+$",
+                         false},
     [API_HEADER_VALUE] = {is_header_value,
                           "satisfy regular expression pattern: "
-                          "^[ \\t]*[\\x20-\\x7E]+([ \\t]+[\\x20-\\x7E]+)*[ \\t]*$"},
-    [API_PLAIN_CHARS] = {is_plain, "satisfy regular expression pattern: [^\\x00-\\x1F\\x7F]+"},
-    [API_NOT_BLANK] = {is_not_blank, "satisfy regular expression pattern: ^(?!\\s*$).+"},
+                          "^[ \\t]*[\\x20-\\x7E]+([ \\t]+[\\x20-\\x7E]+)*[ \\t]*$",
+                          false},
+    [API_PLAIN_CHARS] = {is_plain, "satisfy regular expression pattern: [^\\x00-\\x1F\\x7F]+",
+                         false},
+    [API_NOT_BLANK] = {is_not_blank, "satisfy regular expression pattern: ^(?!\\s*$).+", false},
 };
 
 /* ---- the walk ----------------------------------------------------------------------------- */
