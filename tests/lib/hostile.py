@@ -1,12 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A queue service that is out to hurt its caller: what a target may do on the wire, by queue name.
+"""A target that is out to hurt its caller: what one may do on the wire, by the name of its queue.
 
     with Hostile() as hostile:
         weir = Weir(folder, config={"aws": {"endpoints": {"sqs": hostile.url}}}, ...)
 
 The name of the queue picks what happens to each request for it; `hostile.taken[name]` are the bodies
 of the messages that it took, `hostile.calls[name]` counts requests.  It speaks no more of SQS than
-GetQueueUrl, SendMessage and SendMessageBatch, and checks nothing: aws_standin.py is for that.
+GetQueueUrl, SendMessage and SendMessageBatch, and checks nothing: aws_standin.py is for that.  As an
+HTTPS endpoint it is called at /hooks/NAME, and takes one event a request.
 
   well            takes everything
   slow-down       429 with Retry-After: 1 to the first call of each, then takes it
@@ -61,8 +62,12 @@ class Handler(socketserver.StreamRequestHandler):
             name, _, value = line.partition(b":")
             if name.lower() == b"content-length":
                 length = int(value)
-        body = json.loads(self.rfile.read(length) or b"{}")
-        name = body.get("QueueName") or body.get("QueueUrl", "").rsplit("/", 1)[-1]
+        text, path = self.rfile.read(length).decode(), head.split()[1].decode()
+        if path.startswith("/hooks/"):
+            name, body = path.removeprefix("/hooks/"), {"MessageBody": text}
+        else:
+            body = json.loads(text or "{}")
+            name = body.get("QueueName") or body.get("QueueUrl", "").rsplit("/", 1)[-1]
         hostile = self.server.hostile
         if "QueueName" in body:
             return self.reply({"QueueUrl": f"{hostile.url}/000000000000/{name}"})
@@ -121,7 +126,7 @@ class Handler(socketserver.StreamRequestHandler):
         return False
 
     def be_drip(self, name, body):
-        self.wfile.write(b"HTTP/1.1 200 OK\r\nContent-Length: 1000000\r\n\r\n")
+        self.wfile.write(b"HTTP/1.1 200 OK\r\nContent-Length: 60000\r\n\r\n")
         while not self.server.hostile.stopped.wait(0.2):
             self.wfile.write(b" ")
         return False
