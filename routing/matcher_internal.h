@@ -352,7 +352,7 @@ void matcher_foresee(const struct matcher_side *side, struct matcher_leaf *leaf)
 void matcher_probe_all(struct matcher_scratch *scratch, struct matcher_side *side);
 /* Does the condition hold alone? */
 enum matcher_state matcher_ask(struct matcher_scratch *scratch, struct matcher_side *side,
-                               uint32_t condition);
+                               uint32_t number);
 /* Does this leaf satisfy it? */
 bool matcher_condition_accepts(const struct matcher_side *side,
                                const struct matcher_condition *condition,

@@ -312,7 +312,7 @@ static void read_object(struct walk *walk, struct matcher_frame *frame)
     size_t at = frame->at;
 
     while (!scan_is_close(scan, at)) { /* its brace or a comma, and a colon */
-        uint32_t nodes[MATCHER_SETS_MAX];
+        uint32_t nodes[MATCHER_SETS_MAX] = {0};
 
         if (!is_key_of_interest(frame, walk->text + scan->at[at] + 1) ||
             !follow_key(walk, frame, at, nodes)) {
