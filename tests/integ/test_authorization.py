@@ -264,6 +264,12 @@ ACTIONS = {
     "DescribeArchive": on_archive(),
     "UpdateArchive": on_archive(Description="x"),
     "DeleteArchive": on_archive(),
+    "StartReplay": lambda owner, bus: {
+        "ReplayName": "tried", "EventSourceArn": owned_arn(owner, "archive"), "EventStartTime": 1,
+        "EventEndTime": 2, "Destination": {"Arn": bus_arn(owner, bus)}},
+    "DescribeReplay": lambda owner, bus: {"ReplayName": owned_arn(owner, "replay")},
+    "CancelReplay": lambda owner, bus: {"ReplayName": owned_arn(owner, "replay")},
+    "ListReplays": None,
     "ListArchives": None,
     "ListConnections": None,
     "ListApiDestinations": None,
@@ -357,7 +363,7 @@ def test_what_can_name_no_other_bus_needs_a_proven_caller(keys, who):
                                 "Principal": OTHER, "Action": "events:PutEvents"},
               "RemovePermission": {"EventBusName": "tried", "StatementId": "s"},
               "TestEventPattern": {"EventPattern": PATTERN, "Event": json.dumps(event)},
-              "ListArchives": {}, "ListConnections": {}, "ListApiDestinations": {}}
+              "ListArchives": {}, "ListReplays": {}, "ListConnections": {}, "ListApiDestinations": {}}
     for action in (name for name, make in ACTIONS.items() if make is None):
         code = code_of(keys[who], action, inputs[action])
         assert (code in UNPROVEN) == (not KEYS[who]), (action, code)
