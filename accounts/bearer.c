@@ -7,10 +7,8 @@
  *                                                  before the last dot))
  *
  * Before the MAC has been checked not one field is read.  What it says was true when the token was
- * given; what counts is the directory of now, so the credential must still be there, be of the kind
+ * given; what counts is the directory of now, so the credential must still be there, be of a kind
  * that asks for tokens, belong to that account and be live.
- *
- * A token that AWS vouched for names `aws` where the credential stands.
  */
 #include "accounts/bearer.h"
 
@@ -18,15 +16,8 @@
 #include "core/check.h"
 
 #define PREFIX "wt_"
-#define OF_AWS "aws"
 
 enum { MAC_ROOM = 64 };
-
-/* What a proof to AWS makes of a caller: an account without a credential of ours. */
-static const struct credential proven_to_aws = {
-    .id = SLICE_INIT(OF_AWS),
-    .kind = CREDENTIAL_OAUTH,
-};
 
 static enum err append_mac(const uint8_t pepper[static SEAL_KEY_BYTES], struct slice text,
                            struct buf *out)
@@ -45,15 +36,14 @@ enum err bearer_write(const uint8_t pepper[static SEAL_KEY_BYTES], const struct 
                       struct buf *token)
 {
     const size_t start = token->len;
-    const struct slice id = claim->credential_id.len > 0 ? claim->credential_id : proven_to_aws.id;
     struct buf mac;
     enum err err;
 
-    if (id.len + claim->account_id.len > BEARER_CHARS_MAX - MAC_ROOM - 32) {
+    if (claim->credential_id.len + claim->account_id.len > BEARER_CHARS_MAX - MAC_ROOM - 32) {
         return ERR_TOO_LARGE;
     }
-    TRY(buf_printf(token, PREFIX "%.*s.%.*s.%" PRIu64, SLICE_ARG(id), SLICE_ARG(claim->account_id),
-                   claim->expires_ms));
+    TRY(buf_printf(token, PREFIX "%.*s.%.*s.%" PRIu64, SLICE_ARG(claim->credential_id),
+                   SLICE_ARG(claim->account_id), claim->expires_ms));
     buf_init(&mac, MAC_ROOM);
     err = append_mac(pepper, slice_from(buf_slice(token), start), &mac);
     err = err == ERR_OK ? buf_append_byte(token, '.') : err;
@@ -80,10 +70,15 @@ static bool is_genuine(const struct directory *directory, struct slice token, st
     return is_equal;
 }
 
+static bool asks_for_tokens(const struct credential *credential)
+{
+    return credential->kind == CREDENTIAL_OAUTH || credential->kind == CREDENTIAL_AWS_IDENTITY;
+}
+
 enum err bearer_verify(const struct directory *directory, struct slice token, uint64_t now_ms,
                        struct principal *principal)
 {
-    const struct credential *credential = &proven_to_aws;
+    const struct credential *credential;
     const struct account *account;
     struct slice text;
     struct slice id;
@@ -99,12 +94,10 @@ enum err bearer_verify(const struct directory *directory, struct slice token, ui
     if (!slice_to_u64(text, &expires_ms)) {
         return ERR_NO_TOKEN;
     }
-    if (!slice_eq(id, proven_to_aws.id)) {
-        credential = directory_credential(directory, id);
-        if (credential == NULL || credential->kind != CREDENTIAL_OAUTH ||
-            !slice_eq(credential->account_id, account_id)) {
-            return ERR_NO_TOKEN;
-        }
+    credential = directory_credential(directory, id);
+    if (credential == NULL || !asks_for_tokens(credential) ||
+        !slice_eq(credential->account_id, account_id)) {
+        return ERR_NO_TOKEN;
     }
     account = directory_account(directory, account_id);
     if (!directory_is_live(credential, account, now_ms)) {
@@ -114,6 +107,9 @@ enum err bearer_verify(const struct directory *directory, struct slice token, ui
         return ERR_EXPIRED_TOKEN;
     }
     *principal = (struct principal){
-        .account = account, .credential = credential, .relays = credential != &proven_to_aws};
+        .account = account,
+        .credential = credential,
+        .relays = credential->kind == CREDENTIAL_OAUTH || credential->is_forwarder,
+    };
     return ERR_OK;
 }

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * bearer.h - short-lived tokens that speak for a credential, or for an account proven to AWS.
+ * bearer.h - short-lived tokens that speak for a credential.
  *
  * A token names what it speaks for and until when, under a MAC of the key that all replicas share.
  * So any replica believes what another gave, nothing is stored, and revoking the credential (or
@@ -16,7 +16,7 @@
 enum { BEARER_CHARS_MAX = 256 };
 
 struct bearer_claim {
-    struct slice credential_id; /* empty: proven to AWS, no credential of ours */
+    struct slice credential_id;
     struct slice account_id;
     uint64_t expires_ms;
 };

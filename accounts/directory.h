@@ -65,8 +65,9 @@ enum credential_kind {
     CREDENTIAL_SIGV4,
     CREDENTIAL_API_KEY,
     CREDENTIAL_BASIC,
-    CREDENTIAL_CERTIFICATE, /* its id is the pin of the key; it has no secret */
-    CREDENTIAL_OAUTH,       /* a client: asks for tokens, which then speak for it */
+    CREDENTIAL_CERTIFICATE,  /* its id is the pin of the key; it has no secret */
+    CREDENTIAL_OAUTH,        /* a client: asks for tokens, which then speak for it */
+    CREDENTIAL_AWS_IDENTITY, /* a principal of AWS: proves to be it for a token; no secret */
 };
 
 struct credential {
@@ -75,7 +76,7 @@ struct credential {
     struct slice account_id;
     uint64_t expires_ms;    /* 0: never */
     bool is_operator;       /* sigv4: manages every account's buses and the central one */
-    bool is_forwarder;      /* sigv4: may relay aws.* sources; all other kinds may */
+    bool is_forwarder;      /* sigv4, aws identity: may relay aws.* sources; all others may */
     struct slice header;    /* api key: lower-case header name, "x-api-key" by default */
     struct digest key_hash; /* api key, basic, oauth: what is stored of the secret */
     struct slice secret;    /* sigv4: the secret access key, unsealed */

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * sts.c - AssumeRole, and its sister for web identities, in the query protocol: a form goes out,
- * XML comes back.
+ * sts.c - AssumeRole, its sister for web identities, and what GetCallerIdentity answers, in the
+ * query protocol: a form goes out, XML comes back.
  *
  * Services report throttling with status 400, so an error is judged by its code first and by its
  * status last.  A wrong external id looks like any other AccessDenied; STS does not tell them
@@ -114,6 +114,42 @@ void sts_session_clean_up(struct sts_session *session)
 static void copy_text(char *out, size_t size, const struct buf *text)
 {
     (void)snprintf(out, size, "%.*s", SLICE_ARG(buf_slice(text)));
+}
+
+enum err sts_read_caller(struct slice xml, struct sts_caller *caller)
+{
+    static const char parent[] = "GetCallerIdentityResult";
+    struct buf account;
+    struct buf arn;
+    struct buf user_id;
+    struct aws_xml_want wants[] = {
+        {parent, "Account", &account, false},
+        {parent, "Arn", &arn, false},
+        {parent, "UserId", &user_id, false},
+    };
+    struct arn parts;
+    uint64_t number;
+    enum err err;
+
+    *caller = (struct sts_caller){.account = ""};
+    buf_init(&account, sizeof(caller->account) - 1);
+    buf_init(&arn, sizeof(caller->arn) - 1);
+    buf_init(&user_id, sizeof(caller->user_id) - 1);
+    err = aws_xml_read(xml, wants, ARRAY_LEN(wants));
+    if (err == ERR_OK &&
+        (account.len != 12 || !slice_to_u64(buf_slice(&account), &number) ||
+         !arn_split(buf_slice(&arn), &parts) || !slice_eq(parts.account, buf_slice(&account)))) {
+        err = ERR_BAD_VALUE;
+    }
+    if (err == ERR_OK) {
+        copy_text(caller->account, sizeof(caller->account), &account);
+        copy_text(caller->arn, sizeof(caller->arn), &arn);
+        copy_text(caller->user_id, sizeof(caller->user_id), &user_id);
+    }
+    buf_clean_up(&account);
+    buf_clean_up(&arn);
+    buf_clean_up(&user_id);
+    return err;
 }
 
 void sts_read_error(struct slice xml, struct sts_error *error)

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * sts.h - the bodies of AssumeRole and its sister: the query that asks, the XML that answers.
+ * sts.h - the bodies of AssumeRole and its sister: the query that asks, the XML that answers; and
+ * the XML of GetCallerIdentity.
  *
  *= https://docs.aws.amazon.com/STS/latest/APIReference/API_AssumeRole.html
  */
@@ -10,7 +11,7 @@
 #include "core/err.h"
 #include "core/slice.h"
 
-enum { STS_BODY_BYTES_MAX = 16384, STS_DURATION_S = 3600 };
+enum { STS_BODY_BYTES_MAX = 16384, STS_DURATION_S = 3600, STS_ARN_CHARS_MAX = 256 };
 
 struct sts_assume_role {
     struct slice role_arn;
@@ -51,6 +52,20 @@ MUST_USE enum err sts_read_assume_role(struct slice xml, struct sts_session *ses
 bool sts_session_is_of(const struct sts_session *session, struct slice role_arn);
 /* Wipes. Safe twice. */
 void sts_session_clean_up(struct sts_session *session);
+
+/* Whom GetCallerIdentity names. */
+struct sts_caller {
+    char account[12 + 1];
+    char arn[STS_ARN_CHARS_MAX + 1]; /* of that account */
+    char user_id[160 + 1];           /* "AROAEXAMPLE:session": never given twice, as names may be */
+};
+
+/* Read a reply of status 200 to GetCallerIdentity.  ERR_BAD_VALUE or ERR_TOO_LARGE when it does
+ * not name an account and a principal of that account.
+ *
+ *= https://docs.aws.amazon.com/STS/latest/APIReference/API_GetCallerIdentity.html
+ */
+MUST_USE enum err sts_read_caller(struct slice xml, struct sts_caller *caller);
 
 struct sts_error {
     char code[64];     /* "AccessDenied"; empty if the reply cannot be read */

@@ -319,22 +319,23 @@ static void test_a_token_speaks_for_its_client(void **state)
         ERR_EXPIRED_TOKEN);
 }
 
-/* Goal:   an account proven to AWS speaks, but relays nothing. */
-static void test_a_token_of_an_account(void **state)
+/* Goal:   a principal of AWS speaks by its tokens, and relays only if it was let in to. */
+static void test_a_token_of_a_principal(void **state)
 {
     struct world *world = *state;
     struct principal principal;
+    struct slice header;
 
-    assert_int_equal(
-        verify_authorization(world, bearer_header(world, SLICE(""), NOW_MS + 1), &principal),
-        ERR_OK);
+    world->client->kind = CREDENTIAL_AWS_IDENTITY;
+    header = bearer_header(world, world->client->id, NOW_MS + 1);
+    assert_int_equal(verify_authorization(world, header, &principal), ERR_OK);
     assert_ptr_equal(principal.account, world->account);
     assert_false(principal.relays);
-    assert_false(principal.credential->is_operator);
+    world->client->is_forwarder = true;
+    assert_int_equal(verify_authorization(world, header, &principal), ERR_OK);
+    assert_true(principal.relays);
     world->account->is_suspended = true;
-    assert_int_equal(
-        verify_authorization(world, bearer_header(world, SLICE(""), NOW_MS + 1), &principal),
-        ERR_NO_TOKEN);
+    assert_int_equal(verify_authorization(world, header, &principal), ERR_NO_TOKEN);
 }
 
 /* Goal:   a change of any bit of a token, and any cut, ends it. */
@@ -402,7 +403,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_a_certificate_is_known_by_its_key, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_a_client_proves_itself, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_a_token_speaks_for_its_client, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(test_a_token_of_an_account, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_a_token_of_a_principal, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_every_bit_of_a_token_counts, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_a_revoked_client_has_no_tokens, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_a_token_of_another_gateway, set_up, tear_down),
