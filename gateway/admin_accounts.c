@@ -27,8 +27,9 @@ struct grouping {
 /* A credential as it may be shown: nothing that makes it secret. */
 static json_t *describe_credential(const json_t *credential)
 {
-    static const char *const members[] = {"id",        "kind",     "expires_ms", "created_ms",
-                                          "forwarder", "operator", "header",     "role"};
+    static const char *const members[] = {"id",         "kind",      "expires_ms",
+                                          "created_ms", "forwarder", "operator",
+                                          "header",     "role",      "principal"};
     json_t *shown = json_object();
 
     for (size_t k = 0; k < ARRAY_LEN(members); k++) {

@@ -20,9 +20,9 @@ static enum err check_members(json_t *body, struct err_why *why)
         const char *name;
         json_type type;
     } known[] = {
-        {"pin", JSON_STRING},    {"kind", JSON_STRING},    {"header", JSON_STRING},
-        {"role", JSON_STRING},   {"expires", JSON_STRING}, {"forwarder", JSON_TRUE},
-        {"operator", JSON_TRUE},
+        {"pin", JSON_STRING},    {"kind", JSON_STRING},      {"header", JSON_STRING},
+        {"role", JSON_STRING},   {"expires", JSON_STRING},   {"forwarder", JSON_TRUE},
+        {"operator", JSON_TRUE}, {"principal", JSON_STRING},
     };
     const char *key;
     json_t *member;
@@ -70,6 +70,7 @@ static enum err read_issue(const struct admin_call *call, const struct admin_edi
         .header = json_member_text(body, "header"),
         .role = json_member_text(body, "role"),
         .pin = json_member_text(body, "pin"),
+        .principal = json_member_text(body, "principal"),
         .is_forwarder = json_is_true(json_object_get(body, "forwarder")),
         .is_operator = json_is_true(json_object_get(body, "operator")),
         .manager = slice_of(edit->manager),

@@ -2,8 +2,9 @@
  *
  * api.c - the table of actions, and the JSON protocol's way to say yes and no.
  *
- * Whatever the action, the caller is proven first, by SigV4 over the exact bytes that arrived.
- * PutEvents then walks through ingest; everything else is a call to the catalog's thread.
+ * Whatever the action, the caller is proven first: by SigV4 over the exact bytes that arrived, or
+ *by the token of a principal of AWS. PutEvents then walks through ingest; everything else is a call
+ *to the catalog's thread.
  *
  *= https://smithy.io/2.0/aws/protocols/aws-json-1_1-protocol.html
  */
@@ -176,7 +177,7 @@ static enum err check_head(struct ingest *ingest, struct request *request, struc
             "is, and those that manage rules, targets, buses, archives, replays, tags, "
             "connections and API destinations.");
     }
-    return ingest_check_sigv4(ingest, request, why);
+    return ingest_check_api(ingest, request, why);
 }
 
 static void fill_refusal(struct ingest *ingest, struct request *request, enum err err,
@@ -206,7 +207,7 @@ void api_handle(struct ingest *ingest, struct request *request)
     struct principal principal;
     enum err err;
 
-    err = ingest_prove_sigv4(ingest, request, &principal, &why);
+    err = ingest_prove_api(ingest, request, &principal, &why);
     if (err != ERR_OK) {
         fill_refusal(ingest, request, err, &why);
         request_respond(request);

@@ -16,9 +16,10 @@ static const char account_usage[] =
     "usage: weir account list\n"
     "       weir account show|suspend|resume|remove ACCOUNT\n"
     "       weir account put ACCOUNT -f FILE [--rev REV]\n"
-    "       weir account issue ACCOUNT --kind sigv4|api-key|basic|oauth|certificate\n"
+    "       weir account issue ACCOUNT --kind sigv4|api-key|basic|oauth|certificate|\n"
+    "                                         aws-identity\n"
     "                                  [--expires 90d] [--header NAME] [--certificate FILE]\n"
-    "                                  [--forwarder] [--operator]\n"
+    "                                  [--principal ARN] [--forwarder] [--operator]\n"
     "       weir account issue ACCOUNT --kind operator --role ROLE [--expires 90d]\n"
     "       weir account revoke CREDENTIAL\n"
     "       each with [--admin URL] [--config FILE]\n"
@@ -31,6 +32,9 @@ static const char account_usage[] =
     "\n"
     "issue prints the new credential as one JSON object, once; it cannot be shown again.\n"
     "--certificate FILE: whose key speaks for the account; renewals with that key do as well.\n"
+    "--principal ARN (aws-identity): a role, user or root of the account; whoever proves by STS "
+    "to\n"
+    "be it is given tokens, and there is no secret to hand over.\n"
     "--forwarder: it may send aws.* sources.  --operator (sigv4): through the EventBridge API it\n"
     "manages the buses of every account and the central one, not its own account's alone.\n"
     "A token of kind operator opens the admin listener (WEIR_TOKEN); ROLE is viewer (all but the\n"
@@ -44,6 +48,7 @@ struct account_options {
     const char *certificate;
     char pin[DIGEST_HEX_CHARS + 1]; /* of that certificate's key */
     const char *role;
+    const char *principal;
     const char *file;
     const char *rev;
     bool is_forwarder;
@@ -69,6 +74,9 @@ static void issue_body(const struct account_options *options, struct buf *body)
     }
     if (options->role != NULL) {
         json_object_set_new(tree, "role", json_string(options->role));
+    }
+    if (options->principal != NULL) {
+        json_object_set_new(tree, "principal", json_string(options->principal));
     }
     text = json_dumps(tree, JSON_COMPACT);
     CHECK(text != NULL);
@@ -222,6 +230,7 @@ int cli_account(int argc, char **argv)
         {"--header", &account.header, NULL},
         {"--certificate", &account.certificate, NULL},
         {"--role", &account.role, NULL},
+        {"--principal", &account.principal, NULL},
         {"-f", &account.file, NULL},
         {"--rev", &account.rev, NULL},
         {"--forwarder", NULL, &account.is_forwarder},

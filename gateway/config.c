@@ -15,9 +15,7 @@
 #include "core/check.h"
 #include "core/file.h"
 #include "core/moment.h"
-#include "gateway/trace.h"
 #include "storage/redis_url.h"
-#include "storage/store.h"
 
 enum { CONFIG_FILE_BYTES_MAX = 1024 * 1024, CONFIG_PATH_CHARS_MAX = 128 };
 
@@ -440,77 +438,7 @@ static enum err walk(struct config *config, json_t *object, const char *prefix, 
     return ERR_OK;
 }
 
-/* ---- what only the whole can tell --------------------------------------------------------- */
-
-/* A setting that its store would silently ignore is a mistake, above all one that is to protect. */
-static enum err check_redis(const struct config *config, struct err_why *why)
-{
-    const bool is_tls = slice_has_prefix(config->store, SLICE("rediss://"));
-
-    if (!is_redis(config->store)) {
-        return ERR_OK;
-    }
-    if (!is_tls && (config->redis_ca.len > 0 || config->redis_certificate.len > 0 ||
-                    config->redis_key.len > 0)) {
-        return err_because(ERR_BAD_CONFIG, why,
-                           "redis.ca, redis.certificate and redis.key are for rediss:// stores; "
-                           "%.*s is not encrypted",
-                           SLICE_ARG(config->store));
-    }
-    if ((config->redis_certificate.len > 0) != (config->redis_key.len > 0)) {
-        return err_because(ERR_BAD_CONFIG, why,
-                           "redis.certificate: is required together with redis.key");
-    }
-    if (config->redis_user.len > 0 && config->redis_password_file.len == 0) {
-        return err_because(ERR_BAD_CONFIG, why, "redis.user: needs redis.password_file beside it");
-    }
-    return ERR_OK;
-}
-
-static enum err check_egress(const struct config *config, struct err_why *why)
-{
-    struct egress_range range;
-
-    for (size_t i = 0; i < config->egress_allow.count; i++) {
-        if (egress_range_parse(config->egress_allow.items[i], &range) != ERR_OK) {
-            return err_because(ERR_BAD_CONFIG, why,
-                               "egress.allow[%zu]: must be a range of addresses such as "
-                               "10.1.0.0/16 or fd12:3456::/32, with no bits behind its prefix",
-                               i);
-        }
-    }
-    return ERR_OK;
-}
-
-static enum err check_whole(const struct config *config, struct err_why *why)
-{
-    const bool is_embedded = slice_has_prefix(config->store, SLICE("embedded:"));
-    const uint64_t sum = config->inflight_bytes_max + config->delivery_bytes_max +
-                         config->trace_event_count * TRACE_EVENT_BYTES +
-                         (is_embedded ? STORE_EMBEDDED_CACHE_BYTES : 0);
-
-    if (config->central_account.len == 0) {
-        return err_because(ERR_BAD_CONFIG, why, "central_account: is required");
-    }
-    if (!config->data_cleartext &&
-        (config->data_certificate.len == 0 || config->data_key.len == 0)) {
-        return err_because(ERR_BAD_CONFIG, why,
-                           "listen.data.certificate: is required with its key, unless "
-                           "listen.data.cleartext is true");
-    }
-    if (config->entries_total_max > config->body_max) {
-        return err_because(ERR_BAD_CONFIG, why, "limits.entries_total: is more than limits.body");
-    }
-    if (sum > config->memory_limit) {
-        return err_because(ERR_BAD_CONFIG, why,
-                           "memory_limit: limits.inflight, limits.delivery_window, "
-                           "limits.trace_events and the store's cache add up to %" PRIu64
-                           " bytes, which is more",
-                           sum);
-    }
-    TRY(check_egress(config, why));
-    return check_redis(config, why);
-}
+/* ---- the whole ---------------------------------------------------------------------------- */
 
 enum err config_parse(struct config *config, struct slice text, struct slice folder,
                       struct err_why *why)
@@ -536,7 +464,7 @@ enum err config_parse(struct config *config, struct slice text, struct slice fol
     }
     err = walk(config, root, "", why);
     if (err == ERR_OK) {
-        err = check_whole(config, why);
+        err = config_check(config, why);
     }
 fail:
     json_decref(root);

@@ -53,6 +53,8 @@ MUST_USE enum err config_parse(struct config *config, struct slice text, struct 
 void config_clean_up(struct config *config);
 /* Where the state lies: DIR of `embedded:DIR`, else the configuration's folder. */
 struct slice config_state_folder(const struct config *config);
+/* Do its settings, each good by itself, go together?  ERR_BAD_CONFIG with the key in `why`. */
+MUST_USE enum err config_check(const struct config *config, struct err_why *why);
 /* Fill in what calls to targets may dial; it borrows from the configuration. */
 void config_fill_egress(const struct config *config, struct egress *egress);
 /* Is the store a Redis? */

@@ -135,6 +135,11 @@ uint64_t ingest_token_ms(const struct ingest *ingest)
     return ingest->options.config->token_ms;
 }
 
+struct identity_desk *ingest_identity_desk(const struct ingest *ingest)
+{
+    return ingest->options.identity_desk;
+}
+
 struct api_desk *ingest_api_desk(const struct ingest *ingest)
 {
     return ingest->options.api_desk;

@@ -19,6 +19,7 @@ struct catalog_age;
 struct config;
 struct delivery_engine;
 struct ev_loop;
+struct identity_desk;
 struct ingest;
 struct trace;
 
@@ -28,10 +29,11 @@ struct ingest_options {
     struct store *store;
     struct delivery_engine *engine;
     const struct config *config;
-    struct catalog_age *catalog_age; /* of the catalog that snapshots are made of */
-    struct stats *stats;             /* of this thread */
-    struct trace *trace;             /* of this thread */
-    struct api_desk *api_desk;       /* of this thread: for requests that bring no events */
+    struct catalog_age *catalog_age;     /* of the catalog that snapshots are made of */
+    struct stats *stats;                 /* of this thread */
+    struct trace *trace;                 /* of this thread */
+    struct api_desk *api_desk;           /* of this thread: for requests that bring no events */
+    struct identity_desk *identity_desk; /* of this thread: for proofs that AWS judges */
 };
 
 /* One event on its way.  The caller fills the upper half. */
@@ -102,6 +104,7 @@ void ingest_schedule(struct ingest *ingest, struct ingest_moment *moment);
  * returns. */
 void ingest_replay(struct ingest *ingest, struct ingest_replay *replay);
 struct api_desk *ingest_api_desk(const struct ingest *ingest);
+struct identity_desk *ingest_identity_desk(const struct ingest *ingest);
 const struct snapshot *ingest_snapshot(const struct ingest *ingest);
 /* ERR_OK, or why events are refused before their bodies are read: the store failed, or what is
  * known of accounts and credentials is too old.  A full store refuses entry by entry. */
@@ -117,14 +120,15 @@ uint64_t ingest_token_ms(const struct ingest *ingest);
 size_t ingest_open_count(const struct ingest *ingest);
 
 /* Before the body: could this request's credential be good? Work without the body only.  `why` is
- * told what cannot be read, never why a credential was refused. */
-MUST_USE enum err ingest_check_sigv4(struct ingest *ingest, struct request *request,
-                                     struct err_why *why);
+ * told what cannot be read, never why a credential was refused.  Of the EventBridge API: a
+ * signature, or the token of a principal of AWS. */
+MUST_USE enum err ingest_check_api(struct ingest *ingest, struct request *request,
+                                   struct err_why *why);
 /* The same of a request that is not signed: a key, Basic, or a Bearer token. */
 MUST_USE enum err ingest_check_caller(struct ingest *ingest, struct request *request);
 /* With the body: who is it?  The principal is good until the request is answered. */
-MUST_USE enum err ingest_prove_sigv4(struct ingest *ingest, struct request *request,
-                                     struct principal *principal, struct err_why *why);
+MUST_USE enum err ingest_prove_api(struct ingest *ingest, struct request *request,
+                                   struct principal *principal, struct err_why *why);
 MUST_USE enum err ingest_prove_caller(struct ingest *ingest, struct request *request,
                                       struct principal *principal);
 /* Count a request that arrived whole, and how long its bytes took. */

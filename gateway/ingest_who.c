@@ -40,23 +40,6 @@ static struct sigv4_verify_options verify_options(const struct ingest *ingest, s
     };
 }
 
-enum err ingest_check_sigv4(struct ingest *ingest, struct request *request, struct err_why *why)
-{
-    const struct sigv4_verify_options options = verify_options(ingest, why);
-    const struct sigv4_request view = signed_view(request);
-
-    return sigv4_check_head(&options, &view);
-}
-
-enum err ingest_prove_sigv4(struct ingest *ingest, struct request *request,
-                            struct principal *principal, struct err_why *why)
-{
-    const struct sigv4_verify_options options = verify_options(ingest, why);
-    const struct sigv4_request view = signed_view(request);
-
-    return sigv4_verify(&options, &view, principal);
-}
-
 /* A principal proven with the head, and the snapshot that it was proven by. */
 struct head_proof {
     struct principal principal;
@@ -98,4 +81,53 @@ enum err ingest_prove_caller(struct ingest *ingest, struct request *request,
         return ERR_OK;
     }
     return verify_caller(ingest, request, principal);
+}
+
+/* ---- the EventBridge API ------------------------------------------------------------------ */
+
+static bool has_token(const struct request *request)
+{
+    struct slice value = slice_trim(request_header(request, SLICE("authorization")));
+
+    return slice_eq_ignore_case(slice_cut(&value, ' '), SLICE("Bearer"));
+}
+
+/* Clients of OAuth only bring events: what was issued to a connection manages no rules. */
+static enum err refuse_clients(const struct principal *principal)
+{
+    return principal->credential->kind == CREDENTIAL_AWS_IDENTITY ? ERR_OK : ERR_NO_TOKEN;
+}
+
+enum err ingest_check_api(struct ingest *ingest, struct request *request, struct err_why *why)
+{
+    const struct sigv4_verify_options options = verify_options(ingest, why);
+    const struct sigv4_request view = signed_view(request);
+    const struct head_proof *proof;
+
+    if (!has_token(request)) {
+        return sigv4_check_head(&options, &view);
+    }
+    request->skips_body_digest = true;
+    TRY(ingest_check_caller(ingest, request));
+    proof = request->handler_data;
+    return refuse_clients(&proof->principal);
+}
+
+enum err ingest_prove_api(struct ingest *ingest, struct request *request,
+                          struct principal *principal, struct err_why *why)
+{
+    const struct sigv4_verify_options options = verify_options(ingest, why);
+    const struct sigv4_request view = signed_view(request);
+    struct slice invocation;
+
+    if (!has_token(request)) {
+        return sigv4_verify(&options, &view, principal);
+    }
+    TRY(ingest_prove_caller(ingest, request, principal));
+    TRY(refuse_clients(principal));
+    invocation = request_header(request, SLICE("amz-sdk-invocation-id"));
+    if (invocation.len <= PRINCIPAL_INVOCATION_CHARS_MAX) {
+        principal->invocation_id = invocation;
+    }
+    return ERR_OK;
 }

@@ -11,6 +11,7 @@
 #include <openssl/crypto.h>
 
 #include "accounts/api_key.h"
+#include "accounts/caller_identity.h"
 #include "accounts/http_caller.h"
 #include "accounts/secret.h"
 #include "core/base64.h"
@@ -221,6 +222,30 @@ static enum err issue_certificate(const struct issue_options *options, json_t **
     return json_write_end(&writer);
 }
 
+/* Named by the principal, so one principal is let in once. */
+static enum err issue_identity(const struct issue_options *options, json_t **document,
+                               struct buf *shown, struct err_why *why)
+{
+    char id[CALLER_IDENTITY_ID_CHARS + 1];
+    struct json_writer writer;
+
+    if (!caller_identity_id(options->principal, options->account, id)) {
+        return err_because(ERR_BAD_REQUEST, why,
+                           "principal: must be arn:aws:iam::%.*s:role/NAME, :user/NAME or :root, "
+                           "or arn:aws:sts::%.*s:assumed-role/NAME/SESSION",
+                           SLICE_ARG(options->account), SLICE_ARG(options->account));
+    }
+    *document = common_document(options, id);
+    json_object_set_new(*document, "principal",
+                        json_stringn(options->principal.data, options->principal.len));
+    json_write_begin(&writer, shown);
+    json_write_object_begin(&writer);
+    show_common(&writer, options, id);
+    json_write_key_string(&writer, SLICE("principal"), options->principal);
+    json_write_object_end(&writer);
+    return json_write_end(&writer);
+}
+
 static bool is_pin(struct slice text)
 {
     struct digest pin;
@@ -268,6 +293,10 @@ static enum err check_options(const struct issue_options *options, struct err_wh
     if (options->is_operator && !slice_eq(options->kind, SLICE("sigv4"))) {
         return err_because(ERR_BAD_REQUEST, why, "operator: is for credentials of kind sigv4");
     }
+    if (options->principal.len > 0 && !slice_eq(options->kind, SLICE("aws-identity"))) {
+        return err_because(ERR_BAD_REQUEST, why,
+                           "principal: is for credentials of kind aws-identity");
+    }
     if (options->header.len > 0 && !slice_eq(options->kind, SLICE("api-key"))) {
         return err_because(ERR_BAD_REQUEST, why, "header: is for credentials of kind api-key");
     }
@@ -295,9 +324,12 @@ enum err issue_credential(const struct issue_options *options, json_t **document
         err = issue_secret(options, CREDENTIAL_BASIC, document, shown);
     } else if (slice_eq(options->kind, SLICE("oauth"))) {
         err = issue_secret(options, CREDENTIAL_OAUTH, document, shown);
+    } else if (slice_eq(options->kind, SLICE("aws-identity"))) {
+        err = issue_identity(options, document, shown, why);
     } else if (!slice_eq(options->kind, SLICE("certificate"))) {
         return err_because(ERR_BAD_REQUEST, why,
-                           "kind: must be sigv4, api-key, basic, oauth, certificate or operator");
+                           "kind: must be sigv4, api-key, basic, oauth, certificate, aws-identity "
+                           "or operator");
     } else if (!is_pin(options->pin)) {
         return err_because(ERR_BAD_REQUEST, why,
                            "pin: must be the SHA-256 of the certificate's public key, in hex");

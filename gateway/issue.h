@@ -13,11 +13,13 @@
 struct issue_options {
     const uint8_t *seal_key; /* SEAL_KEY_BYTES */
     struct slice account;
-    struct slice kind;    /* "sigv4", "api-key", "basic", "oauth", "certificate", "operator" */
-    struct slice pin;     /* of a certificate: SHA-256 of its public key, in hex */
-    struct slice header;  /* of an api key; empty: x-api-key */
-    struct slice role;    /* of an operator's token: see admin_access.h */
-    struct slice manager; /* who issues it: "api:operator" */
+    struct slice kind;      /* "sigv4", "api-key", "basic", "oauth", "certificate", "aws-identity",
+                               "operator" */
+    struct slice pin;       /* of a certificate: SHA-256 of its public key, in hex */
+    struct slice principal; /* of an AWS identity: see caller_identity_id() */
+    struct slice header;    /* of an api key; empty: x-api-key */
+    struct slice role;      /* of an operator's token: see admin_access.h */
+    struct slice manager;   /* who issues it: "api:operator" */
     bool is_forwarder;
     bool is_operator;    /* of a SigV4 key: may manage every bus through the EventBridge API */
     uint64_t expires_ms; /* 0: never */

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * oauth.c - the token endpoint: the client credentials grant, and nothing else of OAuth.
+ * oauth.c - the token endpoint: the client credentials grant, and one for principals of AWS.
  *
  * The client says who it is in the form or by Basic, not by both.  Parameters that we do not know
  * are passed over, as the standard wants and as connections of EventBridge need, which send what
@@ -9,7 +9,11 @@
  * Every refusal of a client is the same 401, whether the id is unknown, the secret wrong, the
  * client revoked, expired or of a suspended account.
  *
+ * The other grant (oauth_identity.c) brings an assertion, which proves the caller by itself; what
+ * would prove a client too is refused beside it.
+ *
  *= https://www.rfc-editor.org/rfc/rfc6749#section-4.4
+ *= https://www.rfc-editor.org/rfc/rfc7521#section-4.1
  *= https://www.rfc-editor.org/rfc/rfc6749#section-5.2
  */
 #include "gateway/oauth.h"
@@ -22,8 +26,10 @@
 #include "core/json_write.h"
 #include "core/moment.h"
 #include "gateway/config.h"
+#include "gateway/oauth_identity.h"
+#include "gateway/oauth_internal.h"
 
-enum { BODY_BYTES_MAX = 8192, ANSWER_BYTES_MAX = 1024 };
+enum { BODY_BYTES_MAX = 16384, ANSWER_BYTES_MAX = 1024 };
 
 /* ---- answers ------------------------------------------------------------------------------ */
 
@@ -64,30 +70,32 @@ static void fill_error(struct request *request, unsigned status, const char *err
     buf_clean_up(&body);
 }
 
-static void respond_refusal(struct ingest *ingest, struct request *request)
+void oauth_respond_error(struct ingest *ingest, struct request *request, enum err err,
+                         unsigned status, const char *error, const char *description)
 {
-    ingest_count_refused(ingest, ERR_BAD_CREDENTIAL);
-    fill_error(request, 401, "invalid_client", "the client was not accepted");
+    ingest_count_refused(ingest, err);
+    fill_error(request, status != 0 ? status : err_status(err), error, description);
+    if (request->response.status == 503 || request->response.status == 429) {
+        add_header(&request->response, SLICE("retry-after"), SLICE("1"));
+    }
     request_respond(request);
 }
 
 static void respond_fault(struct ingest *ingest, struct request *request, const char *error,
                           const char *description)
 {
-    ingest_count_refused(ingest, ERR_BAD_REQUEST);
-    fill_error(request, 400, error, description);
-    request_respond(request);
+    oauth_respond_error(ingest, request, ERR_BAD_REQUEST, 400, error, description);
 }
 
-static void respond_token(struct ingest *ingest, struct request *request,
-                          const struct principal *principal)
+void oauth_respond_token(struct ingest *ingest, struct request *request,
+                         const struct principal *principal, uint64_t life_ms)
 {
     const uint64_t now_ms = moment_now_ms();
     const uint64_t ends_ms = principal->credential->expires_ms;
     struct bearer_claim claim = {
         .credential_id = principal->credential->id,
         .account_id = principal->account->id,
-        .expires_ms = now_ms + ingest_token_ms(ingest),
+        .expires_ms = now_ms + life_ms,
     };
     struct json_writer writer;
     struct buf token;
@@ -180,10 +188,25 @@ static void answer_client(struct ingest *ingest, struct request *request,
 
     if (secret_verify(ingest_snapshot(ingest)->directory, CREDENTIAL_OAUTH, client->id,
                       client->secret, moment_now_ms(), &principal) != ERR_OK) {
-        respond_refusal(ingest, request);
+        oauth_respond_error(ingest, request, ERR_BAD_CREDENTIAL, 401, "invalid_client",
+                            "the client was not accepted");
         return;
     }
-    respond_token(ingest, request, &principal);
+    oauth_respond_token(ingest, request, &principal, ingest_token_ms(ingest));
+}
+
+static void answer_assertion(struct ingest *ingest, struct request *request,
+                             const struct form *form, const struct client *client)
+{
+    struct slice assertion;
+
+    if (!form_get(form, SLICE("assertion"), &assertion) || assertion.len == 0) {
+        respond_fault(ingest, request, "invalid_request", "assertion must stand in the form, once");
+    } else if (client->secret.len > 0 || authorization_of(request) != NULL) {
+        respond_fault(ingest, request, "invalid_request", "the caller authenticated in two ways");
+    } else {
+        identity_desk_take(ingest_identity_desk(ingest), ingest, request, assertion);
+    }
 }
 
 void oauth_handle(struct ingest *ingest, struct request *request)
@@ -202,11 +225,13 @@ void oauth_handle(struct ingest *ingest, struct request *request)
     }
     if (fault != NULL) {
         respond_fault(ingest, request, "invalid_request", fault);
-    } else if (grant.len > 0 && !slice_eq(grant, SLICE("client_credentials"))) {
-        respond_fault(ingest, request, "unsupported_grant_type",
-                      "grant_type must be client_credentials");
-    } else {
+    } else if (grant.len == 0 || slice_eq(grant, SLICE("client_credentials"))) {
         answer_client(ingest, request, &client);
+    } else if (slice_eq(grant, SLICE(OAUTH_GRANT_AWS_IDENTITY))) {
+        answer_assertion(ingest, request, form, &client);
+    } else {
+        respond_fault(ingest, request, "unsupported_grant_type",
+                      "grant_type must be client_credentials or " OAUTH_GRANT_AWS_IDENTITY);
     }
     buf_wipe(&client.basic);
 }

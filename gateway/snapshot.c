@@ -135,6 +135,7 @@ static bool kind_of(struct slice name, enum credential_kind *kind)
         [CREDENTIAL_BASIC] = SLICE_INIT("basic"),
         [CREDENTIAL_CERTIFICATE] = SLICE_INIT("certificate"),
         [CREDENTIAL_OAUTH] = SLICE_INIT("oauth"),
+        [CREDENTIAL_AWS_IDENTITY] = SLICE_INIT("aws-identity"),
     };
 
     for (size_t i = 0; i < ARRAY_LEN(names); i++) {
@@ -167,7 +168,8 @@ static enum err add_credential(struct directory *directory, const struct catalog
         err = ERR_BAD_VALUE;
     } else if (credential->kind == CREDENTIAL_SIGV4) {
         err = open_secret(directory, value, options, credential);
-    } else if (credential->kind != CREDENTIAL_CERTIFICATE) {
+    } else if (credential->kind != CREDENTIAL_CERTIFICATE &&
+               credential->kind != CREDENTIAL_AWS_IDENTITY) {
         credential->header = arena_copy(arena, json_member_text(value, "header"));
         if (!digest_from_hex(json_member_text(value, "hash"), credential->key_hash.bytes,
                              DIGEST_BYTES)) {

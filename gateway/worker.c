@@ -29,6 +29,7 @@
 #include "gateway/data_plane.h"
 #include "gateway/ingest.h"
 #include "gateway/listener.h"
+#include "gateway/oauth_identity.h"
 #include "gateway/park_answer.h"
 #include "gateway/trace.h"
 
@@ -55,6 +56,7 @@ struct worker {
     struct target_endpoint endpoints[ENDPOINTS_MAX];
     struct ingest *ingest;
     struct api_desk *api_desk;
+    struct identity_desk *identity_desk;
     struct stats *stats;
     struct trace *trace;
     struct snapshot *snapshot;
@@ -230,6 +232,7 @@ static void open_ingest(struct worker *worker)
         .stats = worker->stats,
         .trace = worker->trace,
         .api_desk = worker->api_desk,
+        .identity_desk = worker->identity_desk,
     };
 
     worker->ingest = ingest_new(&options);
@@ -280,6 +283,7 @@ enum err worker_new(const struct worker_options *options, struct worker **result
     mailbox_init(&worker->mailbox, worker->loop);
     open_delivery(worker);
     worker->api_desk = api_desk_new(options->control, &worker->mailbox, options->config);
+    worker->identity_desk = identity_desk_new(worker->http, options->config, options->count);
     open_ingest(worker);
     err = open_listener(worker, why);
     if (err != ERR_OK) {
@@ -320,6 +324,7 @@ void worker_destroy(struct worker *worker)
     api_desk_destroy(worker->api_desk);
     delivery_destroy(worker->engine);
     http_client_destroy(worker->http);
+    identity_desk_destroy(worker->identity_desk);
     snapshot_release(worker->snapshot);
     trace_destroy(worker->trace);
     stats_destroy(worker->stats);
@@ -554,7 +559,8 @@ static void on_quiet_check(struct ev_loop *loop, ev_timer *timer, int events)
     struct worker *worker = timer->data;
 
     (void)events;
-    if (ingest_open_count(worker->ingest) == 0 && api_desk_is_idle(worker->api_desk)) {
+    if (ingest_open_count(worker->ingest) == 0 && api_desk_is_idle(worker->api_desk) &&
+        identity_desk_is_idle(worker->identity_desk)) {
         ev_timer_stop(loop, timer);
         delivery_drain(worker->engine, on_delivery_idle, worker);
     }

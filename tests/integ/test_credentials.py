@@ -140,7 +140,7 @@ def test_what_the_token_endpoint_does_not_take(weir, client):
         "Content-Type: application/json"])
     assert answer.status == 415
     assert curl(weir, "/oauth/token?" + urllib.parse.urlencode(good)).status == 405
-    assert curl(weir, "/oauth/token", data="a=" + "x" * 9000, headers=[FORM]).status == 413
+    assert curl(weir, "/oauth/token", data="a=" + "x" * 17000, headers=[FORM]).status == 413
 
 
 def test_a_token_that_is_not_good_is_401_with_a_challenge(weir, client):

@@ -39,11 +39,12 @@ class Sts:
         self.caller_tags = {}
         self.lifetime_max_s = None
 
-    def add_caller(self, access_key, secret, account, name="weir", tags=None):
-        """A long-lived key that may sign; its policy lets it pass session `tags` (None for any)."""
+    def add_caller(self, access_key, secret, account, name="weir", tags=None, principal=None,
+                   token=None):
+        """A key that may sign; its policy lets it pass session `tags` (None for any)."""
         self.caller_tags[access_key] = tags
         self.identities[access_key] = Identity(
-            access_key, secret, account, f"arn:aws:iam::{account}:user/{name}")
+            access_key, secret, account, principal or f"arn:aws:iam::{account}:user/{name}", token)
 
     def add_role(self, arn, external_id=None, callers=None, tags=None):
         """Trust `callers` (principal ARNs, None for all) that show `external_id` (None for any) and

@@ -27,8 +27,9 @@ While it runs:
                             resource, sqs, sts or another name that signs, *
     {"roles": [{"arn", "external_id", "callers", "tags"}], "remove_roles": [ARN],
      "queues": [ARN], "remove_queues": [ARN],
-     "callers": [{"access_key", "secret", "account", "tags"}],
+     "callers": [{"access_key", "secret", "account", "tags", "principal", "token"}],
                             tags: keys that sts:TagSession is granted for; without it, any
+                            principal: its ARN, a user's unless told; token: a session's
      "lifetime_max_s": SECONDS | null}      sessions end early although more was asked
     {"resources": [ARN], "remove_resources": [ARN]}   functions, state machines, topics, documents
                             (arn:aws:ssm:REGION:ACCOUNT:document/NAME), buses
@@ -49,6 +50,7 @@ While it runs:
     lie       accept, then promise 100 bytes more than the answer has, and close after it
     reset     reset the connection without doing anything
     swallow   accept and write down, then close without an answer
+    answer    a presigned GetCallerIdentity gets `status` (200) and `body`, whatever it was
 """
 
 import argparse
@@ -67,6 +69,7 @@ import urllib.parse
 
 import aws_identity
 import aws_models
+import aws_presigned
 import aws_wire
 from aws_services import QUEUE_ARN, Sqs, Sts
 from aws_signature import Refusal, verify
@@ -76,7 +79,7 @@ HEAD_MAX_BYTES = 64 * 1024
 REQUEST_MAX_BYTES = 16 * 1024 * 1024
 LIE_BYTES = 100
 MODES = ("fail", "throttle", "deny", "partial", "delay", "hang", "drip", "lie", "reset",
-         "swallow")
+         "swallow", "answer")
 
 
 class HookCall:
@@ -306,10 +309,25 @@ class AwsStandin:
         own = self.own_sources.serve(method, path.path, dict(headers))
         if own is not None:
             return own[0], "text/plain", own[1].encode(), {}, None
+        if aws_presigned.is_presigned(method, target):
+            return await self._answer_presigned(target, headers, body)
         scope = aws_models.scope_service(headers)
         if scope in (None, "sts", "sqs"):
             return await self._answer_old(method, target, headers, body)
         return await self._answer_modelled(scope, method, target, headers, body)
+
+    async def _answer_presigned(self, target, headers, body):
+        call = aws_wire.Call("sts", "GetCallerIdentity", {}, False)
+        fault = self.faults.take(["sts", "*"])
+        try:
+            await self._before(call, fault)
+            answer = aws_presigned.answer(target, headers, body, self.sts, self.log.append)
+        except Refusal as refusal:
+            return self._refuse(call, headers, refusal, fault)
+        self._after(fault)
+        if fault and fault["mode"] == "answer":
+            return fault.get("status", 200), "text/xml", fault["body"].encode(), {}, None
+        return 200, *aws_wire.render(call, answer), {}, fault
 
     async def _answer_old(self, method, target, headers, body):
         """STS and SQS, whose old and new clients speak differently: aws_wire.py."""
@@ -473,7 +491,8 @@ class AwsStandin:
             self.sqs.remove_queue(arn)
         for caller in order.get("callers", []):
             self.sts.add_caller(caller["access_key"], caller["secret"], caller["account"],
-                                tags=caller.get("tags"))
+                                tags=caller.get("tags"), principal=caller.get("principal"),
+                                token=caller.get("token"))
         for arn in order.get("resources", []):
             self.targets.add_resource(arn)
         self.targets.resources -= set(order.get("remove_resources", []))
