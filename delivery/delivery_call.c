@@ -92,7 +92,7 @@ static bool is_passed_over(struct call *call, struct delivery *delivery)
     struct delivery_engine *engine = call->engine;
     enum delivery_step_answer answer;
 
-    if (delivery_step_look(delivery, &call->arena, &answer) != ERR_OK) {
+    if (delivery_step_look(call->engine, delivery, &call->arena, &answer) != ERR_OK) {
         lane_finish(delivery->lane, delivery, DELIVERY_DEAD);
         delivery_bury(engine, delivery, "invalid-input", "the event is too deep for `when`",
                       ERR_BAD_JSON);

@@ -173,14 +173,16 @@ enum delivery_step_answer {
     DELIVERY_STEP_ENDS,    /* so are all that are left */
 };
 /* What is to be done with a delivery that could be sent now? */
-MUST_USE enum err delivery_step_look(struct delivery *delivery, struct arena *arena,
+MUST_USE enum err delivery_step_look(const struct delivery_engine *engine,
+                                     struct delivery *delivery, struct arena *arena,
                                      enum delivery_step_answer *answer);
 /* After the answer GOES_ON; WAITING. */
 void delivery_step_pass_over(struct delivery_engine *engine, struct delivery *delivery,
                              struct arena *arena);
 /* Its step was done, with this reply: the state from now on, and what comes next (NULL: nothing).
  * An error says that what is to be kept cannot be. */
-MUST_USE enum err delivery_step_result(struct delivery *delivery, const struct target *target,
+MUST_USE enum err delivery_step_result(const struct delivery_engine *engine,
+                                       struct delivery *delivery, const struct target *target,
                                        struct slice body, struct arena *arena, struct slice *state,
                                        const struct rule_step **next);
 /* WAITING; on with it. */

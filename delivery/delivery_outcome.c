@@ -125,8 +125,8 @@ static void finish_step(struct call *call, struct delivery *delivery)
     const struct rule_step *next = NULL;
     struct slice state;
     const enum err err =
-        delivery_step_result(delivery, call->destination->target, buf_slice(&call->http.response),
-                             &call->arena, &state, &next);
+        delivery_step_result(engine, delivery, call->destination->target,
+                             buf_slice(&call->http.response), &call->arena, &state, &next);
 
     if (err != ERR_OK) {
         delivery->attempt_count++;

@@ -21,6 +21,7 @@
 #include "core/log.h"
 #include "delivery/delivery_internal.h"
 #include "delivery/step_result.h"
+#include "routing/ruleset.h"
 #include "routing/sequence.h"
 
 struct advance_mail {
@@ -95,25 +96,27 @@ static size_t index_of(const struct lane *lane)
     return (size_t)(lane->step - lane->whole->steps);
 }
 
-static enum err find_next(const struct delivery *delivery, size_t from, struct slice state,
-                          struct arena *arena, const struct rule_step **next)
+static enum err find_next(const struct delivery_engine *engine, const struct delivery *delivery,
+                          size_t from, struct slice state, struct arena *arena,
+                          const struct rule_step **next)
 {
     const struct rule_target *whole = delivery->lane->whole;
     size_t index;
 
-    TRY(sequence_next(whole, from, delivery->body, state, arena, &index));
+    TRY(sequence_next(whole, from, delivery->body, state, ruleset_lists(engine->ruleset), arena,
+                      &index));
     *next = index < whole->step_count ? &whole->steps[index] : NULL;
     return ERR_OK;
 }
 
-enum err delivery_step_look(struct delivery *delivery, struct arena *arena,
-                            enum delivery_step_answer *answer)
+enum err delivery_step_look(const struct delivery_engine *engine, struct delivery *delivery,
+                            struct arena *arena, enum delivery_step_answer *answer)
 {
     const struct lane *lane = delivery->lane;
     const struct rule_step *next = lane->step;
 
     if (lane->step != NULL) {
-        TRY(find_next(delivery, index_of(lane), delivery->state, arena, &next));
+        TRY(find_next(engine, delivery, index_of(lane), delivery->state, arena, &next));
     }
     *answer = next == lane->step ? DELIVERY_STEP_RUNS
               : next != NULL     ? DELIVERY_STEP_GOES_ON
@@ -127,14 +130,15 @@ void delivery_step_pass_over(struct delivery_engine *engine, struct delivery *de
     const struct delivery_fact fact = {.kind = DELIVERY_FACT_STEP_PASSED};
     const struct rule_step *next = NULL;
 
-    CHECK(find_next(delivery, index_of(delivery->lane), delivery->state, arena, &next) == ERR_OK);
+    CHECK(find_next(engine, delivery, index_of(delivery->lane), delivery->state, arena, &next) ==
+          ERR_OK);
     CHECK(next != NULL);
     send_advance(engine, delivery, next, delivery->state, &fact);
 }
 
-enum err delivery_step_result(struct delivery *delivery, const struct target *target,
-                              struct slice body, struct arena *arena, struct slice *state,
-                              const struct rule_step **next)
+enum err delivery_step_result(const struct delivery_engine *engine, struct delivery *delivery,
+                              const struct target *target, struct slice body, struct arena *arena,
+                              struct slice *state, const struct rule_step **next)
 {
     const struct lane *lane = delivery->lane;
     const struct slice lists =
@@ -143,7 +147,7 @@ enum err delivery_step_result(struct delivery *delivery, const struct target *ta
 
     TRY(sequence_keep(lane->step, step_result(body, lists, arena), arena, &kept));
     TRY(sequence_put(delivery->state, lane->step->name, kept, arena, state));
-    return find_next(delivery, index_of(lane) + 1, *state, arena, next);
+    return find_next(engine, delivery, index_of(lane) + 1, *state, arena, next);
 }
 
 void delivery_step_done(struct delivery_engine *engine, struct delivery *delivery,
@@ -172,7 +176,7 @@ bool delivery_step_failed(struct delivery_engine *engine, struct delivery *deliv
     if (sequence_put(delivery->state, lane->step->name,
                      sequence_failure(slice_of(reason), slice_of(message), &arena), &arena,
                      &state) == ERR_OK &&
-        find_next(delivery, index_of(lane) + 1, state, &arena, &next) == ERR_OK) {
+        find_next(engine, delivery, index_of(lane) + 1, state, &arena, &next) == ERR_OK) {
         is_gone_on = true;
         if (next != NULL) {
             send_advance(engine, delivery, next, state, &fact);

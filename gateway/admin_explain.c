@@ -289,6 +289,7 @@ static enum err answer(const struct admin_call *call, struct buf *out, struct er
 
     TRY(read_question(call, &question, why));
     TRY(event_tree_read(question.event, &call->request->arena, &tree, why));
+    event_tree_use_lists(tree, ruleset_lists(control_snapshot(call->control)->ruleset));
     json_write_begin(&writer, out);
     json_write_object_begin(&writer);
     if (question.is_all) {

@@ -216,6 +216,7 @@ void api_handle(struct ingest *ingest, struct request *request)
     if (is_put_events(request)) {
         put_events_handle(ingest, request, &principal);
     } else {
-        api_desk_take(ingest_api_desk(ingest), request, &principal, action_of(request));
+        api_desk_take(ingest_api_desk(ingest), request, &principal,
+                      ruleset_lists(ingest_snapshot(ingest)->ruleset), action_of(request));
     }
 }

@@ -336,7 +336,7 @@ static enum err create_archive(struct api_call *call, const struct catalog *cata
     TRY(refuse_key(call));
     TRY(find_bus(call, catalog, &bus));
     TRY(check_room(call, catalog, &bus, name));
-    TRY(api_check_pattern(call));
+    TRY(api_check_pattern(call, catalog));
     archive = json_object();
     api_put_text(archive, "name", name);
     api_put_text(archive, "bus", bus.key);
@@ -388,7 +388,7 @@ static enum err update_archive(struct api_call *call, const struct catalog *cata
             call, "ValidationException",
             "At least one of EventPattern, RetentionDays or Description must be provided.");
     }
-    TRY(api_check_pattern(call));
+    TRY(api_check_pattern(call, catalog));
     archive = json_deep_copy(kept.document->value);
     take_input(call, archive);
     err = json_equal(archive, kept.document->value)

@@ -276,8 +276,22 @@ static void fill_caller(struct api_caller *caller, const struct request *request
                    SLICE_ARG(caller->is_operator ? SLICE("operator") : account));
 }
 
+/* Does the caller say that it knows this extension of EventBridge's interface? */
+static bool has_extension(const struct request *request, struct slice name)
+{
+    struct slice rest = request_header(request, SLICE("x-weir-extensions"));
+
+    while (rest.data != NULL) {
+        if (slice_eq(slice_trim(slice_cut(&rest, ',')), name)) {
+            return true;
+        }
+    }
+    return false;
+}
+
 void api_desk_take(struct api_desk *desk, struct request *request,
-                   const struct principal *principal, const struct api_action *action)
+                   const struct principal *principal, const struct partner_lists *lists,
+                   const struct api_action *action)
 {
     struct err_why why = {.text = ""};
     struct trip *trip;
@@ -300,12 +314,14 @@ void api_desk_take(struct api_desk *desk, struct request *request,
     trip->call.config = desk->config;
     trip->call.seal_key = control_seal_key(desk->control);
     trip->call.input = input;
+    trip->call.may_ask_lists = has_extension(request, SLICE("in-list"));
     trip->input = input;
     trip->desk = desk;
     trip->request = request;
     trip->action = action;
     list_append(&desk->open, &trip->node);
     if (action->kind == API_COMPUTES) {
+        trip->call.lists = lists;
         trip->err = act(trip, NULL, NULL);
         finish(trip);
         return;

@@ -48,6 +48,8 @@ struct api_call {
     const struct config *config;
     const uint8_t *seal_key;                 /* for secrets that a document keeps */
     const json_t *input;                     /* as action->input says */
+    bool may_ask_lists;                      /* header x-weir-extensions: in-list */
+    const struct partner_lists *lists;       /* those in force, where it computes; else NULL */
     const struct store_archive_sizes *sizes; /* of API_READS_SIZES */
     struct arena arena;                      /* for the whole call */
     json_t *output;                          /* NULL: {} */
@@ -82,6 +84,7 @@ struct api_desk *api_desk_new(struct control *control, struct mailbox *home,
 void api_desk_destroy(struct api_desk *desk);
 /* No call is under way. */
 bool api_desk_is_idle(const struct api_desk *desk);
-/* Take a proven request: answers it, now or later. */
+/* Take a proven request: answers it, now or later.  `lists` are those in force. */
 void api_desk_take(struct api_desk *desk, struct request *request,
-                   const struct principal *principal, const struct api_action *action);
+                   const struct principal *principal, const struct partner_lists *lists,
+                   const struct api_action *action);

@@ -10,6 +10,7 @@
 
 #include "core/check.h"
 #include "core/moment.h"
+#include "gateway/api_patterns.h"
 #include "gateway/api_tags.h"
 #include "gateway/catalog_document.h"
 #include "gateway/catalog_since.h"
@@ -134,23 +135,16 @@ static json_t *document_of(const struct api_call *call, const struct api_bus *bu
     return document;
 }
 
-enum err api_check_pattern(struct api_call *call)
+enum err api_check_pattern(struct api_call *call, const struct catalog *catalog)
 {
-    struct err_why why = {.text = ""};
     struct pattern *pattern = NULL;
-    enum err err = ERR_OK;
 
     if (api_text(call, "EventPattern").len == 0) {
         return ERR_OK;
     }
-    if (pattern_compile(api_text(call, "EventPattern"), &pattern, &why) != ERR_OK) {
-        err = api_fail(call, "InvalidEventPatternException", "%s", why.text);
-    } else if (pattern_has_extensions(pattern)) {
-        err = api_fail(call, "InvalidEventPatternException",
-                       "Event pattern is not valid. Reason: Unrecognized match type in-list");
-    }
+    TRY(api_compile_pattern(call, catalog, api_text(call, "EventPattern"), &pattern));
     pattern_release(pattern);
-    return err;
+    return ERR_OK;
 }
 
 static enum err check_schedule(struct api_call *call, const struct api_bus *bus)
@@ -171,14 +165,15 @@ static enum err check_schedule(struct api_call *call, const struct api_bus *bus)
     return ERR_OK;
 }
 
-static enum err check_put(struct api_call *call, const struct api_bus *bus)
+static enum err check_put(struct api_call *call, const struct catalog *catalog,
+                          const struct api_bus *bus)
 {
     TRY(check_schedule(call, bus));
     if (api_text(call, "EventPattern").len == 0 && api_text(call, "ScheduleExpression").len == 0) {
         return api_fail(call, "ValidationException",
                         "Parameter(s) EventPattern or ScheduleExpression must be specified.");
     }
-    return api_check_pattern(call);
+    return api_check_pattern(call, catalog);
 }
 
 static enum err check_room(struct api_call *call, const struct catalog *catalog,
@@ -202,7 +197,7 @@ static enum err put_rule(struct api_call *call, const struct catalog *catalog,
     enum err err;
 
     TRY(api_bus_find(call, catalog, api_text(call, "EventBusName"), api_text(call, "Name"), &bus));
-    TRY(check_put(call, &bus));
+    TRY(check_put(call, catalog, &bus));
     old = catalog_get(catalog, api_rule_document(call, &bus, bus.rule));
     if (old != NULL) {
         TRY(api_rule_check_manager(call, old->value, bus.rule, false));

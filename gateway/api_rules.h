@@ -22,7 +22,7 @@ MUST_USE enum err api_rule_put(struct api_call *call, const struct catalog *cata
                                const struct api_bus *bus, json_t *document,
                                struct catalog_edit *edit);
 /* The input's EventPattern, if it has one: InvalidEventPatternException. */
-MUST_USE enum err api_check_pattern(struct api_call *call);
+MUST_USE enum err api_check_pattern(struct api_call *call, const struct catalog *catalog);
 /* Every rule of the bus, sorted by name; in the call's arena. */
 const struct catalog_document **api_rules_of(struct api_call *call, const struct catalog *catalog,
                                              const struct api_bus *bus, size_t *count);

@@ -14,6 +14,7 @@
 #include "core/moment.h"
 #include "gateway/catalog.h"
 #include "gateway/catalog_check_internal.h"
+#include "gateway/list_config.h"
 #include "routing/rule.h"
 #include "routing/schedule.h"
 
@@ -85,11 +86,20 @@ static const struct catalog_member archive_members[] = {
     {"retention_days", CATALOG_COUNT, false, CATALOG_RETENTION_DAYS_MAX, NULL},
     {NULL, CATALOG_TEXT, false, 0, NULL},
 };
+static const struct catalog_member list_members[] = {
+    {"name", CATALOG_TEXT, true, PARTNER_LIST_NAME_CHARS_MAX, NULL},
+    {"description", CATALOG_TEXT, false, 512, NULL},
+    {"accounts", CATALOG_ENTRIES, false, PARTNER_LIST_ENTRIES_MAX, NULL},
+    {"cidrs", CATALOG_ENTRIES, false, PARTNER_LIST_ENTRIES_MAX, NULL},
+    {"strings", CATALOG_ENTRIES, false, PARTNER_LIST_ENTRIES_MAX, NULL},
+    {NULL, CATALOG_TEXT, false, 0, NULL},
+};
 static const struct catalog_member file_members[] = {
     {"accounts", CATALOG_OBJECTS, false, 100000, account_members},
     {"buses", CATALOG_OBJECTS, false, 100000, bus_members},
     {"connections", CATALOG_OBJECTS, false, 100000, catalog_connection_members},
     {"api_destinations", CATALOG_OBJECTS, false, 100000, catalog_api_destination_members},
+    {"lists", CATALOG_OBJECTS, false, LIST_COUNT_MAX, list_members},
     {"rules", CATALOG_OBJECTS, false, 1000000, rule_members},
     {"schedules", CATALOG_OBJECTS, false, 100000, schedule_members},
     {"archives", CATALOG_OBJECTS, false, 100000, archive_members},
@@ -305,6 +315,18 @@ static void check_archive(json_t *mistakes, json_t *seen, const struct catalog_p
     catalog_check_unique(mistakes, seen, path, name);
 }
 
+static void check_list(json_t *mistakes, json_t *seen, const struct catalog_path *path,
+                       const json_t *list)
+{
+    struct catalog_place place = {.mistakes = mistakes, .path = path};
+    char name[PARTNER_LIST_NAME_CHARS_MAX + 8];
+
+    catalog_check_name(mistakes, path, "name", list);
+    (void)snprintf(name, sizeof(name), "list %.*s", SLICE_ARG(json_member_text(list, "name")));
+    catalog_check_unique(mistakes, seen, path, name);
+    list_config_check(list, catalog_inner_mistake, &place);
+}
+
 /* Call `check` for every object of one section. */
 static void check_section(json_t *mistakes, json_t *seen, const json_t *file, const char *section,
                           void (*check)(json_t *mistakes, json_t *seen,
@@ -333,6 +355,7 @@ json_t *catalog_check(json_t *file)
         check_section(mistakes, seen, file, "buses", check_bus);
         check_section(mistakes, seen, file, "connections", catalog_check_connection);
         check_section(mistakes, seen, file, "api_destinations", catalog_check_api_destination);
+        check_section(mistakes, seen, file, "lists", check_list);
         check_section(mistakes, seen, file, "rules", check_rule);
         check_section(mistakes, seen, file, "schedules", check_schedule);
         check_section(mistakes, seen, file, "archives", check_archive);

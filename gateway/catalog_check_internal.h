@@ -18,6 +18,7 @@ enum catalog_member_type {
     CATALOG_ACCOUNT,
     CATALOG_ACCOUNTS, /* or "*" */
     CATALOG_TEXTS,
+    CATALOG_ENTRIES, /* a list; its items are looked at with its meaning */
     CATALOG_TEXT_MAP,
     CATALOG_LONG_TEXT_MAP, /* of at most 512 characters each, where the other has 256 */
     CATALOG_BOOL,

@@ -160,6 +160,9 @@ enum err catalog_document_check(struct slice name, const json_t *value, struct e
                                     SLICE_ARG(json_member_text(value, "name"))),
                        why);
         err = err == ERR_OK ? check_as_file(name, "rules", value, why) : err;
+    } else if (slice_eq(kind, SLICE("list"))) {
+        err = check_name(rest, json_member_text(value, "name"), why);
+        err = err == ERR_OK ? check_as_file(name, "lists", value, why) : err;
     } else if (slice_eq(kind, SLICE("schedule"))) {
         err = check_name(rest, json_member_text(value, "name"), why);
         err = err == ERR_OK ? check_as_file(name, "schedules", value, why) : err;

@@ -170,6 +170,7 @@ enum err catalog_file_write(const struct catalog *catalog, struct buf *out)
         {SLICE_INIT("bus"), SLICE_INIT("buses")},
         {SLICE_INIT("connection"), SLICE_INIT("connections")},
         {SLICE_INIT("api_destination"), SLICE_INIT("api_destinations")},
+        {SLICE_INIT("list"), SLICE_INIT("lists")},
         {SLICE_INIT("rule"), SLICE_INIT("rules")},
         {SLICE_INIT("schedule"), SLICE_INIT("schedules")},
         {SLICE_INIT("archive"), SLICE_INIT("archives")},

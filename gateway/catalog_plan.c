@@ -13,6 +13,7 @@
 #include "core/arn.h"
 #include "core/check.h"
 #include "gateway/catalog_api.h"
+#include "gateway/catalog_lists.h"
 #include "gateway/catalog_since.h"
 #include "gateway/catalog_uid.h"
 
@@ -48,8 +49,8 @@ static struct slice name_of(struct planner *planner, const char *kind, const jso
         return arena_printf(&planner->arena, "account/%.*s",
                             SLICE_ARG(json_member_text(object, "id")));
     }
-    if (strcmp(kind, "schedule") == 0) {
-        return arena_printf(&planner->arena, "schedule/%.*s",
+    if (strcmp(kind, "list") == 0 || strcmp(kind, "schedule") == 0) {
+        return arena_printf(&planner->arena, "%s/%.*s", kind,
                             SLICE_ARG(json_member_text(object, "name")));
     }
     if (strcmp(kind, "archive") == 0) {
@@ -225,6 +226,7 @@ enum err catalog_plan(const struct catalog *catalog, const json_t *file,
         {"buses", "bus"},
         {"connections", "connection"},
         {"api_destinations", "api_destination"},
+        {"lists", "list"},
         {"rules", "rule"},
         {"schedules", "schedule"},
         {"archives", "archive"},
@@ -247,6 +249,7 @@ enum err catalog_plan(const struct catalog *catalog, const json_t *file,
     }
     if (err == ERR_OK) {
         catalog_uid_put(&planner.uid, edit);
+        err = catalog_lists_check(catalog, file, edit, why);
     }
     map_clean_up(&planner.wanted);
     map_clean_up(&planner.dropped);

@@ -206,6 +206,12 @@ static void check_member(json_t *mistakes, const struct catalog_path *path, json
     case CATALOG_TEXTS:
         check_texts(mistakes, path, value, member);
         break;
+    case CATALOG_ENTRIES:
+        if (!json_is_array(value) || json_array_size(value) > member->max) {
+            catalog_mistake(mistakes, path, "must be a list of at most %" PRIu64 " entries",
+                            member->max);
+        }
+        break;
     case CATALOG_TEXT_MAP:
         check_text_map(mistakes, path, value, member->max, 256);
         break;
@@ -268,7 +274,6 @@ static const struct catalog_member *find_member(const struct catalog_member *mem
 static bool is_for_later(const char *key)
 {
     static const char *const keys[] = {
-        "lists",
         "run_command_parameters",
         "kinesis_parameters",
     };

@@ -14,13 +14,14 @@
 #include "core/json_write.h"
 #include "gateway/cli.h"
 #include "gateway/cli_lines.h"
+#include "gateway/cli_lists.h"
 #include "routing/event_tree.h"
 #include "routing/explain.h"
 
 enum { EVENT_BYTES_MAX = 16 << 20, ACCOUNT_DIGITS = 12 };
 
 static const char explain_usage[] =
-    "usage: weir explain --rule RULE --event FILE|- [--admin URL] [--config FILE]\n"
+    "usage: weir explain --rule RULE --event FILE|- [--lists FILE] [--admin URL] [--config FILE]\n"
     "       weir explain --all --event FILE|- [--bus NAME] [--admin URL] [--config FILE]\n"
     "\n"
     "Print why an event does not match, as one JSON object: the path, the operator, the value\n"
@@ -33,12 +34,15 @@ static const char explain_usage[] =
     "  --all         of all rules of the event's bus and of the central bus: which match, and "
     "which\n"
     "                fail by the fewest conditions\n"
-    "  --bus NAME    the bus of the event's account that it would be sent to; default: default\n";
+    "  --bus NAME    the bus of the event's account that it would be sent to; default: default\n"
+    "\n"
+    "With a pattern from a file, " CLI_LISTS_HELP;
 
 struct explain_options {
     const char *rule;
     const char *event;
     const char *bus;
+    const char *lists;
     bool is_all;
 };
 
@@ -78,7 +82,8 @@ static bool read_text(const char *path, const char *what, struct buf *text)
 
 /* ---- here ---------------------------------------------------------------------------------- */
 
-static enum err explain_here(struct slice rule, struct slice event, struct arena *arena,
+static enum err explain_here(struct slice rule, struct slice event,
+                             const struct partner_lists *lists, struct arena *arena,
                              struct buf *out, struct err_why *why)
 {
     size_t steps_left = PATTERN_STEPS_MAX;
@@ -89,8 +94,12 @@ static enum err explain_here(struct slice rule, struct slice event, struct arena
     enum err err;
 
     TRY(pattern_compile(slice_trim(rule), &pattern, why));
-    err = event_tree_read(event, arena, &tree, why);
+    err = cli_lists_check(lists, pattern, why);
     if (err == ERR_OK) {
+        err = event_tree_read(event, arena, &tree, why);
+    }
+    if (err == ERR_OK) {
+        event_tree_use_lists(tree, lists);
         explain(pattern, tree, &steps_left, &explanation);
         buf_init(out, SIZE_MAX / 2);
         json_write_begin(&writer, out);
@@ -106,17 +115,19 @@ static enum err explain_here(struct slice rule, struct slice event, struct arena
 static int explain_file(const struct explain_options *options, struct slice event, struct buf *out)
 {
     struct err_why why = {.text = ""};
+    struct partner_lists *lists = NULL;
     struct arena arena = {0};
-    struct buf rule;
+    struct buf rule = {0};
     int code = CLI_FAILED;
 
-    if (read_text(options->rule, "the rule", &rule)) {
-        if (explain_here(buf_slice(&rule), event, &arena, out, &why) == ERR_OK) {
+    if (cli_lists_read(options->lists, &lists) && read_text(options->rule, "the rule", &rule)) {
+        if (explain_here(buf_slice(&rule), event, lists, &arena, out, &why) == ERR_OK) {
             code = CLI_DONE;
         } else {
             (void)fprintf(stderr, "weir: %s\n", why.text);
         }
     }
+    partner_lists_release(lists);
     arena_clean_up(&arena);
     buf_clean_up(&rule);
     return code;
@@ -167,6 +178,9 @@ static const char *find_misuse(const struct explain_options *options)
     if (options->rule != NULL && strcmp(options->rule, "-") == 0) {
         return "--rule must be a file or a rule";
     }
+    if (options->lists != NULL && (options->is_all || is_label(slice_of(options->rule)))) {
+        return "--lists goes with a pattern from a file";
+    }
     return options->bus != NULL && !options->is_all ? "--bus goes with --all" : NULL;
 }
 
@@ -175,11 +189,9 @@ int cli_explain(int argc, char **argv)
     struct cli_common common = {0};
     struct explain_options chosen = {0};
     const struct cli_option options[] = {
-        {"--rule", &chosen.rule, NULL},
-        {"--event", &chosen.event, NULL},
-        {"--bus", &chosen.bus, NULL},
-        {"--all", NULL, &chosen.is_all},
-        {NULL, NULL, NULL},
+        {"--rule", &chosen.rule, NULL},  {"--event", &chosen.event, NULL},
+        {"--bus", &chosen.bus, NULL},    {"--lists", &chosen.lists, NULL},
+        {"--all", NULL, &chosen.is_all}, {NULL, NULL, NULL},
     };
     struct buf out = {0};
     struct buf event;

@@ -20,6 +20,7 @@
 #include "core/moment.h"
 #include "gateway/cli.h"
 #include "gateway/cli_lines.h"
+#include "gateway/cli_lists.h"
 #include "routing/matcher.h"
 #include "routing/pattern.h"
 
@@ -59,6 +60,7 @@ struct rule_file {
     size_t count, max;
     struct matcher_builder *builder;
     struct matcher *matcher;
+    struct partner_lists *lists; /* NULL: none */
     uint64_t build_us;
 };
 
@@ -78,8 +80,10 @@ static bool read_rule(struct rule_file *file, struct json_reader *reader, struct
         (void)fprintf(stderr, "weir: rule \"%.*s\" is named twice\n", SLICE_ARG(name));
         return false;
     }
-    if (pattern_compile(text, &pattern, &why) != ERR_OK) {
+    if (pattern_compile(text, &pattern, &why) != ERR_OK ||
+        cli_lists_check(file->lists, pattern, &why) != ERR_OK) {
         (void)fprintf(stderr, "weir: rule \"%.*s\": %s\n", SLICE_ARG(name), why.text);
+        pattern_release(pattern);
         return false;
     }
     if (file->count == file->max) {
@@ -141,6 +145,7 @@ static void rule_file_clean_up(struct rule_file *file)
         file->matcher = matcher_finish(file->builder);
     }
     matcher_release(file->matcher);
+    partner_lists_release(file->lists);
     xfree(file->rules);
     map_clean_up(&file->names);
     arena_clean_up(&file->arena);
@@ -150,13 +155,13 @@ static void rule_file_clean_up(struct rule_file *file)
 /* ---- match --------------------------------------------------------------------------------- */
 
 static const char match_usage[] =
-    "usage: weir match --rules RULES.json [--bench N] [EVENTS.ndjson]\n"
+    "usage: weir match --rules RULES.json [--lists FILE] [--bench N] [EVENTS.ndjson]\n"
     "\n"
     "Hold every line of EVENTS (standard input without a file) against every rule and print the\n"
     "names of the rules that match, sorted, as a JSON array.  RULES.json is {\"NAME\": PATTERN, "
     "…}.\n"
     "A line that is no event prints {\"error\": …}, and the exit code is 1 at the end.\n"
-    "\n"
+    "\n" CLI_LISTS_HELP "\n"
     "--bench N loads the events first, matches all of them N times on one thread, and prints one\n"
     "object: events, bytes, rules and matches of one pass; seconds of all passes, events and\n"
     "megabytes per second; ruleset_bytes and build_seconds of the rules.\n";
@@ -171,7 +176,10 @@ struct asking {
 
 static struct asking asking_begin(const struct rule_file *file)
 {
-    return (struct asking){.file = file, .scratch = matcher_scratch_new()};
+    struct asking asking = {.file = file, .scratch = matcher_scratch_new()};
+
+    matcher_use_lists(asking.scratch, file->lists);
+    return asking;
 }
 
 static void asking_end(struct asking *asking)
@@ -394,9 +402,14 @@ int cli_match(int argc, char **argv)
     struct cli_common common = {0};
     const char *rules = NULL;
     const char *bench = NULL;
+    const char *lists = NULL;
     const char *path = NULL;
     const struct cli_option options[] = {
-        {"--rules", &rules, NULL}, {"--bench", &bench, NULL}, {NULL, NULL, NULL}};
+        {"--rules", &rules, NULL},
+        {"--lists", &lists, NULL},
+        {"--bench", &bench, NULL},
+        {NULL, NULL, NULL},
+    };
     struct rule_file file = {.count = 0};
     size_t operand_count;
     uint64_t passes = 0;
@@ -415,7 +428,9 @@ int cli_match(int argc, char **argv)
                       match_usage);
         return CLI_USAGE;
     }
-    code = read_rules(&file, rules) ? match_file(&file, path, passes) : CLI_FAILED;
+    code = cli_lists_read(lists, &file.lists) && read_rules(&file, rules)
+               ? match_file(&file, path, passes)
+               : CLI_FAILED;
     rule_file_clean_up(&file);
     return code;
 }

@@ -13,18 +13,20 @@
 #include "core/json_write.h"
 #include "gateway/cli.h"
 #include "gateway/cli_lines.h"
+#include "gateway/cli_lists.h"
 #include "gateway/cli_match.h"
 #include "routing/matcher.h"
 #include "routing/pattern.h"
 
 static const char test_usage[] =
-    "usage: weir test-pattern\n"
+    "usage: weir test-pattern [--lists FILE]\n"
     "\n"
     "Read lines {\"id\": …, \"pattern\": …, \"event\": …} from standard input and answer each, in\n"
     "order, with {\"id\": …, \"match\": true|false} or {\"id\": …, \"error\": MESSAGE}, where "
     "MESSAGE "
     "is\n"
-    "the one that EventBridge's TestEventPattern gives.\n";
+    "the one that EventBridge's TestEventPattern gives.\n"
+    "\n" CLI_LISTS_HELP;
 
 struct question {
     struct slice id; /* JSON text; null if none was read */
@@ -84,7 +86,14 @@ static enum err read_question(struct slice line, struct arena *arena, struct que
     return ERR_OK;
 }
 
-static enum err ask(const struct question *question, struct matcher_scratch *scratch, bool *matches,
+/* What answering needs between questions. */
+struct asking {
+    struct arena arena;
+    struct matcher_scratch *scratch;
+    struct partner_lists *lists; /* NULL: none */
+};
+
+static enum err ask(const struct question *question, struct asking *asking, bool *matches,
                     struct err_why *why)
 {
     struct pattern *pattern = NULL;
@@ -94,10 +103,15 @@ static enum err ask(const struct question *question, struct matcher_scratch *scr
     enum err err;
 
     TRY(pattern_compile(question->pattern, &pattern, why));
+    err = cli_lists_check(asking->lists, pattern, why);
+    if (err != ERR_OK) {
+        pattern_release(pattern);
+        return err;
+    }
     matcher = matcher_new((const struct pattern *const *)&pattern, 1);
     pattern_release(pattern);
     err = matcher_match((const struct matcher *const *)&matcher, 1, question->event, &steps_left,
-                        scratch, &answer);
+                        asking->scratch, &answer);
     if (err == ERR_OK) {
         *matches = answer.match_count > 0;
     } else {
@@ -108,15 +122,14 @@ static enum err ask(const struct question *question, struct matcher_scratch *scr
 }
 
 /* Answer one line into `out`.  False if the line was no question. */
-static bool answer_question(struct slice line, struct arena *arena, struct matcher_scratch *scratch,
-                            struct buf *out)
+static bool answer_question(struct slice line, struct asking *asking, struct buf *out)
 {
     struct question question;
     struct err_why why = {.text = ""};
     struct json_writer writer;
     bool matches = false;
-    const bool is_question = read_question(line, arena, &question, &why) == ERR_OK;
-    const bool is_answered = is_question && ask(&question, scratch, &matches, &why) == ERR_OK;
+    const bool is_question = read_question(line, &asking->arena, &question, &why) == ERR_OK;
+    const bool is_answered = is_question && ask(&question, asking, &matches, &why) == ERR_OK;
 
     json_write_begin(&writer, out);
     json_write_object_begin(&writer);
@@ -135,9 +148,9 @@ static bool answer_question(struct slice line, struct arena *arena, struct match
 int cli_test_pattern(int argc, char **argv)
 {
     struct cli_common common = {0};
-    const struct cli_option options[] = {{NULL, NULL, NULL}};
-    struct arena arena = {0};
-    struct matcher_scratch *scratch;
+    const char *lists = NULL;
+    const struct cli_option options[] = {{"--lists", &lists, NULL}, {NULL, NULL, NULL}};
+    struct asking asking = {.lists = NULL};
     struct buf line;
     struct buf out;
     size_t operand_count;
@@ -146,8 +159,12 @@ int cli_test_pattern(int argc, char **argv)
     if (!cli_parse(argc, argv, options, &common, NULL, 0, &operand_count, test_usage, &code)) {
         return code;
     }
+    if (!cli_lists_read(lists, &asking.lists)) {
+        return CLI_FAILED;
+    }
     code = CLI_DONE;
-    scratch = matcher_scratch_new();
+    asking.scratch = matcher_scratch_new();
+    matcher_use_lists(asking.scratch, asking.lists);
     buf_init(&line, CLI_LINE_BYTES_MAX);
     buf_init(&out, SIZE_MAX / 2);
     for (;;) {
@@ -159,15 +176,16 @@ int cli_test_pattern(int argc, char **argv)
         if (result == CLI_LINE_TOO_LONG) {
             cli_put_error("the line is too long", &out);
             code = CLI_FAILED;
-        } else if (!answer_question(buf_slice(&line), &arena, scratch, &out)) {
+        } else if (!answer_question(buf_slice(&line), &asking, &out)) {
             code = CLI_FAILED;
         }
         cli_print_line(&out);
         (void)fflush(stdout); /* whoever asks line by line waits for it */
-        arena_reset(&arena);
+        arena_reset(&asking.arena);
     }
-    arena_clean_up(&arena);
-    matcher_scratch_destroy(scratch);
+    arena_clean_up(&asking.arena);
+    matcher_scratch_destroy(asking.scratch);
+    partner_lists_release(asking.lists);
     buf_clean_up(&line);
     buf_clean_up(&out);
     return cli_finish(code);

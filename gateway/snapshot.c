@@ -243,9 +243,9 @@ static const struct catalog_change **list_changes(const struct catalog *catalog,
 /* Is it of a kind that no account, credential or destination is made of? */
 static bool is_routing(struct slice name)
 {
-    static const struct slice prefixes[] = {SLICE_INIT("rule/"), SLICE_INIT("schedule/"),
+    static const struct slice prefixes[] = {SLICE_INIT("rule/"),    SLICE_INIT("schedule/"),
                                             SLICE_INIT("archive/"), SLICE_INIT("bus/"),
-                                            SLICE_INIT("meta/")};
+                                            SLICE_INIT("meta/"),    SLICE_INIT("list/")};
 
     for (size_t i = 0; i < ARRAY_LEN(prefixes); i++) {
         if (slice_has_prefix(name, prefixes[i])) {
@@ -288,6 +288,24 @@ static enum err take_policies(const struct catalog *catalog, const struct snapsh
     return ERR_OK;
 }
 
+/* Those of before, unless some list has changed. */
+static enum err take_lists(const struct catalog *catalog, const struct snapshot_options *options,
+                           const struct catalog_change *const *changes, size_t count,
+                           struct snapshot *snapshot, struct err_why *why)
+{
+    const struct snapshot *previous = options->previous;
+    bool is_same = previous != NULL;
+
+    for (size_t i = 0; i < count && is_same; i++) {
+        is_same = !slice_has_prefix(changes[i]->name, SLICE("list/"));
+    }
+    if (is_same) {
+        snapshot->lists = list_book_acquire(previous->lists);
+        return ERR_OK;
+    }
+    return list_book_new(catalog, previous != NULL ? previous->lists : NULL, &snapshot->lists, why);
+}
+
 static struct snapshot *snapshot_empty(uint64_t rev)
 {
     struct snapshot *snapshot = xcalloc(1, sizeof(*snapshot));
@@ -312,7 +330,13 @@ enum err snapshot_new(const struct catalog *catalog, const struct snapshot_optio
         err = take_policies(catalog, options, changes, count, snapshot, why);
     }
     if (err == ERR_OK) {
+        err = take_lists(catalog, options, changes, count, snapshot, why);
+    }
+    if (err == ERR_OK) {
         err = snapshot_add_rules(catalog, options, changes, count, snapshot, why);
+    }
+    if (err == ERR_OK) {
+        ruleset_use_lists(snapshot->ruleset, list_book_lists(snapshot->lists));
     }
     arena_clean_up(&arena);
     if (err != ERR_OK) {
@@ -330,6 +354,7 @@ struct snapshot *snapshot_with_ruleset(const struct snapshot *snapshot, struct r
     other->directory = directory_acquire(snapshot->directory);
     other->policies = trie_copy(&snapshot->policies);
     other->schedules = schedule_list_acquire(snapshot->schedules);
+    other->lists = list_book_acquire(snapshot->lists);
     other->ruleset = ruleset;
     return other;
 }
@@ -349,6 +374,7 @@ void snapshot_release(struct snapshot *snapshot)
     trie_clean_up(&snapshot->policies);
     directory_release(snapshot->directory);
     ruleset_release(snapshot->ruleset);
+    list_book_release(snapshot->lists);
     schedule_list_release(snapshot->schedules);
     xfree(snapshot);
 }

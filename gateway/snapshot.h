@@ -12,6 +12,7 @@
 #include "accounts/directory.h"
 #include "gateway/bus_policies.h"
 #include "gateway/catalog.h"
+#include "gateway/list_book.h"
 #include "routing/ruleset.h"
 
 struct lease_desk;
@@ -28,7 +29,8 @@ struct snapshot {
     uint64_t rev;
     struct directory *directory;
     struct trie policies; /* of buses, see bus_policies.h */
-    struct ruleset *ruleset;
+    struct list_book *lists;
+    struct ruleset *ruleset; /* which asks them */
     struct schedule_list *schedules;
 };
 

@@ -301,3 +301,8 @@ enum err event_tree_read(struct slice text, struct arena *arena, struct event_tr
     grow_table(reading);
     return read_object(reading, text, why);
 }
+
+void event_tree_use_lists(struct event_tree *tree, const struct partner_lists *lists)
+{
+    tree->lists = lists;
+}

@@ -26,6 +26,8 @@ enum leaf_type {
     LEAF_NULL,
 };
 
+struct partner_lists;
+
 struct event_array {
     size_t element_count;
     uint32_t id;        /* 0.. among the arrays of at least two elements */
@@ -64,7 +66,8 @@ struct event_tree {
     struct event_path root;
     uint32_t path_count;
     uint32_t leaf_count;
-    uint32_t array_count; /* those with an id */
+    uint32_t array_count;              /* those with an id */
+    const struct partner_lists *lists; /* what in-list asks; NULL: none */
 };
 
 /* The leaves at a path (key names joined by dots), or NULL if there are none. */

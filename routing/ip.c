@@ -189,3 +189,15 @@ bool ip_in_block(const struct ip_address *address, const struct ip_address *bloc
     }
     return rest == 0 || (address->bytes[whole] ^ block->bytes[whole]) >> (8 - rest) == 0;
 }
+
+size_t ip_block_key(const struct ip_address *address, unsigned bits,
+                    char key[static IP_BLOCK_BYTES_MAX])
+{
+    for (unsigned i = 0; i < address->len; i++) {
+        const unsigned kept = bits <= 8 * i ? 0 : MIN_OF(bits - 8 * i, 8U);
+
+        key[i] = (char)(address->bytes[i] & (0xff00 >> kept));
+    }
+    key[address->len] = (char)bits;
+    return address->len + 1U;
+}

@@ -22,3 +22,9 @@ enum ip_result ip_parse(struct slice text, struct ip_address *address);
 bool ip_eq(const struct ip_address *a, const struct ip_address *b);
 /* Do the first `bits` bits agree? Addresses of different families never do. */
 bool ip_in_block(const struct ip_address *address, const struct ip_address *block, unsigned bits);
+
+enum { IP_BLOCK_BYTES_MAX = 17 };
+/* A block as bytes, equal for equal blocks: the address with the other bits zero, then their
+ * number.  How many bytes. */
+size_t ip_block_key(const struct ip_address *address, unsigned bits,
+                    char key[static IP_BLOCK_BYTES_MAX]);

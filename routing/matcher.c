@@ -134,6 +134,11 @@ void matcher_scratch_destroy(struct matcher_scratch *scratch)
     xfree(scratch);
 }
 
+void matcher_use_lists(struct matcher_scratch *scratch, const struct partner_lists *lists)
+{
+    scratch->lists = lists;
+}
+
 void matcher_numbers_append(struct matcher_numbers *numbers, uint32_t number)
 {
     if (numbers->count == numbers->max) {

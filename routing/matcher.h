@@ -13,6 +13,7 @@
 #include "core/err.h"
 #include "core/slice.h"
 
+struct partner_lists;
 struct pattern;
 struct matcher;         /* immutable and counted */
 struct matcher_builder; /* a set that is still growing */
@@ -39,6 +40,8 @@ size_t matcher_memory_bytes(const struct matcher *matcher);
 /* Memory grows to what the largest event and set need, and is kept. */
 struct matcher_scratch *matcher_scratch_new(void);
 void matcher_scratch_destroy(struct matcher_scratch *scratch);
+/* What in-list asks, from the next match on: borrowed.  NULL, as at first: there are no lists. */
+void matcher_use_lists(struct matcher_scratch *scratch, const struct partner_lists *lists);
 
 /* What one set says of an event. */
 struct matcher_answer {

@@ -198,8 +198,8 @@ static void set_address(struct form *form, const struct ip_address *address, enu
 static void set_block(struct form *form, const struct predicate *predicate)
 {
     form->kind = MATCHER_BLOCK;
-    matcher_block_key(&predicate->address, predicate->bits, form->bytes);
-    form->key = (struct slice){form->bytes, predicate->address.len + 1U};
+    form->key.len = ip_block_key(&predicate->address, predicate->bits, form->bytes);
+    form->key.data = form->bytes;
 }
 
 static void set_affix(struct form *form, struct slice text, enum matcher_kind kind)
@@ -280,6 +280,10 @@ static void set_form(struct form *form, const struct predicate *predicate)
         return;
     case PREDICATE_BLOCK:
         set_block(form, predicate);
+        return;
+    case PREDICATE_IN_LIST:
+        form->kind = MATCHER_IN_LIST;
+        form->key = predicate->text;
         return;
     case PREDICATE_ABSENT:
     case PREDICATE_NOT:

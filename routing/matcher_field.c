@@ -97,11 +97,11 @@ static void probe_blocks(struct matcher_side *side, const struct matcher_path *p
     for (size_t word = first; word <= last; word++) {
         for (uint64_t rest = path->fields->block_bits[word]; rest != 0; rest &= rest - 1) {
             const unsigned bits = (unsigned)__builtin_ctzll(rest) + (word == 2 ? 64 : 0);
-            char key[17];
+            char key[IP_BLOCK_BYTES_MAX];
+            const size_t len = ip_block_key(address, bits, key);
 
-            matcher_block_key(address, bits, key);
             hit(side, matcher_find_predicate(side->matcher, leaf->path, MATCHER_BLOCK,
-                                             (struct slice){key, address->len + 1U}));
+                                             (struct slice){key, len}));
         }
     }
 }
@@ -194,12 +194,12 @@ static void probe_number(struct matcher_side *side, const struct matcher_path *p
 }
 
 static void probe_singles(struct matcher_side *side, const struct matcher_path *path,
-                          const struct matcher_leaf *leaf)
+                          const struct matcher_leaf *leaf, const struct partner_lists *lists)
 {
     const struct event_leaf plain = {.type = (enum leaf_type)leaf->type, .text = leaf->text};
 
     for (uint32_t i = 0; i < path->single_count; i++) {
-        if (predicate_accepts(path->singles[i].predicate, &plain)) {
+        if (predicate_accepts(path->singles[i].predicate, &plain, lists)) {
             hit(side, path->singles[i].number);
         }
     }
@@ -230,7 +230,7 @@ static void probe(struct matcher_scratch *scratch, struct matcher_side *side,
         break;
     }
     if (path->single_count > 0) {
-        probe_singles(side, path, leaf);
+        probe_singles(side, path, leaf, scratch->lists);
     }
     leaf->hit_end = (uint32_t)side->hits.count;
 }
@@ -266,16 +266,6 @@ void matcher_probe_all(struct matcher_scratch *scratch, struct matcher_side *sid
 /* Below this, wildcards of a path are matched one by one. */
 enum { STARS_MIN = 4 };
 
-void matcher_block_key(const struct ip_address *address, unsigned bits, char key[static 17])
-{
-    for (unsigned i = 0; i < address->len; i++) {
-        const unsigned kept = bits <= 8 * i ? 0 : MIN_OF(bits - 8 * i, 8U);
-
-        key[i] = (char)(address->bytes[i] & (0xff00 >> kept));
-    }
-    key[address->len] = (char)bits;
-}
-
 /* The single predicates of one path, sorted by kind. */
 struct sorting {
     struct matcher *matcher;
@@ -305,7 +295,7 @@ static void note_block(struct matcher_fields *fields, const struct predicate *pr
 static bool stays_single(enum matcher_kind kind)
 {
     return kind == MATCHER_FOLDED_OTHER || kind == MATCHER_FOLDED_PREFIX_OTHER ||
-           kind == MATCHER_FOLDED_SUFFIX_OTHER;
+           kind == MATCHER_FOLDED_SUFFIX_OTHER || kind == MATCHER_IN_LIST;
 }
 
 /* Wildcards to the front of the singles, what must stay single behind them; the rest is gone. */

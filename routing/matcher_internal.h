@@ -88,6 +88,7 @@ enum matcher_kind {
     MATCHER_FOLDED_OTHER, /* a case-blind operand beyond ASCII, looked at one by one */
     MATCHER_FOLDED_PREFIX_OTHER,
     MATCHER_FOLDED_SUFFIX_OTHER,
+    MATCHER_IN_LIST, /* asked of the lists that the match brings along */
     MATCHER_KIND_COUNT,
 };
 
@@ -209,8 +210,6 @@ uint32_t matcher_find_hashed(const struct matcher *matcher, uint32_t path, enum 
 
 /* matcher_field.c: sort the single predicates of every path into indexes. */
 void matcher_index_fields(struct matcher *matcher);
-/* The operand of a CIDR block as bytes: the address with the other bits zero, then their number. */
-void matcher_block_key(const struct ip_address *address, unsigned bits, char key[static 17]);
 /* `predicates` are numbers of prefixes, or of suffixes (is_backwards); in the set's arena. */
 struct matcher_affixes *matcher_affixes_new(struct matcher *matcher, const uint32_t *predicates,
                                             size_t count, bool is_backwards);
@@ -322,7 +321,8 @@ struct matcher_frame {
 
 struct matcher_scratch {
     struct scan scan;
-    uint32_t epoch; /* one more with each event */
+    const struct partner_lists *lists; /* of now; NULL: none */
+    uint32_t epoch;                    /* one more with each event */
     struct matcher_side sides[MATCHER_SETS_MAX];
     size_t side_count;
     struct buf text; /* what was unescaped; does not move while an event is matched */

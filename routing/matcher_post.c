@@ -39,6 +39,7 @@ static const uint16_t weights[MATCHER_KIND_COUNT] = {
     [MATCHER_FOLDED_OTHER] = 1,
     [MATCHER_FOLDED_PREFIX_OTHER] = 2,
     [MATCHER_FOLDED_SUFFIX_OTHER] = 2,
+    [MATCHER_IN_LIST] = 16,
 };
 
 struct choice {

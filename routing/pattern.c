@@ -366,6 +366,42 @@ static enum err finish_branch(struct compiler *compiler, struct pattern_conditio
     return ERR_OK;
 }
 
+static void note_list(struct compiler *compiler, struct pattern *pattern, struct slice name)
+{
+    for (size_t i = 0; i < pattern->list_count; i++) {
+        if (slice_eq(pattern->lists[i], name)) {
+            return;
+        }
+    }
+    if ((pattern->list_count & (pattern->list_count - 1)) == 0) { /* full at each power of two */
+        const struct slice *old = pattern->lists;
+
+        pattern->lists =
+            ARENA_ARRAY(compiler->arena, struct slice, MAX_OF(2 * pattern->list_count, (size_t)1));
+        for (size_t i = 0; i < pattern->list_count; i++) {
+            pattern->lists[i] = old[i];
+        }
+    }
+    pattern->lists[pattern->list_count++] = name;
+}
+
+static void note_lists(struct compiler *compiler, struct pattern *pattern,
+                       const struct pattern_condition *condition)
+{
+    for (const struct predicate *entry = condition->predicates; entry != NULL;
+         entry = entry->next) {
+        if (entry->kind == PREDICATE_IN_LIST) {
+            note_list(compiler, pattern, entry->text);
+        }
+        for (const struct predicate *operand = entry->operands; operand != NULL;
+             operand = operand->next) {
+            if (operand->kind == PREDICATE_IN_LIST) {
+                note_list(compiler, pattern, operand->text);
+            }
+        }
+    }
+}
+
 static enum err finish(struct compiler *compiler, struct pattern *pattern)
 {
     pattern->condition_count = compiler->condition_count;
@@ -373,6 +409,11 @@ static enum err finish(struct compiler *compiler, struct pattern *pattern)
     pattern->branches = ARENA_ARRAY(compiler->arena, struct pattern_branch, pattern->branch_count);
     for (size_t i = 0; i < pattern->branch_count; i++) {
         TRY(finish_branch(compiler, compiler->set.branches[i], &pattern->branches[i]));
+        for (size_t k = 0; k < pattern->branches[i].condition_count; k++) {
+            if (pattern->branches[i].conditions[k]->asks_lists) {
+                note_lists(compiler, pattern, pattern->branches[i].conditions[k]);
+            }
+        }
     }
     if (pattern_complexity(pattern, PATTERN_WILDCARD_COMPLEXITY_MAX) >
         PATTERN_WILDCARD_COMPLEXITY_MAX) {
@@ -425,7 +466,8 @@ static size_t count_brackets(struct slice text)
     return count;
 }
 
-static enum err compile_in(struct pattern *pattern, struct arena *scratch, struct err_why *why)
+static enum err compile_in(struct pattern *pattern, bool is_plain, struct arena *scratch,
+                           struct err_why *why)
 {
     struct compiler *compiler = ARENA_NEW(scratch, struct compiler);
 
@@ -434,10 +476,12 @@ static enum err compile_in(struct pattern *pattern, struct arena *scratch, struc
     compiler->path_max = count_brackets(pattern->text) + 1;
     compiler->paths = ARENA_ARRAY(scratch, struct slice, compiler->path_max);
     pattern_syntax_init(&compiler->syntax, pattern->text, &pattern->arena, why);
+    compiler->syntax.is_plain = is_plain;
     return compile(compiler, pattern);
 }
 
-enum err pattern_compile(struct slice text, struct pattern **pattern, struct err_why *why)
+static enum err compile_text(struct slice text, bool is_plain, struct pattern **pattern,
+                             struct err_why *why)
 {
     struct arena arena = {0};
     struct arena scratch = {0};
@@ -455,7 +499,7 @@ enum err pattern_compile(struct slice text, struct pattern **pattern, struct err
     compiled->references = 1;
     compiled->arena = arena;
     compiled->text = arena_copy(&compiled->arena, text);
-    err = compile_in(compiled, &scratch, why);
+    err = compile_in(compiled, is_plain, &scratch, why);
     arena_clean_up(&scratch);
     if (err != ERR_OK) {
         pattern_release(compiled);
@@ -463,6 +507,16 @@ enum err pattern_compile(struct slice text, struct pattern **pattern, struct err
     }
     *pattern = compiled;
     return ERR_OK;
+}
+
+enum err pattern_compile(struct slice text, struct pattern **pattern, struct err_why *why)
+{
+    return compile_text(text, false, pattern, why);
+}
+
+enum err pattern_compile_plain(struct slice text, struct pattern **pattern, struct err_why *why)
+{
+    return compile_text(text, true, pattern, why);
 }
 
 struct pattern *pattern_acquire(struct pattern *pattern)
@@ -494,8 +548,8 @@ size_t pattern_memory_bytes(const struct pattern *pattern)
     return pattern->arena.used_bytes;
 }
 
-bool pattern_has_extensions(const struct pattern *pattern)
+const struct slice *pattern_lists(const struct pattern *pattern, size_t *count)
 {
-    (void)pattern; /* no operator of weir's own exists yet */
-    return false;
+    *count = pattern->list_count;
+    return pattern->lists;
 }

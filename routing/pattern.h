@@ -11,6 +11,7 @@
 #include "core/err.h"
 #include "core/slice.h"
 
+struct partner_lists;
 struct pattern;    /* immutable and counted; may be shared between threads */
 struct event_tree; /* an event flattened to (path, value, array positions) */
 
@@ -39,12 +40,15 @@ struct pattern_envelope {
 /* Compile `text`.  On ERR_BAD_PATTERN `why` holds EventBridge's own sentence, beginning
  * "Event pattern is not valid. Reason: ", location suffix included where EventBridge gives one. */
 MUST_USE enum err pattern_compile(struct slice text, struct pattern **pattern, struct err_why *why);
+/* The same for EventBridge's language alone, without in-list. */
+MUST_USE enum err pattern_compile_plain(struct slice text, struct pattern **pattern,
+                                        struct err_why *why);
 struct pattern *pattern_acquire(struct pattern *pattern);
 void pattern_release(struct pattern *pattern);
 /* The text it was compiled from. */
 struct slice pattern_text(const struct pattern *pattern);
-/* Does the pattern use weir's own operator in-list? */
-bool pattern_has_extensions(const struct pattern *pattern);
+/* The names of the lists that it asks, each once. */
+const struct slice *pattern_lists(const struct pattern *pattern, size_t *count);
 
 /* What it occupies, its text included. */
 size_t pattern_memory_bytes(const struct pattern *pattern);
@@ -53,6 +57,8 @@ size_t pattern_memory_bytes(const struct pattern *pattern);
  * the tree. */
 MUST_USE enum err event_tree_read(struct slice text, struct arena *arena, struct event_tree **tree,
                                   struct err_why *why);
+/* What in-list asks: borrowed by the tree.  NULL, as at first: there are no lists. */
+void event_tree_use_lists(struct event_tree *tree, const struct partner_lists *lists);
 bool pattern_matches(const struct pattern *pattern, const struct event_tree *tree);
 /* The same, but telling a spent budget from a plain no.  The search takes at most PATTERN_STEPS_MAX
  * of *steps_left, which is counted down. */

@@ -2,7 +2,7 @@
  *
  * pattern_but.c - the operator anything-but: a leaf that none of its operands accepts.
  *
- * The operand is a string, a number, a list of one of the two, or an object with one of four inner
+ * The operand is a string, a number, a list of one of the two, or an object with one of five inner
  * operators over a string or a list of strings.  Strings are compared as text here: the address
  * rule of literals does not apply.
  *
@@ -90,6 +90,9 @@ static enum err read_inner_operand(struct pattern_syntax *syntax, enum predicate
 {
     struct predicate *operand = predicate_append(list, arena);
 
+    if (kind == PREDICATE_IN_LIST) {
+        return predicate_read_list(syntax, operand);
+    }
     operand->kind = kind;
     if (!is_token(syntax, PATTERN_TOKEN_STRING)) {
         return pattern_refuse(syntax, "%s", but_operand_fault(kind));
@@ -130,7 +133,9 @@ static enum err read_inner_kind(struct pattern_syntax *syntax, enum predicate_ki
         {"suffix", PREDICATE_SUFFIX},
         {"equals-ignore-case", PREDICATE_IGNORE_CASE},
         {"wildcard", PREDICATE_WILDCARD},
+        {"in-list", PREDICATE_IN_LIST}, /* last: the others are EventBridge's own */
     };
+    const size_t count = ARRAY_LEN(inner_operators) - (syntax->is_plain ? 1 : 0);
     struct slice name;
 
     TRY(pattern_syntax_next(syntax));
@@ -138,7 +143,7 @@ static enum err read_inner_kind(struct pattern_syntax *syntax, enum predicate_ki
         return pattern_refuse(syntax, "Anything-But expression name not found");
     }
     TRY(pattern_syntax_text(syntax, &name));
-    for (size_t i = 0; i < ARRAY_LEN(inner_operators); i++) {
+    for (size_t i = 0; i < count; i++) {
         if (slice_eq(name, slice_of(inner_operators[i].name))) {
             *kind = inner_operators[i].kind;
             return ERR_OK;

@@ -26,8 +26,9 @@ enum predicate_kind {
     PREDICATE_PREFIX_IGNORE_CASE,
     PREDICATE_SUFFIX_IGNORE_CASE,
     PREDICATE_WILDCARD,
-    PREDICATE_RANGE, /* a comparable number within bounds */
-    PREDICATE_BLOCK, /* a string that spells an address of this CIDR block */
+    PREDICATE_RANGE,   /* a comparable number within bounds */
+    PREDICATE_BLOCK,   /* a string that spells an address of this CIDR block */
+    PREDICATE_IN_LIST, /* a string that the list of this name holds */
     PREDICATE_PRESENT,
     PREDICATE_ABSENT, /* never true of a leaf: see pattern_condition.may_be_absent */
     PREDICATE_NOT,    /* any leaf that none of `operands` accepts */
@@ -36,7 +37,7 @@ enum predicate_kind {
 /* One entry of a match list. */
 struct predicate {
     enum predicate_kind kind;
-    struct slice text; /* operand of the string kinds; spelling of a number */
+    struct slice text; /* operand of the string kinds; spelling of a number; name of a list */
     bool is_comparable;
     double low, high; /* a number has both equal; a missing bound is infinite */
     bool is_low_open, is_high_open;
@@ -55,6 +56,7 @@ struct pattern_condition {
     struct predicate *predicates;
     uint32_t list_len;
     bool may_be_absent; /* {"exists": false} is in the list */
+    bool asks_lists;    /* in-list is, or stands under an anything-but of it */
 };
 
 /* One way to match: every condition must hold, in one set of array elements. */
@@ -70,6 +72,8 @@ struct pattern {
     struct pattern_branch *branches;
     size_t branch_count;
     size_t condition_count; /* ids of conditions are below */
+    struct slice *lists;    /* names, each once */
+    size_t list_count;
 };
 
 /* pattern_leaf.c: read the rest of a match list whose "[" was just read.  On failure the syntax
@@ -86,13 +90,16 @@ void predicate_set_number(struct predicate *predicate, struct slice text);
 /* Parse the text of a wildcard predicate. */
 MUST_USE enum err predicate_parse_wildcard(struct pattern_syntax *syntax, struct arena *arena,
                                            struct predicate *predicate);
+/* The string that names a list, which is the current token, if it is one. */
+MUST_USE enum err predicate_read_list(struct pattern_syntax *syntax, struct predicate *predicate);
 /* The next token must close the object. */
 MUST_USE enum err pattern_expect_object_end(struct pattern_syntax *syntax, const char *otherwise);
 /* The value of the key anything-but, to the end of the operator object. */
 MUST_USE enum err pattern_read_anything_but(struct pattern_syntax *syntax, struct arena *arena,
                                             struct predicate *predicate);
-/* pattern_match.c: does one leaf satisfy one entry? */
-bool predicate_accepts(const struct predicate *predicate, const struct event_leaf *leaf);
+/* pattern_match.c: does one leaf satisfy one entry, with these lists (NULL: none)? */
+bool predicate_accepts(const struct predicate *predicate, const struct event_leaf *leaf,
+                       const struct partner_lists *lists);
 /* pattern_complexity.c: the greatest complexity of any path of any branch, or `limit` + 1. */
 unsigned pattern_complexity(const struct pattern *pattern, unsigned limit);
 /* Java's order of strings: by UTF-16 unit.  <0, 0, >0. */

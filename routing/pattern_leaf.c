@@ -17,6 +17,7 @@
 #include <math.h>
 
 #include "routing/number.h"
+#include "routing/partner_list.h"
 
 static const char one_key_only[] = "Only one key allowed in match expression";
 static const char too_many_elements[] = "Too many elements in numeric expression";
@@ -276,6 +277,33 @@ static enum err read_cidr(struct pattern_syntax *syntax, struct arena *arena,
     return pattern_expect_object_end(syntax, one_key_only);
 }
 
+/* ---- in-list, which is weir's own ---------------------------------------------------------- */
+
+enum err predicate_read_list(struct pattern_syntax *syntax, struct predicate *predicate)
+{
+    predicate->kind = PREDICATE_IN_LIST;
+    if (!is_token(syntax, PATTERN_TOKEN_STRING)) {
+        return pattern_refuse(syntax, "in-list match pattern must be a string");
+    }
+    TRY(pattern_syntax_text(syntax, &predicate->text));
+    if (!partner_list_is_name(predicate->text)) {
+        return pattern_refuse(syntax,
+                              "in-list must be the name of a list, 1 to %d characters of "
+                              "A-Z a-z 0-9 . - _",
+                              PARTNER_LIST_NAME_CHARS_MAX);
+    }
+    return ERR_OK;
+}
+
+static enum err read_in_list(struct pattern_syntax *syntax, struct arena *arena,
+                             struct predicate *predicate)
+{
+    (void)arena;
+    TRY(pattern_syntax_next(syntax));
+    TRY(predicate_read_list(syntax, predicate));
+    return pattern_expect_object_end(syntax, one_key_only);
+}
+
 /* ---- numeric ------------------------------------------------------------------------------- */
 
 static enum err parse_bound(struct pattern_syntax *syntax, struct slice text, double *bound)
@@ -416,7 +444,9 @@ static enum err read_operator(struct pattern_syntax *syntax, struct arena *arena
         {"cidr", read_cidr},
         {"equals-ignore-case", read_ignore_case},
         {"wildcard", read_wildcard},
+        {"in-list", read_in_list}, /* last: the others are EventBridge's own */
     };
+    const size_t count = ARRAY_LEN(operators) - (syntax->is_plain ? 1 : 0);
     struct slice name;
 
     TRY(pattern_syntax_next(syntax));
@@ -424,7 +454,7 @@ static enum err read_operator(struct pattern_syntax *syntax, struct arena *arena
         return pattern_refuse(syntax, "Match expression name not found");
     }
     TRY(pattern_syntax_text(syntax, &name));
-    for (size_t i = 0; i < ARRAY_LEN(operators); i++) {
+    for (size_t i = 0; i < count; i++) {
         if (slice_eq(name, slice_of(operators[i].name))) {
             return operators[i].read(syntax, arena, predicate);
         }
@@ -484,6 +514,9 @@ enum err pattern_read_list(struct pattern_syntax *syntax, struct arena *arena,
         predicate = predicate_append(&list, arena);
         TRY(read_entry(syntax, arena, predicate));
         condition->may_be_absent |= predicate->kind == PREDICATE_ABSENT;
+        condition->asks_lists |=
+            predicate->kind == PREDICATE_IN_LIST ||
+            (predicate->kind == PREDICATE_NOT && predicate->operands->kind == PREDICATE_IN_LIST);
     }
     if (list.first == NULL) {
         return pattern_refuse(syntax, "Empty arrays are not allowed");

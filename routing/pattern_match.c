@@ -29,10 +29,12 @@
 #include "core/map.h"
 #include "routing/fold.h"
 #include "routing/number.h"
+#include "routing/partner_list.h"
 
 /* ---- one leaf, one entry ------------------------------------------------------------------- */
 
-static bool accepts_text(const struct predicate *predicate, struct slice text)
+static bool accepts_text(const struct predicate *predicate, struct slice text,
+                         const struct partner_lists *lists)
 {
     struct ip_address address;
 
@@ -56,6 +58,8 @@ static bool accepts_text(const struct predicate *predicate, struct slice text)
     case PREDICATE_BLOCK:
         return ip_parse(text, &address) == IP_OK &&
                ip_in_block(&address, &predicate->address, predicate->bits);
+    case PREDICATE_IN_LIST:
+        return partner_lists_hold(lists, predicate->text, text);
     case PREDICATE_NUMBER:
     case PREDICATE_TRUE:
     case PREDICATE_FALSE:
@@ -91,27 +95,29 @@ static bool accepts_number(const struct predicate *predicate, struct slice text)
     return predicate->is_comparable && number_read(text, &value) && value == predicate->low;
 }
 
-static bool is_accepted_by_none(const struct predicate *operands, const struct event_leaf *leaf)
+static bool is_accepted_by_none(const struct predicate *operands, const struct event_leaf *leaf,
+                                const struct partner_lists *lists)
 {
     for (; operands != NULL; operands = operands->next) {
-        if (predicate_accepts(operands, leaf)) {
+        if (predicate_accepts(operands, leaf, lists)) {
             return false;
         }
     }
     return true;
 }
 
-bool predicate_accepts(const struct predicate *predicate, const struct event_leaf *leaf)
+bool predicate_accepts(const struct predicate *predicate, const struct event_leaf *leaf,
+                       const struct partner_lists *lists)
 {
     if (predicate->kind == PREDICATE_PRESENT) {
         return true;
     }
     if (predicate->kind == PREDICATE_NOT) {
-        return is_accepted_by_none(predicate->operands, leaf);
+        return is_accepted_by_none(predicate->operands, leaf, lists);
     }
     switch (leaf->type) {
     case LEAF_STRING:
-        return accepts_text(predicate, leaf->text);
+        return accepts_text(predicate, leaf->text, lists);
     case LEAF_NUMBER:
         return accepts_number(predicate, leaf->text);
     case LEAF_TRUE:
@@ -125,11 +131,11 @@ bool predicate_accepts(const struct predicate *predicate, const struct event_lea
 }
 
 static bool condition_accepts(const struct pattern_condition *condition,
-                              const struct event_leaf *leaf)
+                              const struct event_leaf *leaf, const struct partner_lists *lists)
 {
     for (const struct predicate *entry = condition->predicates; entry != NULL;
          entry = entry->next) {
-        if (predicate_accepts(entry, leaf)) {
+        if (predicate_accepts(entry, leaf, lists)) {
             return true;
         }
     }
@@ -173,8 +179,8 @@ static void find_out(struct evaluation *evaluation, const struct pattern_conditi
     finding->holds_alone = path == NULL && condition->may_be_absent;
     for (size_t i = 0; path != NULL && i < path->leaf_count; i++) {
         finding->is_free = finding->is_free && path->leaves[i]->element == NULL;
-        finding->holds_alone =
-            finding->holds_alone || condition_accepts(condition, path->leaves[i]);
+        finding->holds_alone = finding->holds_alone || condition_accepts(condition, path->leaves[i],
+                                                                         evaluation->tree->lists);
     }
     finding->may_hold = finding->holds_alone || (condition->may_be_absent && !finding->is_free);
 }
@@ -396,7 +402,8 @@ static void note_accepted(struct evaluation *evaluation, const struct pattern_co
     }
     finding->accepts = ARENA_ARRAY(&evaluation->arena, bool, path->leaf_count);
     for (size_t i = 0; i < path->leaf_count; i++) {
-        finding->accepts[i] = condition_accepts(condition, path->leaves[i]);
+        finding->accepts[i] =
+            condition_accepts(condition, path->leaves[i], evaluation->tree->lists);
     }
 }
 
@@ -502,11 +509,13 @@ bool pattern_may_match(const struct pattern *pattern, const struct pattern_envel
         bool may_match = true;
 
         for (size_t j = 0; j < branch->condition_count && may_match; j++) {
+            const struct pattern_condition *condition = branch->conditions[j];
+
             for (size_t k = 0; k < ARRAY_LEN(members) && may_match; k++) {
                 const struct event_leaf leaf = {.type = LEAF_STRING, .text = members[k].text};
 
-                may_match = !slice_eq(branch->conditions[j]->path, members[k].path) ||
-                            condition_accepts(branch->conditions[j], &leaf);
+                may_match = condition->asks_lists || !slice_eq(condition->path, members[k].path) ||
+                            condition_accepts(condition, &leaf, NULL);
             }
         }
         if (may_match) {

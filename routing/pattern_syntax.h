@@ -47,6 +47,7 @@ struct pattern_syntax {
     enum pattern_token ready;
     struct slice key;     /* the characters of the current key */
     struct slice content; /* of the current string (once asked for), number or word */
+    bool is_plain;        /* EventBridge's language alone: no in-list */
     bool is_in_but_list;  /* refusals inside a list of anything-but name their place twice */
     struct pattern_frame frames[PATTERN_DEPTH_MAX];
     size_t depth;

@@ -19,6 +19,7 @@
 #include "routing/ruleset.h"
 
 #include "core/check.h"
+#include "routing/partner_list.h"
 #include "core/trie.h"
 
 struct ruleset {
@@ -27,6 +28,7 @@ struct ruleset {
     struct trie targets;  /* uid, 8 bytes -> struct rule */
     struct trie unfolded; /* key -> struct ruleset_bus, of those that want it */
     struct matcher_pool *pool;
+    struct partner_lists *lists; /* a reference; NULL: none */
 };
 
 static const struct slice central_key = SLICE_INIT("central");
@@ -79,6 +81,7 @@ static struct ruleset *copy(const struct ruleset *before)
     ruleset->targets = trie_copy(&before->targets);
     ruleset->unfolded = trie_copy(&before->unfolded);
     ruleset->pool = matcher_pool_acquire(before->pool);
+    ruleset->lists = before->lists != NULL ? partner_lists_acquire(before->lists) : NULL;
     return ruleset;
 }
 
@@ -99,7 +102,21 @@ void ruleset_release(struct ruleset *ruleset)
     trie_clean_up(&ruleset->targets);
     trie_clean_up(&ruleset->buses);
     matcher_pool_release(ruleset->pool);
+    partner_lists_release(ruleset->lists);
     xfree(ruleset);
+}
+
+void ruleset_use_lists(struct ruleset *ruleset, struct partner_lists *lists)
+{
+    CHECK(atomic_load_explicit(&ruleset->references, memory_order_relaxed) == 1);
+    (void)partner_lists_acquire(lists);
+    partner_lists_release(ruleset->lists);
+    ruleset->lists = lists;
+}
+
+const struct partner_lists *ruleset_lists(const struct ruleset *ruleset)
+{
+    return ruleset->lists;
 }
 
 /* ---- changing ------------------------------------------------------------------------------ */
@@ -402,6 +419,7 @@ enum err ruleset_match(const struct ruleset *ruleset, struct slice account, stru
     if (scratch->matcher == NULL) {
         scratch->matcher = matcher_scratch_new();
     }
+    matcher_use_lists(scratch->matcher, ruleset->lists);
     asked[0] = trie_get(&ruleset->buses, central_key);
     asked[1] = find_bus(ruleset, account, bus_name, &scratch->arena);
     for (size_t i = 0; i < ARRAY_LEN(asked); i++) {

@@ -9,6 +9,7 @@
 #include "routing/rule.h"
 #include "routing/ruleset_bus.h"
 
+struct partner_lists;
 struct ruleset;
 struct ruleset_fold;
 struct matcher_scratch;
@@ -54,6 +55,10 @@ struct ruleset *ruleset_new(void);
 /* Another one, as `before` and the edit say.  Acquires rules.  It costs what changes, and shares
  * the rest; one thread at a time makes rulesets out of each other. */
 struct ruleset *ruleset_change(const struct ruleset *before, const struct ruleset_edit *edit);
+/* What in-list asks, in the place of what `before` had: acquired.  Before the ruleset is shared. */
+void ruleset_use_lists(struct ruleset *ruleset, struct partner_lists *lists);
+/* They, or NULL: there are none. */
+const struct partner_lists *ruleset_lists(const struct ruleset *ruleset);
 struct ruleset *ruleset_acquire(struct ruleset *ruleset);
 /* The last release frees, from any thread. NULL is fine. */
 void ruleset_release(struct ruleset *ruleset);

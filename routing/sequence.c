@@ -30,7 +30,8 @@ static struct slice object_of(struct slice state)
 }
 
 enum err sequence_next(const struct rule_target *target, size_t from, struct slice event,
-                       struct slice state, struct arena *arena, size_t *next)
+                       struct slice state, const struct partner_lists *lists, struct arena *arena,
+                       size_t *next)
 {
     struct event_tree *tree = NULL;
 
@@ -45,6 +46,7 @@ enum err sequence_next(const struct rule_target *target, size_t from, struct sli
                                                     SLICE_ARG(event), SLICE_ARG(object_of(state)));
 
             TRY(event_tree_read(whole, arena, &tree, NULL));
+            event_tree_use_lists(tree, lists);
         }
         if (pattern_matches(when, tree)) {
             return ERR_OK;

@@ -28,10 +28,12 @@ enum {
 /* The step of that name, or NULL. */
 const struct rule_step *sequence_step(const struct rule_target *target, struct slice name);
 
-/* The first step from `from` on that is to run: its `when` holds, or it has none.  step_count when
- * there is none.  Errors: ERR_BAD_JSON where event and state cannot be read as one document. */
+/* The first step from `from` on that is to run: its `when` holds, with these lists (NULL: none),
+ * or it has none.  step_count when there is none.  Errors: ERR_BAD_JSON where event and state
+ * cannot be read as one document. */
 MUST_USE enum err sequence_next(const struct rule_target *target, size_t from, struct slice event,
-                                struct slice state, struct arena *arena, size_t *next);
+                                struct slice state, const struct partner_lists *lists,
+                                struct arena *arena, size_t *next);
 
 /* The event with the state as its member `steps`, whatever the event has there. */
 struct slice sequence_document(struct slice event, struct slice state, struct arena *arena);

@@ -8,6 +8,7 @@
  */
 #include "core/check.h"
 #include "routing/matcher.h"
+#include "routing/partner_list.h"
 #include "routing/pattern.h"
 #include "routing/scan.h"
 
@@ -39,6 +40,28 @@ static void scan_all_ways(struct slice event, bool is_event)
     scan_clean_up(&scan);
 }
 
+/* The lists that patterns of the corpus ask. */
+static struct partner_lists *make_lists(void)
+{
+    static const struct {
+        const char *name;
+        enum partner_kind kind;
+        const char *entry;
+    } lists[] = {{"a", PARTNER_ACCOUNTS, "111122223333"},
+                 {"c", PARTNER_CIDRS, "10.0.0.0/9"},
+                 {"s", PARTNER_STRINGS, "x"}};
+    struct partner_lists *all = partner_lists_new();
+
+    for (size_t i = 0; i < ARRAY_LEN(lists); i++) {
+        struct partner_list *list = partner_list_new(lists[i].kind);
+
+        CHECK(partner_list_add(list, slice_of(lists[i].entry), NULL) == ERR_OK);
+        partner_lists_put(all, slice_of(lists[i].name), list);
+        partner_list_release(list);
+    }
+    return all;
+}
+
 /* A verdict for each pattern against the set's list. */
 static void compare(struct pattern *const *patterns, size_t count, const struct event_tree *tree,
                     const struct matcher_answer *answer)
@@ -64,11 +87,13 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     const size_t count = compile(texts, patterns);
     struct matcher *matcher = matcher_new((const struct pattern *const *)patterns, count);
     struct matcher_scratch *scratch = matcher_scratch_new();
+    struct partner_lists *lists = make_lists();
     struct arena arena = {0};
     struct event_tree *tree;
     struct matcher_answer answer;
     size_t steps_left = SIZE_MAX;
 
+    matcher_use_lists(scratch, lists);
     if (event.data != NULL) {
         const bool is_event = event_tree_read(event, &arena, &tree, NULL) == ERR_OK;
 
@@ -76,6 +101,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         CHECK((matcher_match((const struct matcher *const *)&matcher, 1, event, &steps_left,
                              scratch, &answer) == ERR_OK) == is_event);
         if (is_event) {
+            event_tree_use_lists(tree, lists);
             compare(patterns, count, tree, &answer);
         }
     }
@@ -84,6 +110,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     }
     matcher_release(matcher);
     matcher_scratch_destroy(scratch);
+    partner_lists_release(lists);
     arena_clean_up(&arena);
     return 0;
 }

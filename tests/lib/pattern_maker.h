@@ -10,8 +10,10 @@
 
 #include "core/buf.h"
 #include "core/check.h"
+#include "routing/partner_list.h"
 
 static uint64_t maker_state;
+static bool maker_asks_lists; /* patterns ask those of maker_lists(), and one that is not there */
 
 /* SplitMix64: any seed is a good one. */
 static unsigned maker_below(unsigned bound)
@@ -245,11 +247,60 @@ static void maker_put_but(struct buf *text)
     maker_put(text, kind == 0 ? "]}}" : "]}");
 }
 
+/* Lists that hold some of the texts; the caller's reference. */
+static inline struct partner_lists *maker_lists(void)
+{
+    static const struct {
+        const char *name;
+        enum partner_kind kind;
+        const char *entries[3];
+    } lists[] = {
+        {"accounts", PARTNER_ACCOUNTS, {"123456789012", "555555555555", "000000000001"}},
+        {"blocks", PARTNER_CIDRS, {"10.0.0.0/26", "2001:db8::/64", "10.1.0.1"}},
+        {"words", PARTNER_STRINGS, {"ab", "K", "5"}},
+    };
+    struct partner_lists *all = partner_lists_new();
+
+    for (size_t i = 0; i < ARRAY_LEN(lists); i++) {
+        struct partner_list *list = partner_list_new(lists[i].kind);
+
+        for (size_t k = 0; k < ARRAY_LEN(lists[i].entries); k++) {
+            CHECK(partner_list_add(list, slice_of(lists[i].entries[k]), NULL) == ERR_OK);
+        }
+        partner_lists_put(all, slice_of(lists[i].name), list);
+        partner_list_release(list);
+    }
+    return all;
+}
+
+static void maker_put_list(struct buf *text)
+{
+    static const char *const names[] = {"accounts", "blocks", "words", "words", "nowhere"};
+
+    switch (maker_below(3)) {
+    case 0:
+        CHECK(buf_printf(text, "{\"in-list\":\"%s\"}", MAKER_PICK(names)) == ERR_OK);
+        break;
+    case 1:
+        CHECK(buf_printf(text, "{\"anything-but\":{\"in-list\":\"%s\"}}", MAKER_PICK(names)) ==
+              ERR_OK);
+        break;
+    default:
+        CHECK(buf_printf(text, "{\"anything-but\":{\"in-list\":[\"%s\",\"%s\"]}}",
+                         MAKER_PICK(names), MAKER_PICK(names)) == ERR_OK);
+        break;
+    }
+}
+
 static void maker_put_entry(struct buf *text)
 {
     static const char *const blocks[] = {"10.0.0.0/24",   "10.0.0.77/8", "0.0.0.0/0",
                                          "2001:db8::/32", "::/0",        "10.0.0.0/31"};
 
+    if (maker_asks_lists && maker_below(12) == 0) {
+        maker_put_list(text);
+        return;
+    }
     switch (maker_below(18)) {
     case 0:
         maker_put_operand(text, "prefix");

@@ -424,7 +424,7 @@ static void test_each_mistake_has_its_path(void **state)
         {"{\"rules\":[{\"bus\":\"central\",\"name\":\"r\",\"pattern\":{\"a\":[1]},\"targets\":[{"
          "\"id\":\"t\",\"arn\":\"" QUEUE "\",\"http_parameters\":{}}]}]}",
          "rules[0].targets[0].http_parameters", "is for API destinations"},
-        {"{\"lists\":[]}", "lists", "not supported by this version"},
+        {"{\"replays\":[]}", "replays", "unknown member"},
         {"{\"rules\":[{\"bus\":\"central\",\"name\":\"r\",\"pattern\":{\"a\":[1]},\"targets\":[{"
          "\"id\":\"t\",\"arn\":\"" QUEUE "\"},{\"id\":\"t\",\"arn\":\"" QUEUE "\"}]}]}",
          "rules[0].targets[1]", "target t stands here a second time"},

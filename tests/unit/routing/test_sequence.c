@@ -140,12 +140,13 @@ static void the_next_step_is_the_first_whose_when_holds(void **state)
     assert_int_equal(
         pattern_compile(SLICE("{\"steps\":{\"one\":{\"k\":[\"v\"]}}}"), &steps[1].when, NULL),
         ERR_OK);
-    assert_int_equal(sequence_next(&target, 0, event, SLICE(""), &arena, &next), ERR_OK);
+    assert_int_equal(sequence_next(&target, 0, event, SLICE(""), NULL, &arena, &next), ERR_OK);
     assert_int_equal(next, 2);
     assert_int_equal(
-        sequence_next(&target, 1, event, SLICE("{\"one\":{\"k\":\"v\"}}"), &arena, &next), ERR_OK);
+        sequence_next(&target, 1, event, SLICE("{\"one\":{\"k\":\"v\"}}"), NULL, &arena, &next),
+        ERR_OK);
     assert_int_equal(next, 1);
-    assert_int_equal(sequence_next(&target, 3, event, SLICE(""), &arena, &next), ERR_OK);
+    assert_int_equal(sequence_next(&target, 3, event, SLICE(""), NULL, &arena, &next), ERR_OK);
     assert_int_equal(next, 3);
     assert_ptr_equal(sequence_step(&target, SLICE("two")), &steps[1]);
     assert_null(sequence_step(&target, SLICE("four")));
