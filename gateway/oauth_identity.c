@@ -9,7 +9,6 @@
  *
  * The call is signed by the caller and counts against the caller's account at AWS.  Strangers can
  * still make us call, so calls are bounded: in a second over all workers, and open ones per worker.
- * Addresses are guarded as on every other way in.
  *
  * Memory: a trip lies in the request's arena, which lives until the request is answered.
  */
