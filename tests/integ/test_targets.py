@@ -50,7 +50,8 @@ CATALOG = {
             "Parameters": {"A": "x"}, "TargetLocations": [
                 {"Accounts": [MEMBER, OTHER], "Regions": ["us-east-1"],
                  "ExecutionRoleName": "weir-runbook"}]})),
-        to("BadInput", RUNBOOK, input='{"A": {"b": 1}}'),
+        to("BadInput", RUNBOOK, input_transformer={
+            "input_paths_map": {"n": "$.detail.n"}, "input_template": '{"A": {"b": <n>}}'}),
         to("Bus", BUS),
     ],
 }

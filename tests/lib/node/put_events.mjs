@@ -27,12 +27,23 @@ function withTimes(input) {
   return input;
 }
 
+// The SDK forgets a request whose HTTP/2 session ends at the wrong moment: then nothing would be left
+// to wait for, and the process would end without a word.
+function within(ms, answer) {
+  let timer;
+  const late = new Promise((_, reject) => {
+    timer = setTimeout(() => reject(Object.assign(new Error('no answer'), { name: 'TimeoutError' })), ms);
+  });
+  return Promise.race([answer, late]).finally(() => clearTimeout(timer));
+}
+
 async function put(line, text) {
   let outcome;
   try {
     const { command = 'PutEvents', input, ...entries } = JSON.parse(text);
     const Command = eventbridge[`${command}Command`];
-    const { $metadata, ...output } = await client.send(new Command(input ?? withTimes(entries)));
+    const { $metadata, ...output } = await within(
+      20000, client.send(new Command(input ?? withTimes(entries))));
     outcome = { line, ok: true, status: $metadata.httpStatusCode, output };
   } catch (error) {
     const status = error.$metadata?.httpStatusCode ?? null;
