@@ -40,10 +40,11 @@ static struct sigv4_verify_options verify_options(const struct ingest *ingest, s
     };
 }
 
-/* A principal proven with the head, and the snapshot that it was proven by. */
+/* A principal proven with the head, and the directory it points into, by its generation: a revision
+ * of the catalog may be in force twice, after a loss or beside another replica's change. */
 struct head_proof {
     struct principal principal;
-    uint64_t rev;
+    uint64_t generation;
 };
 
 static enum err verify_caller(const struct ingest *ingest, const struct request *request,
@@ -64,19 +65,19 @@ enum err ingest_check_caller(struct ingest *ingest, struct request *request)
     struct head_proof *proof = ARENA_NEW(&request->arena, struct head_proof);
 
     TRY(verify_caller(ingest, request, &proof->principal));
-    proof->rev = ingest->snapshot->rev;
+    proof->generation = ingest->snapshot->directory->generation;
     request->handler_data = proof;
     return ERR_OK;
 }
 
-/* None of these needs the body, so what the head proved still holds, unless the catalog changed
- * meanwhile: then a revoked key must not pass. */
+/* None of these needs the body, so what the head proved still holds, unless an account or a
+ * credential changed meanwhile: then a revoked key must not pass. */
 enum err ingest_prove_caller(struct ingest *ingest, struct request *request,
                              struct principal *principal)
 {
     const struct head_proof *proof = request->handler_data;
 
-    if (proof != NULL && proof->rev == ingest->snapshot->rev) {
+    if (proof != NULL && proof->generation == ingest->snapshot->directory->generation) {
         *principal = proof->principal;
         return ERR_OK;
     }
