@@ -29,6 +29,9 @@
 
 enum { STEP_DOCUMENTS = 500, STEP_BYTES = 1 << 20 };
 
+#define UID_NAME "meta/uid"
+static const uint64_t uid_jump = (uint64_t)1 << 32; /* more than any catalog draws */
+
 enum stage {
     STAGE_MARK,      /* the store begins to hold a part */
     STAGE_DOCUMENTS, /* which grows */
@@ -41,6 +44,8 @@ struct restoring {
     struct arena arena;
     struct catalog_backup backup;
     bool is_from_memory;
+    uint64_t
+        uid_next; /* what targets and archives get from now on, above all that were ever given */
     uint64_t rev_min;
     struct store_catalog_read read; /* what is there already */
     enum stage stage;
@@ -170,6 +175,26 @@ static enum err check_is_lost(const struct store_catalog_read *read, struct err_
     return ERR_OK;
 }
 
+/* What was owed outlives the catalog: deliveries and archives name their targets and rules by uid,
+ * so one that was drawn after the backup must not be given to another. */
+static void plan_uids(struct restoring *job, const struct map *present, struct map *wanted)
+{
+    const struct slice name = SLICE(UID_NAME);
+    const struct store_document *old = map_get(present, name);
+    struct store_document *document = NULL;
+
+    for (size_t i = 0; i < job->document_count && document == NULL; i++) {
+        document = slice_eq(job->documents[i].name, name) ? &job->documents[i] : NULL;
+    }
+    if (document == NULL) {
+        document = &job->documents[job->document_count++];
+        *document = (struct store_document){.name = name, .rev = old != NULL ? old->rev : 0};
+        (void)map_put(wanted, name, job);
+    }
+    document->value =
+        arena_printf(&job->arena, "{\"manager\":\"weir\",\"next\":%" PRIu64 "}", job->uid_next);
+}
+
 /* Every document of the backup on top of what is there, and what is there beside them away. */
 static void plan(struct restoring *job)
 {
@@ -179,7 +204,7 @@ static void plan(struct restoring *job)
     char mark[1] = {1};
 
     job->documents = ARENA_ARRAY(&job->arena, struct store_document,
-                                 job->backup.document_count + read->document_count);
+                                 job->backup.document_count + read->document_count + 1);
     for (size_t i = 0; i < read->document_count; i++) {
         (void)map_put(&present, read->documents[i].name, &read->documents[i]);
     }
@@ -190,6 +215,7 @@ static void plan(struct restoring *job)
         job->documents[job->document_count] = job->backup.documents[i];
         job->documents[job->document_count++].rev = old != NULL ? old->rev : 0;
     }
+    plan_uids(job, &present, &wanted);
     for (size_t i = 0; i < read->document_count; i++) {
         const struct store_document *old = &read->documents[i];
 
@@ -246,6 +272,30 @@ static bool knows_a_catalog(const struct catalog *catalog)
     return false;
 }
 
+static uint64_t uid_of(const json_t *counter)
+{
+    return (uint64_t)json_integer_value(json_object_get(counter, "next"));
+}
+
+/* Above what the backup and this gateway know, with room for what neither does. */
+static uint64_t choose_uid(const struct restoring *job, const struct catalog *catalog)
+{
+    const struct catalog_document *known = catalog_get(catalog, SLICE(UID_NAME));
+    uint64_t most = known != NULL ? uid_of(known->value) : 1;
+
+    for (size_t i = 0; i < job->backup.document_count; i++) {
+        const struct store_document *document = &job->backup.documents[i];
+
+        if (slice_eq(document->name, SLICE(UID_NAME))) {
+            json_t *counter = json_loadb(document->value.data, document->value.len, 0, NULL);
+
+            most = MAX_OF(most, uid_of(counter));
+            json_decref(counter);
+        }
+    }
+    return most + uid_jump;
+}
+
 /* One way for both: memory is written down and read back. */
 static enum err take_backup(struct restoring *job, const char *path, bool may_be_older)
 {
@@ -267,6 +317,7 @@ static enum err take_backup(struct restoring *job, const char *path, bool may_be
     }
     buf_clean_up(&text);
     job->rev_min = MAX_OF(job->backup.rev, MAX_OF(catalog->rev, catalog->own_rev));
+    job->uid_next = choose_uid(job, catalog);
     if (err == ERR_OK && job->rev_min > job->backup.rev && knows_a_catalog(catalog) &&
         !may_be_older) {
         return err_because(ERR_CONFLICT, &job->why,

@@ -59,6 +59,12 @@ def redis_of(world):
     return redis.Redis(port=world.redis.port)
 
 
+def next_uid(world):
+    """What the next target is known by, in deliveries and archives that outlive the catalog."""
+    stored = redis_of(world).hget("{catalog}:d", "meta/uid")  # behind a head of its own
+    return json.loads(stored[stored.index(b"{"):])["next"]
+
+
 def flush(world):
     redis_of(world).flushall()
     for weir in world.weirs:
@@ -145,10 +151,14 @@ def test_a_file_that_is_older_than_what_is_remembered_must_be_asked_for(world, t
     first.cli("backup", "--catalog", backup)
     later = first.issue(MEMBER, "api-key")
     first.revoke(stage.basic["credential"])
+    first.apply({**CATALOG, "rules": [*CATALOG["rules"], rule("later", {"source": ["later"]},
+                                                              target("findings"))]})
+    given = next_uid(world)
     flush(world)
     assert "remembers a newer catalog" in refused(first, backup)
     first.cli("restore", backup, "--older")
     stage.check()  # the basic credential among it: the command says so
+    assert next_uid(world) > given, "a number that was given is given to nobody else"
     for weir in world.weirs:
         assert status(weir, later) == 403
 
