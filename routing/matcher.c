@@ -452,6 +452,7 @@ static void begin_side(struct matcher_side *side, const struct matcher *matcher)
                                &side->finding_max);
     side->marks = make_room(side->marks, sizeof(uint64_t), matcher->mark_count, &side->mark_max);
     side->leaf_count = 0;
+    side->is_spent = false;
     side->hits.count = 0;
     side->fired.count = 0;
     side->candidates.count = 0;
@@ -512,11 +513,15 @@ enum err matcher_match(const struct matcher *const *sets, size_t set_count, stru
         if (sets[i] == NULL) {
             continue;
         }
+        side_index++;
+        if (side->is_spent) {
+            answers[i].exhausted_count = side->matcher->pattern_count;
+            continue;
+        }
         visit_all(scratch, side);
         answers[i] = (struct matcher_answer){.matches = side->matches.items,
                                              .match_count = side->matches.count,
                                              .exhausted_count = count_exhausted(scratch, side)};
-        side_index++;
     }
     return ERR_OK;
 }

@@ -249,15 +249,35 @@ void matcher_foresee(const struct matcher_side *side, struct matcher_leaf *leaf)
     }
 }
 
+/* A leaf of an array may satisfy every range of a bus, and an event has a hundred thousand leaves:
+ * the product is bounded, for its sake and for the memory's. */
+enum { PROBES_MAX = 1 << 22 };
+
+/* The budget is spent: no pattern of this set has an answer. */
+static void give_up(struct matcher_side *side, size_t first)
+{
+    side->is_spent = true;
+    for (size_t i = first; i < side->leaf_count; i++) {
+        side->leaves[i].hit_start = side->leaves[i].hit_end = (uint32_t)side->hits.count;
+    }
+}
+
 void matcher_probe_all(struct matcher_scratch *scratch, struct matcher_side *side)
 {
+    size_t asked = 0; /* of what is asked one by one */
+
     for (size_t i = 0; i < side->leaf_count; i++) {
         if (asks_for_text(side, &side->leaves[i])) {
             matcher_foresee_predicate(side->matcher, side->leaves[i].hash);
         }
     }
     for (size_t i = 0; i < side->leaf_count; i++) {
+        asked += side->matcher->paths[side->leaves[i].path].single_count;
         probe(scratch, side, &side->leaves[i]);
+        if (asked + side->hits.count > PROBES_MAX) {
+            give_up(side, i + 1);
+            return;
+        }
     }
 }
 

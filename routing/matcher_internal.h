@@ -183,6 +183,7 @@ void matcher_table_put(struct matcher_table *table, uint64_t hash, uint32_t numb
 /* A keyed hash: nobody can aim at one slot. */
 uint64_t matcher_hash(uint64_t salt, struct slice bytes);
 uint64_t matcher_hash_edge(uint32_t parent, struct slice name);
+uint64_t matcher_hash_step(uint32_t node, uint8_t byte);
 uint64_t matcher_hash_key(uint32_t path, enum matcher_kind kind, struct slice key);
 uint32_t matcher_find_child(const struct matcher *matcher, uint32_t parent, struct slice name,
                             uint64_t hash);
@@ -294,7 +295,8 @@ struct matcher_side {
     struct matcher_leaf *leaves;
     size_t leaf_count, leaf_max;
     struct matcher_numbers hits;
-    uint64_t *marks;                   /* by part of a wildcard: epoch and leaf */
+    bool is_spent;   /* too much was to be asked of this event: nothing matches, not for certain */
+    uint64_t *marks; /* by part of a wildcard: epoch and leaf */
     struct matcher_numbers fired;      /* predicates that lead to branches */
     struct matcher_numbers candidates; /* branches whose guard lets them pass */
     struct matcher_numbers matches;

@@ -5,14 +5,15 @@
  * Accounts that were set up from one template have equal patterns, and get equal changes: ten
  * thousand of them share one set.  The pool holds a reference to each set that it gave out and to
  * the patterns that it was made of; a set that only the pool still holds is dropped at the next
- * sweep, which comes when the pool has doubled, so that sweeping costs each newcomer little.
+ * sweep, which comes when what the pool holds has doubled, so that sweeping costs each newcomer
+ * little.
  */
 #include "routing/matcher_pool.h"
 
 #include "core/check.h"
 #include "core/map.h"
 
-enum { SWEEP_MIN = 64 };
+enum { SWEEP_MIN = 4096, ENTRY_WEIGHT = 64 /* of one, however few its patterns */ };
 
 struct entry {
     uint64_t hash;
@@ -24,9 +25,9 @@ struct entry {
 
 struct matcher_pool {
     _Atomic uint32_t references;
-    struct map entries; /* hash, 8 bytes -> struct entry, the first of a chain */
-    size_t entry_count;
-    size_t sweep_count; /* of entries: time to sweep */
+    struct map entries;  /* hash, 8 bytes -> struct entry, the first of a chain */
+    size_t weight;       /* of all entries: what they hold, in patterns */
+    size_t sweep_weight; /* time to sweep */
 };
 
 /* What an event can match of a rule, or NULL. */
@@ -123,11 +124,16 @@ static struct slice key_of(const struct entry *entry)
     return (struct slice){(const char *)&entry->hash, sizeof(entry->hash)};
 }
 
+static size_t weight_of(const struct entry *entry)
+{
+    return ENTRY_WEIGHT + entry->count;
+}
+
 static void add(struct matcher_pool *pool, struct entry *entry)
 {
     entry->next = map_remove(&pool->entries, key_of(entry)); /* the key moves to the newcomer */
     (void)map_put(&pool->entries, key_of(entry), entry);
-    pool->entry_count++;
+    pool->weight += weight_of(entry);
 }
 
 static void sweep(struct matcher_pool *pool)
@@ -137,7 +143,7 @@ static void sweep(struct matcher_pool *pool)
     size_t cursor = 0;
 
     map_init(&pool->entries);
-    pool->entry_count = 0;
+    pool->weight = 0;
     while ((first = map_next(&old, &cursor)) != NULL) {
         while (first != NULL) {
             struct entry *next = first->next;
@@ -151,7 +157,7 @@ static void sweep(struct matcher_pool *pool)
         }
     }
     map_clean_up(&old);
-    pool->sweep_count = 2 * MAX_OF(pool->entry_count, (size_t)SWEEP_MIN);
+    pool->sweep_weight = 2 * MAX_OF(pool->weight, (size_t)SWEEP_MIN);
 }
 
 /* ---- the pool ------------------------------------------------------------------------------ */
@@ -161,7 +167,7 @@ struct matcher_pool *matcher_pool_new(void)
     struct matcher_pool *pool = xcalloc(1, sizeof(*pool));
 
     atomic_init(&pool->references, 1);
-    pool->sweep_count = SWEEP_MIN;
+    pool->sweep_weight = SWEEP_MIN;
     return pool;
 }
 
@@ -205,7 +211,7 @@ struct matcher *matcher_pool_get(struct matcher_pool *pool, struct rule *const *
         entry = entry->next;
     }
     if (entry == NULL) {
-        if (pool->entry_count >= pool->sweep_count) {
+        if (pool->weight >= pool->sweep_weight) {
             sweep(pool);
         }
         entry = entry_new(hash, rules, count);

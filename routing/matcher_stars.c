@@ -116,16 +116,11 @@ static struct part_count *choose_part(struct parts *parts, const struct wildcard
 
 /* ---- the automaton ------------------------------------------------------------------------- */
 
-static uint64_t edge_hash(uint32_t node, uint8_t byte)
-{
-    return ((uint64_t)node << 8 | byte) * 0x9e3779b97f4a7c15u >> 32;
-}
-
 /* The node behind an edge, or 0. */
 static inline uint32_t step(const struct matcher_stars *stars, uint32_t node, uint8_t byte)
 {
     const struct matcher_table *edges = &stars->edges;
-    const uint32_t hash = (uint32_t)edge_hash(node, byte);
+    const uint32_t hash = (uint32_t)matcher_hash_step(node, byte);
 
     if (node == 0) {
         return stars->root[byte];
@@ -159,7 +154,7 @@ static uint32_t add_node(struct matcher_stars *stars, uint32_t parent, uint8_t b
     if (number > 0 && parent == 0) {
         stars->root[byte] = number;
     } else if (number > 0) {
-        matcher_table_put(&stars->edges, edge_hash(parent, byte), number);
+        matcher_table_put(&stars->edges, matcher_hash_step(parent, byte), number);
     }
     return number;
 }

@@ -74,6 +74,11 @@ uint64_t matcher_hash_edge(uint32_t parent, struct slice name)
     return matcher_hash((uint64_t)parent << 8 | 0xff, name);
 }
 
+uint64_t matcher_hash_step(uint32_t node, uint8_t byte)
+{
+    return fold(((uint64_t)node << 8 | byte) ^ secrets[0], secrets[1]);
+}
+
 uint64_t matcher_hash_key(uint32_t path, enum matcher_kind kind, struct slice key)
 {
     return matcher_hash((uint64_t)path << 8 | kind, key);
