@@ -311,6 +311,10 @@ static enum err match_event(struct open_batch *batch, struct ingest_entry *entry
                         &ingest->scratch);
     stats_time(ingest->options.stats, STATS_STAGE_MATCH, moment_steady_us() - start_us);
     stats_count(ingest->options.stats, STATS_MATCH_EXHAUSTED, ingest->scratch.exhausted_count);
+    if (ingest->scratch.archives_left_out > 0) {
+        stats_count_account(ingest->options.stats, walk->account->id, STATS_ARCHIVE_LEFT_OUT,
+                            ingest->scratch.archives_left_out);
+    }
     if (err == ERR_TOO_LARGE) {
         (void)snprintf(entry->message, sizeof(entry->message),
                        "The event matches more than %d targets.", RULESET_HITS_MAX);

@@ -136,6 +136,11 @@ void ingest_replay(struct ingest *ingest, struct ingest_replay *replay)
         replay->on_done(replay, ERR_STORE_BUSY);
         return;
     }
+    if (store_trouble(ingest->options.store) ==
+        ERR_STORE_FULL) { /* the room that is left is not ours */
+        replay->on_done(replay, ERR_STORE_FULL);
+        return;
+    }
     err = bring_back(ingest, replay, account, &event);
     if (err != ERR_OK) { /* today's rules are too many for it: another try would not help */
         log_error("replay.passed_over", LOG_SLICE("replay", replay->order->name),

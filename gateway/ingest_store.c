@@ -72,6 +72,7 @@ static void plan_archivings(struct open_batch *batch, const struct walk *walk)
         stored->archivings[i] = (struct store_archiving){
             .archive = scratch->archives[i]->archive,
             .bytes_max = batch->ingest->options.config->archive_bytes_max,
+            .is_central = scratch->archives[i]->is_central,
         };
     }
 }

@@ -344,19 +344,23 @@ void ruleset_scratch_clean_up(struct ruleset_scratch *scratch)
 
 /* ---- matching ------------------------------------------------------------------------------ */
 
-static enum err add_archive(struct ruleset_scratch *scratch, const struct rule *rule)
+/* An archive too many is left out, where a rule too many refuses the event: nobody is owed what an
+ * archive keeps, and a member that makes many must not silence the central bus.  That one comes
+ * first. */
+static void add_archive(struct ruleset_scratch *scratch, const struct rule *rule)
 {
     if (scratch->archive_count == RULESET_ARCHIVES_MAX) {
-        return ERR_TOO_LARGE;
+        scratch->archives_left_out++;
+        return;
     }
     scratch->archives[scratch->archive_count++] = rule;
-    return ERR_OK;
 }
 
 static enum err add_hits(struct ruleset_scratch *scratch, const struct rule *rule)
 {
     if (rule->archive != 0) {
-        return add_archive(scratch, rule);
+        add_archive(scratch, rule);
+        return ERR_OK;
     }
     if (rule->target_count > RULESET_HITS_MAX - scratch->hit_count) {
         return ERR_TOO_LARGE;
@@ -414,6 +418,7 @@ enum err ruleset_match(const struct ruleset *ruleset, struct slice account, stru
     arena_reset(&scratch->arena);
     scratch->hit_count = 0;
     scratch->archive_count = 0;
+    scratch->archives_left_out = 0;
     scratch->rule_count = 0;
     scratch->exhausted_count = 0;
     if (scratch->matcher == NULL) {

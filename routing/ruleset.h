@@ -34,8 +34,9 @@ struct ruleset_scratch {
     size_t hit_count;
     const struct rule *archives[RULESET_ARCHIVES_MAX]; /* that keep the event */
     size_t archive_count;
-    size_t rule_count;      /* rules that matched */
-    size_t exhausted_count; /* patterns whose step budget ended: no match, but not for certain */
+    size_t archives_left_out; /* that would have kept it too, past RULESET_ARCHIVES_MAX */
+    size_t rule_count;        /* rules that matched */
+    size_t exhausted_count;   /* patterns whose step budget ended: no match, but not for certain */
 };
 
 void ruleset_scratch_clean_up(struct ruleset_scratch *scratch);
@@ -77,8 +78,8 @@ bool ruleset_has_bus(const struct ruleset *ruleset, struct slice account, struct
 /* Fill scratch->hits with the targets of every enabled rule that matches on bus `account/name` and
  * on the central bus, and scratch->archives with the archives whose pattern does.  An unknown bus
  * has no rules; the central bus sees the event all the same. The cost hardly depends on how many
- * rules there are. ERR_TOO_LARGE past RULESET_HITS_MAX or RULESET_ARCHIVES_MAX; ERR_BAD_JSON if the
- * event is not a JSON object. */
+ * rules there are. ERR_TOO_LARGE past RULESET_HITS_MAX; ERR_BAD_JSON if the event is not a JSON
+ * object. */
 MUST_USE enum err ruleset_match(const struct ruleset *ruleset, struct slice account,
                                 struct slice bus_name, const struct event *event,
                                 struct ruleset_scratch *scratch);

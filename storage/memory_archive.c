@@ -65,7 +65,8 @@ static void keep_one(struct memory_store *store, const struct store_commit *comm
 
     archiving->is_full =
         archive->size.bytes + cost > archiving->bytes_max ||
-        (store->archive_bytes_max != 0 && store->archive_bytes + cost > store->archive_bytes_max);
+        (store->archive_bytes_max != 0 &&
+         store->archive_bytes + cost > store_archives_share(store->archive_bytes_max, archiving));
     if (archiving->is_full) {
         archive->size.left_out_count++;
         store_archived_free(archived);

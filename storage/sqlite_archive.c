@@ -68,7 +68,8 @@ static enum err keep_one(struct sqlite_store *store, const struct store_entry *e
     TRY(size_read(store, archiving->archive, &size));
     archiving->is_full = size.bytes + cost > archiving->bytes_max ||
                          (store->archive_bytes_max != 0 &&
-                          store->header.archive_bytes + cost > store->archive_bytes_max);
+                          store->header.archive_bytes + cost >
+                              store_archives_share(store->archive_bytes_max, archiving));
     if (archiving->is_full) {
         size.left_out_count++;
         return size_write(store, &size);

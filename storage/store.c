@@ -102,6 +102,12 @@ uint64_t store_archived_cost(size_t record_len)
     return (uint64_t)record_len + STORE_ARCHIVED_COST;
 }
 
+/* A quarter is the central archives' own: no member can fill it. */
+uint64_t store_archives_share(uint64_t total, const struct store_archiving *archiving)
+{
+    return archiving->is_central ? total : total - total / 4;
+}
+
 uint64_t store_event_cost(size_t record_len, size_t delivery_count)
 {
     return record_len + (uint64_t)delivery_count * STORE_DELIVERY_COST;

@@ -114,7 +114,8 @@ struct store_delivery {
 struct store_archiving {
     uint64_t archive;   /* in: never 0, never used again for another */
     uint64_t bytes_max; /* in: what it may hold; in Redis, of the events of one partition */
-    bool is_full;       /* out: no copy was made, and that was counted with the archive */
+    bool is_central; /* in: may have all that archives may hold together; others three quarters */
+    bool is_full;    /* out: no copy was made, and that was counted with the archive */
 };
 
 enum store_verdict {

@@ -32,6 +32,8 @@ MUST_USE enum err store_commit_check(const struct store_commit *commit);
 struct store_entry store_entry_bare(const struct store_entry *entry);
 /* What a bare entry's record of that length adds to its archive, and to `bytes_used`. */
 uint64_t store_archived_cost(size_t record_len);
+/* What of `total` this archiving may fill, others' copies included. */
+uint64_t store_archives_share(uint64_t total, const struct store_archiving *archiving);
 /* What one entry adds to `bytes_used` until its event ends, without its mark. */
 uint64_t store_event_cost(size_t record_len, size_t delivery_count);
 /* What the whole batch would add at most. */

@@ -199,6 +199,99 @@ static void test_too_many_hits_are_refused(void **state)
     test_free(scratch);
 }
 
+/* Goal:   archives too many are left out and counted, and refuse no event: the central bus is owed
+ * it all the same. Method: a member's 70 archives of everything, one central rule.
+ */
+static void test_archives_too_many_are_left_out(void **state)
+{
+    enum { ARCHIVES = RULESET_ARCHIVES_MAX + 6 };
+    static const struct rule_row central = {NULL, NULL, "z", "{\"source\":[\"s\"]}", 1, false};
+    struct rule *rules[ARCHIVES + 1];
+    char names[ARCHIVES][16];
+    struct ruleset_scratch *scratch = test_calloc(1, sizeof(*scratch));
+    struct event *event = make_event("s", "{}");
+    struct ruleset *ruleset;
+
+    (void)state;
+    for (size_t i = 0; i < ARCHIVES; i++) {
+        const struct rule_row row = {MEMBER, "default", names[i], "{\"source\":[\"s\"]}", 0, false};
+
+        (void)snprintf(names[i], sizeof(names[i]), "archive:%03zu", i);
+        rules[i] = make_rule(&row, 0);
+        rules[i]->archive = i + 1;
+    }
+    rules[ARCHIVES] = make_rule(&central, 1);
+    ruleset = ruleset_of(rules, ARRAY_LEN(rules));
+    assert_int_equal(ruleset_match(ruleset, SLICE(MEMBER), SLICE("default"), event, scratch),
+                     ERR_OK);
+    assert_int_equal(scratch->hit_count, 1);
+    assert_int_equal(scratch->archive_count, RULESET_ARCHIVES_MAX);
+    assert_int_equal(scratch->archives_left_out, 6);
+    for (size_t i = 0; i < ARRAY_LEN(rules); i++) {
+        rule_release(rules[i]);
+    }
+    event_release(event);
+    ruleset_release(ruleset);
+    ruleset_scratch_clean_up(scratch);
+    test_free(scratch);
+}
+
+/* Goal:   what one event may ask of one set is bounded; then nothing of that set matches, which is
+ *         counted, and the next event is as ever.
+ * Method: 40 rules of 150 ranges each, all of which hold of each of 3,000 numbers in an array.
+ */
+static void test_an_event_that_asks_too_much_matches_nothing(void **state)
+{
+    enum { RULES = 40, RANGES = 150, NUMBERS = 3000 };
+    static char pattern[RULES][RANGES * 32];
+    static char detail[NUMBERS * 2 + 16];
+    char names[RULES][8];
+    struct rule *rules[RULES];
+    struct ruleset_scratch *scratch = test_calloc(1, sizeof(*scratch));
+    struct ruleset *ruleset;
+    struct event *event;
+    size_t len;
+
+    (void)state;
+    for (size_t i = 0; i < RULES; i++) {
+        const struct rule_row row = {MEMBER, "default", names[i], pattern[i], 1, false};
+
+        len = (size_t)snprintf(pattern[i], sizeof(pattern[i]), "{\"detail\":{\"x\":[");
+        for (size_t k = 0; k < RANGES; k++) {
+            len += (size_t)snprintf(pattern[i] + len, sizeof(pattern[i]) - len,
+                                    "%s{\"numeric\":[\"<\",%zu]}", k > 0 ? "," : "",
+                                    100 + i * RANGES + k);
+        }
+        (void)snprintf(pattern[i] + len, sizeof(pattern[i]) - len, "]}}");
+        (void)snprintf(names[i], sizeof(names[i]), "r%02zu", i);
+        rules[i] = make_rule(&row, i + 1);
+    }
+    ruleset = ruleset_of(rules, RULES);
+    len = (size_t)snprintf(detail, sizeof(detail), "{\"x\":[9");
+    for (size_t i = 1; i < NUMBERS; i++) {
+        len += (size_t)snprintf(detail + len, sizeof(detail) - len, ",9");
+    }
+    (void)snprintf(detail + len, sizeof(detail) - len, "]}");
+    event = make_event("s", detail);
+    assert_int_equal(ruleset_match(ruleset, SLICE(MEMBER), SLICE("default"), event, scratch),
+                     ERR_OK);
+    assert_int_equal(scratch->hit_count, 0);
+    assert_int_equal(scratch->exhausted_count, RULES);
+    event_release(event);
+    event = make_event("s", "{\"x\":[9,200]}");
+    assert_int_equal(ruleset_match(ruleset, SLICE(MEMBER), SLICE("default"), event, scratch),
+                     ERR_OK);
+    assert_int_equal(scratch->hit_count, RULES);
+    assert_int_equal(scratch->exhausted_count, 0);
+    for (size_t i = 0; i < RULES; i++) {
+        rule_release(rules[i]);
+    }
+    event_release(event);
+    ruleset_release(ruleset);
+    ruleset_scratch_clean_up(scratch);
+    test_free(scratch);
+}
+
 /* Goal:   a pattern whose search did not end is no match, and is counted; six of them together
  *         have a budget for four, and rules that need no search match all the same.
  * Method: twelve pigeons in eleven holes: each copy of a repeated array offers one element. */
@@ -500,6 +593,8 @@ int main(void)
         cmocka_unit_test(test_targets_are_found_by_uid),
         cmocka_unit_test(test_known_buses),
         cmocka_unit_test(test_too_many_hits_are_refused),
+        cmocka_unit_test(test_archives_too_many_are_left_out),
+        cmocka_unit_test(test_an_event_that_asks_too_much_matches_nothing),
         cmocka_unit_test(test_an_unfinished_search_is_counted),
         cmocka_unit_test(test_changed_rulesets_agree_with_new_ones),
         cmocka_unit_test(test_buses_come_and_go),
