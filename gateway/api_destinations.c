@@ -64,23 +64,30 @@ static json_t *answer_of(struct api_call *call, const struct catalog *catalog,
     return answer;
 }
 
-/* The connection that the input names, if it names one. */
+/* The connection that the input names, if it names one: whoever chooses the endpoint gets what the
+ * connection sends, so it must be the caller's to change. */
 static enum err check_connection(struct api_call *call, const struct catalog *catalog,
                                  const struct api_owned *destination)
 {
     const struct slice text = api_text(call, "ConnectionArn");
     struct api_owned connection;
+    struct slice manager;
 
     if (text.len == 0) {
         return ERR_OK;
     }
     TRY(api_owned_find(call, catalog, &api_connection_kind, "ConnectionArn", text, &connection));
-    return slice_eq(connection.account, destination->account)
+    if (!slice_eq(connection.account, destination->account)) {
+        return api_fail(call, "ValidationException",
+                        "Parameter ConnectionArn is not valid. Reason: it must be of account "
+                        "%.*s.",
+                        SLICE_ARG(destination->account));
+    }
+    manager = json_member_text(connection.document->value, "manager");
+    return call->caller.is_operator || slice_eq(manager, slice_of(call->caller.manager))
                ? ERR_OK
-               : api_fail(call, "ValidationException",
-                          "Parameter ConnectionArn is not valid. Reason: it must be of account "
-                          "%.*s.",
-                          SLICE_ARG(destination->account));
+               : api_fail(call, "AccessDeniedException", "Connection '%.*s' is managed by %.*s.",
+                          SLICE_ARG(connection.name), SLICE_ARG(manager));
 }
 
 /* The input's members over the document's; complete it, put it, answer. */

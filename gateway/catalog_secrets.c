@@ -18,7 +18,7 @@
 #include "gateway/catalog.h"
 #include "gateway/catalog_check_internal.h"
 
-enum { PLACE_CHARS_MAX = 800, SECRETS_BYTES_MAX = 1 << 20, DEPTH_MAX = 8 };
+enum { PLACE_CHARS_MAX = 800, KEY_CHARS_MAX = 100, SECRETS_BYTES_MAX = 1 << 20, DEPTH_MAX = 8 };
 
 struct place {
     char text[PLACE_CHARS_MAX];
@@ -39,7 +39,8 @@ static struct place place_below(const struct place *base, const char *key)
 {
     struct place place;
 
-    (void)snprintf(place.text, sizeof(place.text), "%.*s.%s", PLACE_CHARS_MAX / 2, base->text, key);
+    (void)snprintf(place.text, sizeof(place.text), "%.*s.%.*s", PLACE_CHARS_MAX - KEY_CHARS_MAX - 2,
+                   base->text, KEY_CHARS_MAX, key);
     return place;
 }
 

@@ -377,6 +377,11 @@ def test_there_is_a_limit_per_account(shared, keys, name):
         # What a file manages, no member changes.
         assert refused("AccessDeniedException", api.delete_connection, Name="full-1") == (
             "Connection 'full-1' is managed by apply:full.")
+        # Nor does one get what it sends, at an endpoint of the member's own.
+        arn = api.describe_connection(Name="full-1")["ConnectionArn"]
+        assert refused("AccessDeniedException", api.create_api_destination, Name=name,
+                       ConnectionArn=arn, InvocationEndpoint="https://mine.example.com/",
+                       HttpMethod="POST") == "Connection 'full-1' is managed by apply:full."
     finally:
         weir.apply({"connections": []}, "--name", "full")
 
