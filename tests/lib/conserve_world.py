@@ -59,10 +59,11 @@ DEAF = ("drip", "lie", "swallow", "delay")
 UNTRUSTED = "ailing-untrusted"
 SEQUENCES = ("steps", "steps-ailing", "steps-on")
 ROUTES = (*AILMENTS, "untrusted", *SEQUENCES, "doomed", "refused", "fifo", *["none"] * 5)
-# Why a delivery of each sort may end as a dead letter; None: whatever STS says to the unlucky.
+# Why a delivery of each sort may end as a dead letter.  A service that refuses says NO_PERMISSIONS;
+# an HTTPS endpoint that says 403 to weir says no more than that.
 REASONS = {
     "ailing": ("attempts-exhausted",), "steps-ailing": ("attempts-exhausted",),
-    "doomed": ("NO_PERMISSIONS",), "restless": ("target-removed",),
+    "doomed": ("NO_PERMISSIONS", "SDK_CLIENT_ERROR"), "restless": ("target-removed",),
     "refused": ("NO_RESOURCE", "SDK_CLIENT_ERROR"),
 }
 REASONS_OF_UNLUCKY = ("NO_PERMISSIONS",)
