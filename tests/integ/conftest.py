@@ -38,14 +38,19 @@ class Gateway:
 
     def __enter__(self):
         self.aws.start()
-        self.weir = Weir(self._folder / "weir", aws=self.aws, **self._options)
-        self.weir.start()
-        self.weir.apply(self._catalog)
+        try:
+            self.weir = Weir(self._folder / "weir", aws=self.aws, **self._options)
+            self.weir.start()
+            self.weir.apply(self._catalog)
+        except BaseException as error:
+            self.__exit__(type(error), error, None)
+            raise
         return self
 
     def __exit__(self, *why):
         try:
-            self.weir.__exit__(*why)
+            if self.weir is not None:
+                self.weir.__exit__(*why)
         finally:
             self.aws.stop()
 
