@@ -35,7 +35,7 @@ PYTHON=/usr/bin/python3
 LOGS=build/logs
 JOBS=$(nproc)
 SEED=${WEIR_SEED:-1}
-declare -A CONSERVE_MINUTES=([embedded]=4 [redis]=5)
+declare -A CONSERVE_MINUTES=([embedded]=4 [redis]=8)
 ACCEPT_TIMEOUT_S=900
 SECOND_RUNS=3 # of a level; more failures than that are no accident
 SABOTAGES=2 # of a run that did not ask for that level
