@@ -4,8 +4,9 @@
  *
  * The store holds the truth as versioned documents; this is that truth in memory.  A document is
  * named "kind/key": account/ID, credential/ID, bus/ACCOUNT/NAME, rule/BUS/NAME (BUS is `central`
- * or ACCOUNT/NAME), archive/OWNER/NAME (OWNER is `central` or the account of its bus),
- * replay/OWNER/NAME, meta/uid. Beside what its owner wrote, each holds its `manager`.
+ * or ACCOUNT/NAME), schedule/NAME, archive/OWNER/NAME (OWNER is `central` or the account of its
+ * bus), replay/OWNER/NAME, connection/ACCOUNT/NAME, api_destination/ACCOUNT/NAME, list/NAME,
+ * meta/uid. Beside what its owner wrote, each holds its `manager`.
  */
 #pragma once
 

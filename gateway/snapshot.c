@@ -243,9 +243,9 @@ static const struct catalog_change **list_changes(const struct catalog *catalog,
 /* Is it of a kind that no account, credential or destination is made of? */
 static bool is_routing(struct slice name)
 {
-    static const struct slice prefixes[] = {SLICE_INIT("rule/"),    SLICE_INIT("schedule/"),
-                                            SLICE_INIT("archive/"), SLICE_INIT("bus/"),
-                                            SLICE_INIT("meta/"),    SLICE_INIT("list/")};
+    static const struct slice prefixes[] = {
+        SLICE_INIT("rule/"), SLICE_INIT("schedule/"), SLICE_INIT("archive/"), SLICE_INIT("bus/"),
+        SLICE_INIT("meta/"), SLICE_INIT("list/"),     SLICE_INIT("replay/")};
 
     for (size_t i = 0; i < ARRAY_LEN(prefixes); i++) {
         if (slice_has_prefix(name, prefixes[i])) {
